@@ -1,0 +1,290 @@
+//! What an ELF file runs on: class, byte order, machine, the interpreter and the libraries it asks for
+//! (System V gABI, "ELF Header", "Program Header", "Dynamic Section").
+//!
+//! The bytes come from strangers. Every offset and size in them is checked against the bytes at hand before it is
+//! used, nothing is allocated by a number that the file states, loops are bounded by the number of bytes, and a field
+//! that cannot be read makes the fact `None`, not an error: a truncated ELF file is a fact about an image.
+
+/// The machine that a file is made for, `e_machine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Machine(pub u16);
+
+impl Machine {
+    /// 32-bit x86.
+    pub const I386: Self = Self(3);
+    /// 32-bit ARM.
+    pub const ARM: Self = Self(40);
+    /// 64-bit x86.
+    pub const X86_64: Self = Self(62);
+    /// 64-bit ARM.
+    pub const AARCH64: Self = Self(183);
+    /// The kernel's own virtual machine: data for the kernel, no program.
+    pub const BPF: Self = Self(247);
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.0 {
+            2 => "EM_SPARC",
+            3 => "EM_386",
+            8 => "EM_MIPS",
+            20 => "EM_PPC",
+            21 => "EM_PPC64",
+            22 => "EM_S390",
+            40 => "EM_ARM",
+            43 => "EM_SPARCV9",
+            62 => "EM_X86_64",
+            183 => "EM_AARCH64",
+            190 => "EM_CUDA",
+            224 => "EM_AMDGPU",
+            243 => "EM_RISCV",
+            247 => "EM_BPF",
+            258 => "EM_LOONGARCH",
+            other => return write!(f, "machine {other}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// `e_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A relocatable file: an object file or a kernel module.
+    Relocatable,
+    /// An executable.
+    Executable,
+    /// A shared object, or a position-independent executable.
+    Shared,
+    /// A core dump, or something else.
+    Other,
+}
+
+/// The facts of an ELF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elf {
+    /// Whether it is of class `ELFCLASS64`; else 32 bits.
+    pub is_64: bool,
+    /// Whether its numbers are little-endian.
+    pub little_endian: bool,
+    /// The machine.
+    pub machine: Machine,
+    /// What kind of file it is.
+    pub kind: Kind,
+    /// The interpreter (`PT_INTERP`): the dynamic loader's path. `None` for a static program or a library.
+    pub interpreter: Option<Box<[u8]>>,
+    /// The libraries it asks for (`DT_NEEDED`) in order. `None` where the file was not read far enough to know.
+    pub needed: Option<Vec<Box<[u8]>>>,
+    /// Where it says its libraries are (`DT_RUNPATH`, else `DT_RPATH`), as it stands.
+    pub search_path: Option<Box<[u8]>>,
+    /// Whether the file has a loadable segment with content: a file of debug symbols has none.
+    pub has_code: bool,
+    /// Whether the program headers, or the content of the loadable segments, lie beyond the file's end.
+    pub truncated: bool,
+}
+
+/// The size of the part of a file that tells whether it is ELF, and of which machine.
+pub const HEADER: usize = 64;
+
+/// Whether these first bytes are those of an ELF file.
+pub fn is_elf(head: &[u8]) -> bool {
+    head.starts_with(b"\x7fELF")
+}
+
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
+
+/// Reads numbers of the file's class and byte order out of the bytes at hand.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    bytes: &'a [u8],
+    is_64: bool,
+    little_endian: bool,
+}
+
+impl<'a> View<'a> {
+    fn slice(&self, offset: u64, size: u64) -> Option<&'a [u8]> {
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(usize::try_from(size).ok()?)?;
+        self.bytes.get(start..end)
+    }
+
+    fn number(&self, offset: u64, size: u64) -> Option<u64> {
+        let bytes = self.slice(offset, size)?;
+        let fold = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        Some(if self.little_endian { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) })
+    }
+
+    fn half(&self, offset: u64) -> Option<u16> {
+        self.number(offset, 2).and_then(|n| u16::try_from(n).ok())
+    }
+
+    fn word(&self, offset: u64) -> Option<u32> {
+        self.number(offset, 4).and_then(|n| u32::try_from(n).ok())
+    }
+
+    /// A number of the class's width.
+    fn wide(&self, offset: u64) -> Option<u64> {
+        self.number(offset, if self.is_64 { 8 } else { 4 })
+    }
+
+    fn string(&self, offset: u64) -> Option<Box<[u8]>> {
+        let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
+        let end = rest.iter().take(4096).position(|byte| *byte == 0)?;
+        Some(rest[..end].into())
+    }
+}
+
+struct Segment {
+    kind: u32,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+/// The facts of an ELF file of `size` bytes whose first bytes are at hand; `None` where it is none.
+///
+/// With [`HEADER`] bytes class, machine and kind are known; the rest as far as the bytes reach.
+pub fn parse(bytes: &[u8], size: u64) -> Option<Elf> {
+    if !is_elf(bytes) || bytes.len() < 20 {
+        return None;
+    }
+    let view = View { bytes, is_64: bytes[4] == 2, little_endian: bytes[5] != 2 };
+    let kind = match view.half(16)? {
+        1 => Kind::Relocatable,
+        2 => Kind::Executable,
+        3 => Kind::Shared,
+        _ => Kind::Other,
+    };
+    let mut elf = Elf {
+        is_64: view.is_64,
+        little_endian: view.little_endian,
+        machine: Machine(view.half(18)?),
+        kind,
+        interpreter: None,
+        needed: None,
+        search_path: None,
+        has_code: true,
+        truncated: false,
+    };
+    let Some((table_end, segments)) = segments(&view) else {
+        elf.truncated = size < HEADER as u64 - if view.is_64 { 0 } else { 12 };
+        return Some(elf);
+    };
+    elf.truncated = table_end > size;
+    let Some(segments) = segments else { return Some(elf) };
+    elf.has_code = segments.iter().any(|s| s.kind == PT_LOAD && s.size > 0);
+    let loads_end = segments.iter().filter(|s| s.kind == PT_LOAD).filter_map(|s| s.offset.checked_add(s.size)).max();
+    elf.truncated |= loads_end.is_some_and(|end| end > size);
+    elf.interpreter = segments
+        .iter()
+        .find(|s| s.kind == PT_INTERP)
+        .and_then(|s| view.slice(s.offset, s.size.min(4096)))
+        .map(|path| path.split(|byte| *byte == 0).next().unwrap_or_default().into());
+    match segments.iter().find(|s| s.kind == PT_DYNAMIC) {
+        None => elf.needed = Some(Vec::new()),
+        Some(dynamic) => {
+            if let Some((needed, search_path)) = dynamic_section(&view, &segments, dynamic) {
+                elf.needed = Some(needed);
+                elf.search_path = search_path;
+            }
+        }
+    }
+    Some(elf)
+}
+
+/// The end of the program header table, and its segments where the table is at hand.
+fn segments(view: &View<'_>) -> Option<(u64, Option<Vec<Segment>>)> {
+    let (table, entry_size, count) = if view.is_64 {
+        (view.wide(32)?, view.half(54)?, view.half(56)?)
+    } else {
+        (view.wide(28)?, view.half(42)?, view.half(44)?)
+    };
+    let table_end = table.checked_add(u64::from(entry_size) * u64::from(count))?;
+    let segment = |index: u16| {
+        let at = table.checked_add(u64::from(index) * u64::from(entry_size))?;
+        let kind = view.word(at)?;
+        let (offset, address, size) = if view.is_64 { (8, 16, 32) } else { (4, 8, 16) };
+        Some(Segment {
+            kind,
+            offset: view.wide(at.checked_add(offset)?)?,
+            address: view.wide(at.checked_add(address)?)?,
+            size: view.wide(at.checked_add(size)?)?,
+        })
+    };
+    Some((table_end, (0..count).map(segment).collect()))
+}
+
+type Dynamic = (Vec<Box<[u8]>>, Option<Box<[u8]>>);
+
+fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> Option<Dynamic> {
+    let width: u64 = if view.is_64 { 8 } else { 4 };
+    let mut names = Vec::new();
+    let (mut strings, mut run_path, mut r_path) = (None, None, None);
+    let mut at = dynamic.offset;
+    let end = dynamic.offset.checked_add(dynamic.size)?;
+    while at < end {
+        let (tag, value) = (view.wide(at)?, view.wide(at.checked_add(width)?)?);
+        match tag {
+            0 => break,
+            DT_NEEDED => names.push(value),
+            DT_STRTAB => strings = Some(value),
+            DT_RPATH => r_path = Some(value),
+            DT_RUNPATH => run_path = Some(value),
+            _ => {}
+        }
+        at = at.checked_add(2 * width)?;
+    }
+    let Some(address) = strings else { return names.is_empty().then(|| (Vec::new(), None)) };
+    let holder = segments.iter().find(|s| {
+        s.kind == PT_LOAD && address >= s.address && s.address.checked_add(s.size).is_some_and(|end| address < end)
+    })?;
+    let table = holder.offset.checked_add(address - holder.address)?;
+    let string = |offset: u64| view.string(table.checked_add(offset)?);
+    let needed = names.into_iter().map(string).collect::<Option<Vec<_>>>()?;
+    let search_path = match run_path.or(r_path) {
+        Some(offset) => Some(string(offset)?),
+        None => None,
+    };
+    Some((needed, search_path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Our own test binary is a dynamically linked program of this machine.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn reads_the_running_program() {
+        let bytes = std::fs::read("/proc/self/exe").expect("the test binary");
+        let elf = parse(&bytes, bytes.len() as u64).expect("an ELF file");
+        assert!(elf.is_64 && elf.little_endian && elf.has_code && !elf.truncated);
+        let interpreter = elf.interpreter.expect("an interpreter");
+        assert!(interpreter.starts_with(b"/lib"), "{}", String::from_utf8_lossy(&interpreter));
+        assert!(elf.needed.expect("libraries").iter().any(|name| name.starts_with(b"libc.so")));
+        let head = parse(&bytes[..HEADER], bytes.len() as u64).expect("an ELF file");
+        assert_eq!((head.machine, head.needed, head.truncated), (elf.machine, None, false));
+        assert!(parse(&bytes, 4096).expect("an ELF file").truncated);
+    }
+
+    #[test]
+    fn says_nothing_of_other_files() {
+        assert_eq!(parse(b"#!/bin/sh\n", 10), None);
+        assert_eq!(parse(b"\x7fELF", 4), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn takes_any_bytes(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..512), size: u64) {
+            for (at, byte) in b"\x7fELF\x02\x01".iter().enumerate().take(bytes.len()) {
+                bytes[at] = *byte;
+            }
+            let _ = parse(&bytes, size);
+        }
+    }
+}

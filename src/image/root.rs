@@ -1,0 +1,310 @@
+//! The merged root file system of an image: its layers' contents applied in order as a runtime applies them
+//! (image-spec layer.md "Applying Changesets"), and paths resolved in it as a runtime resolves them.
+//!
+//! Paths and link targets come from strangers: a resolution never leaves the root, and it follows at most
+//! [`MAX_LINKS`] links.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::layer::contents::{Contents, Kind, Node};
+
+/// How many symbolic links a resolution follows, as Linux does.
+pub const MAX_LINKS: usize = 40;
+
+/// The root file system of one image.
+#[derive(Debug, Clone, Default)]
+pub struct Root {
+    layers: Vec<Arc<Contents>>,
+    /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
+    paths: BTreeMap<Box<[u8]>, Place>,
+}
+
+/// Where an entry comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    layer: u32,
+    node: u32,
+}
+
+/// An entry that a path led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The path at which it was found, free of links, without a leading slash.
+    pub path: Box<[u8]>,
+    /// The entry. Never a link when links were followed.
+    pub node: &'a Node,
+    /// The layer that it comes from, counted from the lowest.
+    pub layer: usize,
+}
+
+/// Why a path led nowhere. Paths are without a leading slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// Nothing stands at this path.
+    Missing(Box<[u8]>),
+    /// What stands at this path is no folder, but the path goes on.
+    NotADirectory(Box<[u8]>),
+    /// More than [`MAX_LINKS`] links, the last of them here.
+    Loop(Box<[u8]>),
+}
+
+impl Root {
+    /// The file system that these layers make, lowest first.
+    pub fn of(layers: Vec<Arc<Contents>>) -> Self {
+        let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: BTreeMap::new() };
+        for layer in layers {
+            root.apply(layer);
+        }
+        root
+    }
+
+    /// Puts one more layer on top.
+    pub fn apply(&mut self, contents: Arc<Contents>) {
+        let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
+        self.layers.push(Arc::clone(&contents));
+        let mut parent: Option<(Box<[u8]>, Box<[u8]>)> = None;
+        for (index, node) in contents.nodes.iter().enumerate() {
+            let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
+            let (folder, name) = split(&node.path);
+            let path: Box<[u8]> = if folder.is_empty() {
+                node.path.clone()
+            } else {
+                if parent.as_ref().is_none_or(|(written, _)| **written != *folder) {
+                    parent = Some((folder.into(), self.folder_for(folder)));
+                }
+                match &parent {
+                    Some((_, resolved)) if **resolved != *folder => join(resolved, name),
+                    _ => node.path.clone(),
+                }
+            };
+            match &node.kind {
+                Kind::Whiteout => {
+                    self.hide_below(&path, layer);
+                    if self.paths.get(&path).is_some_and(|place| place.layer < layer) {
+                        self.paths.remove(&path);
+                    }
+                }
+                Kind::Opaque => self.hide_below(&path, layer),
+                Kind::Directory => {
+                    self.paths.insert(path, place);
+                }
+                Kind::Hardlink(target) => {
+                    // The link is the file: it shows what its target is at this moment.
+                    let place = self.paths.get(target.as_ref()).copied().unwrap_or(place);
+                    self.remove_below(&path);
+                    self.paths.insert(path, place);
+                }
+                Kind::File { .. } | Kind::Symlink(_) | Kind::Special => {
+                    self.remove_below(&path);
+                    self.paths.insert(path, place);
+                }
+            }
+        }
+    }
+
+    /// The folder that an entry written below `folder` lands in: links of lower layers are followed, as runtimes do.
+    fn folder_for(&self, folder: &[u8]) -> Box<[u8]> {
+        match self.resolve(folder) {
+            Ok(found) => found.path,
+            Err(_) => folder.into(),
+        }
+    }
+
+    fn below(&self, path: &[u8]) -> Vec<Box<[u8]>> {
+        let mut start = path.to_vec();
+        if !start.is_empty() {
+            start.push(b'/');
+        }
+        self.paths
+            .range::<[u8], _>((Bound::Excluded(start.as_slice()), Bound::Unbounded))
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(&start))
+            .cloned()
+            .collect()
+    }
+
+    fn hide_below(&mut self, path: &[u8], layer: u32) {
+        for key in self.below(path) {
+            if self.paths.get(&key).is_some_and(|place| place.layer < layer) {
+                self.paths.remove(&key);
+            }
+        }
+    }
+
+    fn remove_below(&mut self, path: &[u8]) {
+        // Only a folder has anything below it, and it is rare that one is replaced.
+        if self.lookup(path).is_some_and(|(node, _)| node.kind == Kind::Directory) {
+            for key in self.below(path) {
+                self.paths.remove(&key);
+            }
+        }
+    }
+
+    fn node(&self, place: Place) -> &Node {
+        &self.layers[place.layer as usize].nodes[place.node as usize]
+    }
+
+    /// What stands at exactly this path (without a leading slash), no link followed, and its layer.
+    pub fn lookup(&self, path: &[u8]) -> Option<(&Node, usize)> {
+        self.paths.get(path).map(|place| (self.node(*place), place.layer as usize))
+    }
+
+    /// Every path with its entry and layer, sorted by bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Node, usize)> {
+        self.paths.iter().map(|(path, place)| (path.as_ref(), self.node(*place), place.layer as usize))
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether there is no entry at all.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// Follows a path, absolute or relative to the root, and every link on it, within the root.
+    ///
+    /// A folder that no layer names but that holds an entry counts as a folder; it has no node, so a path that ends
+    /// there is `Missing`.
+    pub fn resolve(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
+        let mut at: Vec<u8> = Vec::new();
+        let mut todo: Vec<Box<[u8]>> = parts_reversed(path);
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            if part.as_ref() == b".." {
+                let cut = at.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                at.truncate(cut);
+                continue;
+            }
+            let next = join(&at, &part);
+            match self.lookup(&next).map(|(node, _)| &node.kind) {
+                Some(Kind::Symlink(target)) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Unresolved::Loop(next));
+                    }
+                    if target.starts_with(b"/") {
+                        at.clear();
+                    }
+                    todo.extend(parts_reversed(target));
+                }
+                Some(Kind::Directory) => at = next.into_vec(),
+                Some(_) if todo.is_empty() => at = next.into_vec(),
+                Some(_) => return Err(Unresolved::NotADirectory(next)),
+                None if self.holds_entries(&next) => at = next.into_vec(),
+                None => return Err(Unresolved::Missing(next)),
+            }
+        }
+        match self.lookup(&at) {
+            Some((node, layer)) => Ok(Found { path: at.into(), node, layer }),
+            None => Err(Unresolved::Missing(at.into())),
+        }
+    }
+
+    /// Whether an entry stands below a path that itself may have none.
+    fn holds_entries(&self, path: &[u8]) -> bool {
+        let start = join(path, b"");
+        self.paths
+            .range::<[u8], _>((Bound::Included(start.as_ref()), Bound::Unbounded))
+            .next()
+            .is_some_and(|(key, _)| key.starts_with(&start))
+    }
+}
+
+/// Splits a path into its folder (empty for the root) and its name.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&[], path),
+    }
+}
+
+/// `folder/name`, or the name alone in the root.
+pub fn join(folder: &[u8], name: &[u8]) -> Box<[u8]> {
+    let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
+    path.extend_from_slice(folder);
+    if !folder.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path.into()
+}
+
+fn parts_reversed(path: &[u8]) -> Vec<Box<[u8]>> {
+    path.split(|byte| *byte == b'/').rev().filter(|part| !part.is_empty() && *part != b".").map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::contents::Head;
+
+    fn node(path: &str, kind: Kind) -> Node {
+        Node { path: path.as_bytes().into(), kind, mode: 0o755, uid: 0, gid: 0, xattrs: None }
+    }
+
+    fn file(path: &str) -> Node {
+        node(path, Kind::File { size: 1, head: Head::Other })
+    }
+
+    fn link(path: &str, target: &str) -> Node {
+        node(path, Kind::Symlink(target.as_bytes().into()))
+    }
+
+    fn root(layers: Vec<Vec<Node>>) -> Root {
+        Root::of(layers.into_iter().map(|nodes| Arc::new(Contents { nodes })).collect())
+    }
+
+    fn paths(root: &Root) -> Vec<String> {
+        root.iter().map(|(path, _, layer)| format!("{layer}:{}", String::from_utf8_lossy(path))).collect()
+    }
+
+    #[test]
+    fn whiteouts_hide_lower_layers_only() {
+        let root = root(vec![
+            vec![node("a", Kind::Directory), file("a/x"), file("a/y"), file("ab")],
+            vec![node("a", Kind::Directory), node("a/x", Kind::Whiteout), file("a/z")],
+            vec![node("a", Kind::Directory), node("a", Kind::Opaque), file("a/y")],
+        ]);
+        assert_eq!(paths(&root), ["2:a", "2:a/y", "0:ab"]);
+    }
+
+    #[test]
+    fn a_file_replaces_a_folder_and_all_below() {
+        let root = root(vec![vec![node("a", Kind::Directory), file("a/x"), file("a-b")], vec![file("a")]]);
+        assert_eq!(paths(&root), ["1:a", "0:a-b"]);
+    }
+
+    #[test]
+    fn links_of_lower_layers_are_followed_when_applying() {
+        let root = root(vec![
+            vec![link("bin", "usr/bin"), node("usr", Kind::Directory), node("usr/bin", Kind::Directory)],
+            vec![file("bin/app")],
+        ]);
+        assert_eq!(paths(&root), ["0:bin", "0:usr", "0:usr/bin", "1:usr/bin/app"]);
+        assert_eq!(root.resolve(b"/bin/app").expect("the file").path.as_ref(), b"usr/bin/app");
+    }
+
+    #[test]
+    fn resolution_stays_inside_and_ends() {
+        let root = root(vec![vec![
+            link("up", "../../../etc/passwd"),
+            node("etc", Kind::Directory),
+            file("etc/passwd"),
+            link("loop", "loop"),
+            link("gone", "nowhere"),
+            node("hard", Kind::Hardlink(b"etc/passwd".as_slice().into())),
+            file("deep/er"),
+        ]]);
+        assert_eq!(root.resolve(b"up").expect("the file").path.as_ref(), b"etc/passwd");
+        assert_eq!(root.resolve(b"loop"), Err(Unresolved::Loop(b"loop".as_slice().into())));
+        assert_eq!(root.resolve(b"gone"), Err(Unresolved::Missing(b"nowhere".as_slice().into())));
+        assert_eq!(root.resolve(b"up/x"), Err(Unresolved::NotADirectory(b"etc/passwd".as_slice().into())));
+        assert!(matches!(root.resolve(b"hard").expect("the file").node.kind, Kind::File { .. }));
+        assert_eq!(root.resolve(b"./deep//er").expect("the file").path.as_ref(), b"deep/er");
+    }
+}

@@ -1,0 +1,69 @@
+//! What one layer holds, as far as anyone asks later: a path table, links, and what each program runs on.
+//!
+//! Made while a layer is packed, or by reading a blob; small enough to keep for every layer of a large image
+//! (paths, links and heads, never contents).
+
+use crate::elf::Elf;
+
+/// What a regular file is to the kernel that should execute it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// An ELF file.
+    Elf(Box<Elf>),
+    /// A script: its first line after `#!`, without the line feed, at most 4096 bytes. A carriage return is kept.
+    Script(Box<[u8]>),
+    /// Something else. A kernel refuses to execute it (`exec format error`).
+    Other,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Directory,
+    /// A regular file of so many bytes.
+    File {
+        /// Its size in bytes.
+        size: u64,
+        /// What it is to the kernel.
+        head: Head,
+    },
+    /// A symbolic link and its target as it stands.
+    Symlink(Box<[u8]>),
+    /// A hard link to the path of another entry, relative to the root.
+    Hardlink(Box<[u8]>),
+    /// A device, FIFO or socket.
+    Special,
+    /// A whiteout: the path is gone from the layers below.
+    Whiteout,
+    /// An opaque whiteout: the folder at this path shows nothing of the layers below.
+    Opaque,
+}
+
+/// One entry of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The path without a leading or trailing slash, empty for the root. Of a whiteout: the path that is gone; of an
+    /// opaque whiteout: the folder.
+    pub path: Box<[u8]>,
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits with setuid, setgid and sticky (07777).
+    pub mode: u16,
+    /// The owner.
+    pub uid: u32,
+    /// The owner's group.
+    pub gid: u32,
+    /// Extended attributes that the layer keeps, sorted by name; `None` for nearly every file.
+    pub xattrs: Option<Box<Xattrs>>,
+}
+
+/// Extended attributes by name.
+pub type Xattrs = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// The entries of a layer in the order of the archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The entries.
+    pub nodes: Vec<Node>,
+}

@@ -1,0 +1,167 @@
+//! Platforms (image-spec image-index.md "Image Index Property Descriptions", "Platform Variants").
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use oci_spec::image::{Arch, Os};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The operating system and architecture that an image runs on, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// The architecture, `amd64` or `arm64` for what ECS runs.
+    pub architecture: Arch,
+    /// The operating system.
+    pub os: Os,
+    /// The version of the operating system; used by Windows images.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features that the operating system must have; used by Windows images.
+    #[serde(
+        rename = "os.features",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "super::null_as_default"
+    )]
+    pub os_features: Vec<String>,
+    /// The variant of the CPU. `None` for amd64 and for arm64, whose only variant is v8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+/// Why a text is not a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParsePlatformError {
+    /// Not `os/architecture[/variant]`.
+    #[error("{0:?} is not a platform: expected os/architecture, such as linux/amd64 or linux/arm64")]
+    Form(String),
+    /// One of the other spellings of an architecture.
+    #[error("{given:?} is not a platform: an OCI platform is written {repair}")]
+    Spelling {
+        /// What was given.
+        given: String,
+        /// The same in the specification's words.
+        repair: String,
+    },
+    /// A platform that we do not build.
+    #[error("platform {0} is not supported: dockless builds linux/amd64 and linux/arm64")]
+    Unsupported(String),
+}
+
+impl Platform {
+    /// `linux/amd64`
+    pub fn linux_amd64() -> Self {
+        Self::new(Os::Linux, Arch::Amd64)
+    }
+
+    /// `linux/arm64`
+    pub fn linux_arm64() -> Self {
+        Self::new(Os::Linux, Arch::ARM64)
+    }
+
+    /// A platform without version, features and variant.
+    pub fn new(os: Os, architecture: Arch) -> Self {
+        Self { architecture, os, os_version: None, os_features: Vec::new(), variant: None }
+    }
+
+    /// Whether a runtime that asks for `wanted` may take this: the same operating system and architecture, and the
+    /// same variant where both name one. `arm64` and `arm64/v8` are the same.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        self.os == wanted.os && self.architecture == wanted.architecture && {
+            let (mine, theirs) = (self.significant_variant(), wanted.significant_variant());
+            mine == theirs || theirs.is_none()
+        }
+    }
+
+    fn significant_variant(&self) -> Option<&str> {
+        match (&self.architecture, self.variant.as_deref()) {
+            (Arch::ARM64, Some("v8")) => None,
+            (_, variant) => variant,
+        }
+    }
+
+    /// `linux-amd64`: the placeholder `{platform}`, fit for a file name.
+    pub fn file_name(&self) -> String {
+        self.to_string().replace('/', "-")
+    }
+
+    /// `x86_64` or `aarch64`: the placeholder `{machine}`, what `uname -m` prints there.
+    pub fn machine(&self) -> String {
+        match self.architecture {
+            Arch::Amd64 => "x86_64".into(),
+            Arch::ARM64 => "aarch64".into(),
+            ref other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match self.significant_variant() {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    /// Parses a platform that we build. `linux/arm64/v8` is taken as `linux/arm64`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "linux/amd64" => return Ok(Self::linux_amd64()),
+            "linux/arm64" | "linux/arm64/v8" => return Ok(Self::linux_arm64()),
+            _ => {}
+        }
+        let last = text.rsplit('/').next().unwrap_or(text);
+        let repair = match last.to_ascii_lowercase().as_str() {
+            "x86_64" | "x86-64" | "amd64" | "x64" => Some("linux/amd64"),
+            "aarch64" | "arm64" | "armv8" => Some("linux/arm64"),
+            _ => None,
+        };
+        let other_os = text.split_once('/').is_some_and(|(os, _)| os != "linux");
+        match repair {
+            Some(repair) if !other_os => {
+                Err(ParsePlatformError::Spelling { given: text.into(), repair: repair.into() })
+            }
+            _ if text.split('/').count() >= 2 && text.split('/').all(|part| !part.is_empty()) => {
+                Err(ParsePlatformError::Unsupported(text.into()))
+            }
+            _ => Err(ParsePlatformError::Form(text.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_the_two_that_ecs_runs() {
+        assert_eq!("linux/amd64".parse(), Ok(Platform::linux_amd64()));
+        assert_eq!("linux/arm64/v8".parse(), Ok(Platform::linux_arm64()));
+        assert_eq!(Platform::linux_arm64().to_string(), "linux/arm64");
+    }
+
+    #[test]
+    fn repairs_the_other_spellings() {
+        for (given, wanted) in [("x86_64", "linux/amd64"), ("linux/aarch64", "linux/arm64"), ("ARM64", "linux/arm64")] {
+            let error = given.parse::<Platform>().expect_err("another spelling").to_string();
+            assert!(error.ends_with(wanted), "{error}");
+        }
+        assert!(matches!("linux/riscv64".parse::<Platform>(), Err(ParsePlatformError::Unsupported(_))));
+        assert!(matches!("windows/amd64".parse::<Platform>(), Err(ParsePlatformError::Unsupported(_))));
+        assert!(matches!("linux".parse::<Platform>(), Err(ParsePlatformError::Form(_))));
+    }
+
+    #[test]
+    fn v8_is_the_only_arm64() {
+        let v8 = Platform { variant: Some("v8".into()), ..Platform::linux_arm64() };
+        assert!(v8.satisfies(&Platform::linux_arm64()));
+        assert!(Platform::linux_arm64().satisfies(&v8));
+        assert!(!v8.satisfies(&Platform::linux_amd64()));
+    }
+}
