@@ -34,6 +34,11 @@ impl<W: Write> Tally<W> {
         self.count
     }
 
+    /// The digest of what has passed so far.
+    pub fn digest(&self) -> Digest {
+        Digest::from_bytes(self.hash.clone().finalize().into())
+    }
+
     /// The writer, the digest and the number of bytes.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest::from_bytes(self.hash.finalize().into()), self.count)

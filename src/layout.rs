@@ -1,1 +1,586 @@
-//! Not yet.
+//! An OCI image layout folder (image-spec image-layout.md): `oci-layout`, `index.json` and `blobs/sha256/`.
+//!
+//! The contract:
+//! - A blob is written to a temporary file in the same folder, hashed on the way, flushed to the disk and renamed to
+//!   its digest. A blob file that exists under its digest is whole, whenever the process or the machine died.
+//! - `index.json` is replaced atomically, read and written again under an exclusive lock (on `oci-layout`), so that
+//!   two processes never lose each other's entry.
+//! - While a [`Session`] writes, it holds a shared lock on `blobs/`. Blobs that nothing refers to are removed only by
+//!   whoever can turn that into an exclusive one: what another process is about to refer to stays.
+//! - A session that is dropped before [`Session::finish`] removes the blobs that it brought and the folder it made.
+//!
+//! Layouts come from strangers too: a digest is parsed before it becomes a file name, `index.json` has a size limit,
+//! and blobs are read through [`crate::blob::Verified`].
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde_json::json;
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::manifest::{Index, Manifest};
+use crate::oci::media_type::{Kind, kind};
+
+/// The annotation of an entry of `index.json` that holds the tag (image-spec annotations.md).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that holds the full reference, as containerd writes and reads it.
+pub const IMAGE_NAME: &str = "io.containerd.image.name";
+
+const TEMPORARY: &str = ".tmp-";
+
+/// Why a layout could not be read or written.
+#[derive(Debug, Error)]
+pub enum LayoutError {
+    /// A file or folder of it.
+    #[error("cannot {what} {path}")]
+    Io {
+        /// `read`, `write`, …
+        what: &'static str,
+        /// Which file or folder.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no layout.
+    #[error("{path} is not an OCI image layout: {reason}")]
+    NotALayout {
+        /// The folder.
+        path: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A document in it is not what it should be.
+    #[error("{path} is damaged: line {line}, column {column}")]
+    Document {
+        /// Which file.
+        path: String,
+        /// Where.
+        line: usize,
+        /// Where.
+        column: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A blob.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LayoutError {
+    let path = path.display().to_string();
+    move |source| LayoutError::Io { what, path, source }
+}
+
+/// A layout folder that exists.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Opens a layout.
+    ///
+    /// # Errors
+    /// Where the folder is no layout, or of a version that is not 1.
+    pub fn open(root: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { root: root.to_owned() };
+        let no_layout = |reason: &str| LayoutError::NotALayout { path: layout.shown(), reason: reason.into() };
+        let marker = layout.root.join("oci-layout");
+        let text = match fs::read(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !layout.root.exists() => {
+                return Err(no_layout("there is no such folder"));
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(no_layout("it has no file oci-layout"));
+            }
+            result => result.map_err(failed("read", &marker))?,
+        };
+        let version = serde_json::from_slice::<serde_json::Value>(&text).ok();
+        match version.as_ref().and_then(|value| value["imageLayoutVersion"].as_str()) {
+            Some(version) if version.starts_with("1.") => Ok(layout),
+            Some(version) => Err(no_layout(&format!("its version is {version}, expected 1.0.0"))),
+            None => Err(no_layout("its file oci-layout does not state imageLayoutVersion")),
+        }
+    }
+
+    /// Whether a folder looks like a layout.
+    pub fn is_layout(root: &Path) -> bool {
+        root.join("oci-layout").is_file()
+    }
+
+    /// Begins to write: makes the layout where there is none yet.
+    ///
+    /// # Errors
+    /// Where the folder holds other things than a layout, or cannot be written.
+    pub fn session(root: &Path) -> Result<Session, LayoutError> {
+        let mut made = None;
+        let fresh = match fs::read_dir(root) {
+            Ok(mut entries) => {
+                let fresh = !Self::is_layout(root);
+                if fresh && entries.next().is_some() {
+                    return Err(LayoutError::NotALayout {
+                        path: root.display().to_string(),
+                        reason: "the folder is not empty and has no file oci-layout; choose another with --output"
+                            .into(),
+                    });
+                }
+                fresh
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(root).map_err(failed("create", root))?;
+                made = Some(root.to_owned());
+                true
+            }
+            Err(error) => return Err(failed("read", root)(error)),
+        };
+        let layout = Self { root: root.to_owned() };
+        let blobs = layout.root.join("blobs");
+        let written = (|| {
+            let folder = blobs.join("sha256");
+            fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+            if fresh {
+                let index = Index::new(Vec::new(), std::collections::BTreeMap::new());
+                layout.replace("index.json", &crate::oci::canonical(&index))?;
+                layout.replace("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
+            }
+            let lock = File::open(&blobs).map_err(failed("open", &blobs))?;
+            lock.lock_shared().map_err(failed("lock", &blobs))?;
+            Ok(lock)
+        })();
+        let session = |lock| Session {
+            layout: layout.clone(),
+            lock,
+            fresh,
+            made,
+            brought: Mutex::new(BTreeSet::new()),
+            finished: false,
+        };
+        match written {
+            Ok(lock) => Ok(session(Some(lock))),
+            Err(error) => {
+                drop(session(None));
+                Err(error)
+            }
+        }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn shown(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    /// The file of a blob.
+    pub fn blob_path(&self, digest: Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.encoded())
+    }
+
+    /// Whether a blob of this digest and size is there.
+    pub fn contains(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.blob_path(descriptor.digest))
+            .is_ok_and(|data| data.is_file() && data.len() == descriptor.size)
+    }
+
+    /// What `index.json` says.
+    pub fn index(&self) -> Result<Index, LayoutError> {
+        let path = self.root.join("index.json");
+        let file = File::open(&path).map_err(failed("read", &path))?;
+        let mut text = Vec::new();
+        file.take(DOCUMENT_LIMIT + 1).read_to_end(&mut text).map_err(failed("read", &path))?;
+        if text.len() as u64 > DOCUMENT_LIMIT {
+            let reason = format!("its index.json is larger than {DOCUMENT_LIMIT} bytes");
+            return Err(LayoutError::NotALayout { path: self.shown(), reason });
+        }
+        serde_json::from_slice(&text).map_err(|source| LayoutError::Document {
+            path: path.display().to_string(),
+            line: source.line(),
+            column: source.column(),
+            source,
+        })
+    }
+
+    /// Changes `index.json` under the lock; nobody else's change is lost. `change` says what it wants to answer.
+    pub fn update<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, LayoutError> {
+        let marker = self.root.join("oci-layout");
+        let lock = File::open(&marker).map_err(failed("open", &marker))?;
+        lock.lock().map_err(failed("lock", &marker))?;
+        let mut index = self.index()?;
+        let before = index.clone();
+        let answer = change(&mut index);
+        if index != before {
+            self.replace("index.json", &crate::oci::canonical(&index))?;
+        }
+        Ok(answer)
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), LayoutError> {
+        let path = self.root.join(name);
+        replace_file(&path, bytes).map_err(failed("write", &path))
+    }
+
+    /// A temporary file that becomes a blob.
+    pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
+        let folder = self.root.join("blobs/sha256");
+        let file = temporary(&folder).map_err(failed("write", &folder))?;
+        Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file) })
+    }
+
+    /// Everything that `index.json` reaches. A manifest that is missing or damaged is an error.
+    pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>, LayoutError> {
+        let mut seen = BTreeSet::new();
+        let mut todo: Vec<Descriptor> = index.manifests.clone();
+        while let Some(descriptor) = todo.pop() {
+            if !seen.insert(descriptor.digest) {
+                continue;
+            }
+            let parse_error = |source: serde_json::Error| LayoutError::Document {
+                path: self.blob_path(descriptor.digest).display().to_string(),
+                line: source.line(),
+                column: source.column(),
+                source,
+            };
+            match kind(&descriptor.media_type) {
+                Kind::Index => {
+                    let index: Index = serde_json::from_slice(&self.document(&descriptor)?).map_err(parse_error)?;
+                    todo.extend(index.manifests);
+                }
+                Kind::Manifest => {
+                    let manifest: Manifest =
+                        serde_json::from_slice(&self.document(&descriptor)?).map_err(parse_error)?;
+                    seen.insert(manifest.config.digest);
+                    seen.extend(manifest.layers.iter().map(|layer| layer.digest));
+                }
+                _ => {}
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Removes blobs that `index.json` does not reach, and temporary files that a dead process left.
+    fn sweep(&self) -> Result<(), LayoutError> {
+        let keep = self.reachable(&self.index()?)?;
+        let folder = self.root.join("blobs/sha256");
+        for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
+            let entry = entry.map_err(failed("read", &folder))?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let unused = match format!("sha256:{name}").parse::<Digest>() {
+                Ok(digest) => !keep.contains(&digest),
+                Err(_) => name.starts_with(TEMPORARY),
+            };
+            if unused {
+                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BlobSource for Layout {
+    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+        let path = self.blob_path(descriptor.digest);
+        let read =
+            |error: io::Error| BlobError::Read { digest: descriptor.digest, place: self.shown(), source: error.into() };
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(BlobError::Missing { digest: descriptor.digest, place: self.shown() });
+            }
+            result => result.map_err(read)?,
+        };
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset)).map_err(read)?;
+        }
+        Ok(Box::new(file))
+    }
+
+    fn place(&self) -> String {
+        self.shown()
+    }
+}
+
+/// A blob on its way into a layout. Dropped before [`BlobWriter::commit`] it leaves nothing.
+pub struct BlobWriter {
+    layout: Layout,
+    tally: Tally<NamedTempFile>,
+}
+
+impl BlobWriter {
+    /// Flushes the bytes to the disk and gives them their name. A blob that was there already stays as it was.
+    ///
+    /// # Errors
+    /// Where the disk does not take them.
+    pub fn commit(self) -> Result<(Digest, u64), LayoutError> {
+        self.finish(None)
+    }
+
+    /// As [`commit`](Self::commit), if the bytes have this digest; else they are thrown away and `None` is the answer.
+    pub fn commit_as(self, digest: Digest) -> Result<Option<u64>, LayoutError> {
+        match self.finish(Some(digest))? {
+            (found, size) if found == digest => Ok(Some(size)),
+            _ => Ok(None),
+        }
+    }
+
+    fn finish(self, wanted: Option<Digest>) -> Result<(Digest, u64), LayoutError> {
+        let (file, digest, size) = self.tally.finish();
+        if wanted.is_some_and(|wanted| wanted != digest) {
+            return Ok((digest, size));
+        }
+        let path = self.layout.blob_path(digest);
+        // Same name, same size: whoever wrote it went the same way as we do.
+        if fs::metadata(&path).is_ok_and(|data| data.len() == size) {
+            return Ok((digest, size));
+        }
+        persist(file, &path).map_err(failed("write", &path))?;
+        Ok((digest, size))
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tally.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tally.flush()
+    }
+}
+
+/// Work on a layout, from the first blob to the new `index.json`.
+pub struct Session {
+    layout: Layout,
+    lock: Option<File>,
+    fresh: bool,
+    /// The folder, where the session made it.
+    made: Option<PathBuf>,
+    brought: Mutex<BTreeSet<Digest>>,
+    finished: bool,
+}
+
+impl Session {
+    /// The layout.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A temporary file that becomes a blob; give it back to [`Session::commit`].
+    pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
+        self.layout.writer()
+    }
+
+    /// Commits a blob and remembers it as brought by this session.
+    pub fn commit(&self, writer: BlobWriter) -> Result<(Digest, u64), LayoutError> {
+        let digest = writer.tally.digest();
+        let known = self.layout.blob_path(digest).exists();
+        let (digest, size) = writer.commit()?;
+        if !known && let Ok(mut brought) = self.brought.lock() {
+            brought.insert(digest);
+        }
+        Ok((digest, size))
+    }
+
+    /// Writes a document.
+    pub fn put(&self, bytes: &[u8]) -> Result<(Digest, u64), LayoutError> {
+        let mut writer = self.writer()?;
+        writer.write_all(bytes).map_err(failed("write", &self.layout.root))?;
+        self.commit(writer)
+    }
+
+    /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless.
+    /// Blobs that nothing refers to any more are removed, unless another process is writing.
+    ///
+    /// # Errors
+    /// Where the index cannot be read or written.
+    pub fn finish(mut self, entries: Vec<Descriptor>) -> Result<(), LayoutError> {
+        self.layout.update(|index| {
+            for entry in entries {
+                index.manifests.retain(|old| name(old) != name(&entry));
+                index.manifests.push(entry);
+            }
+        })?;
+        self.finished = true;
+        if let Some(lock) = self.lock.take()
+            && lock.try_lock().is_ok()
+        {
+            // A damaged entry of someone else must not fail a build that is done: its blobs just stay.
+            let _ = self.layout.sweep();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // The best that can be done on the way out of a failure: what cannot be removed is swept by the next session.
+        if let Ok(brought) = self.brought.lock() {
+            for digest in brought.iter() {
+                let _ = fs::remove_file(self.layout.blob_path(*digest));
+            }
+        }
+        if self.fresh {
+            for name in ["oci-layout", "index.json"] {
+                let _ = fs::remove_file(self.layout.root.join(name));
+            }
+            for name in ["blobs/sha256", "blobs"] {
+                let _ = fs::remove_dir(self.layout.root.join(name));
+            }
+        }
+        if let Some(made) = &self.made {
+            let _ = fs::remove_dir(made);
+        }
+    }
+}
+
+/// By what an entry of `index.json` is told from the others: the full reference, else the tag, else nothing.
+pub fn name(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(IMAGE_NAME).or_else(|| entry.annotations.get(REF_NAME)).map(String::as_str)
+}
+
+/// A temporary file with the permissions that the umask gives, removed when dropped.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The process' umask is applied to it by the kernel, as to any file that a program makes.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    match path.parent() {
+        // The name is only safe once the folder is on the disk.
+        Some(folder) => File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Writes a whole file: temporary file in the same folder, flushed to the disk, renamed.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = temporary(folder)?;
+    file.write_all(bytes)?;
+    persist(file, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type::MediaType;
+
+    fn image(session: &Session, content: &[u8]) -> Descriptor {
+        let (layer, size) = session.put(content).expect("a blob");
+        let (config, config_size) = session.put(b"{}").expect("a blob");
+        let manifest = Manifest::new(
+            Descriptor::new(MediaType::ImageConfig, config, config_size),
+            vec![Descriptor::new(MediaType::ImageLayer, layer, size)],
+            std::collections::BTreeMap::new(),
+        );
+        let bytes = crate::oci::canonical(&manifest);
+        session.put(&bytes).expect("a blob");
+        Descriptor::of(MediaType::ImageManifest, &bytes)
+    }
+
+    fn named(mut descriptor: Descriptor, name: &str) -> Descriptor {
+        descriptor.annotations.insert(IMAGE_NAME.into(), name.into());
+        descriptor
+    }
+
+    fn blobs(root: &Path) -> usize {
+        fs::read_dir(root.join("blobs/sha256")).expect("the folder").count()
+    }
+
+    #[test]
+    fn replaces_by_name_and_sweeps_what_nothing_refers_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("oci");
+        for (content, name) in [("one", None), ("two", Some("a/b:1")), ("three", None), ("four", Some("a/b:1"))] {
+            let session = Layout::session(&root).expect("a session");
+            let entry = image(&session, content.as_bytes());
+            let entry = match name {
+                Some(name) => named(entry, name),
+                None => entry,
+            };
+            session.finish(vec![entry]).expect("an index");
+        }
+        let layout = Layout::open(&root).expect("a layout");
+        let index = layout.index().expect("an index");
+        assert_eq!(index.manifests.iter().map(name).collect::<Vec<_>>(), [None, Some("a/b:1")]);
+        // Two images of manifest and layer each, and the configuration that they share.
+        assert_eq!(blobs(&root), 5);
+        assert_eq!(layout.reachable(&index).expect("all there").len(), 5);
+    }
+
+    #[test]
+    fn a_session_that_fails_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("oci");
+        let session = Layout::session(&root).expect("a session");
+        image(&session, b"one");
+        drop(session);
+        assert!(!root.exists());
+
+        let session = Layout::session(&root).expect("a session");
+        let entry = image(&session, b"one");
+        session.finish(vec![entry]).expect("an index");
+        let session = Layout::session(&root).expect("a session");
+        image(&session, b"one");
+        image(&session, b"two");
+        drop(session);
+        assert_eq!(blobs(&root), 3);
+    }
+
+    #[test]
+    fn what_another_session_is_writing_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Layout::session(folder.path()).expect("a session");
+        let second = Layout::session(folder.path()).expect("a session");
+        let one = image(&first, b"one");
+        let two = image(&second, b"two");
+        first.finish(vec![named(one, "a:1")]).expect("an index");
+        second.finish(vec![named(two, "a:2")]).expect("an index");
+        let layout = Layout::open(folder.path()).expect("a layout");
+        assert_eq!(layout.reachable(&layout.index().expect("an index")).expect("all there").len(), 5);
+    }
+
+    #[test]
+    fn refuses_a_folder_with_other_things() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("thesis.txt"), "do not touch").expect("a file");
+        assert!(matches!(Layout::session(folder.path()), Err(LayoutError::NotALayout { .. })));
+        assert!(matches!(Layout::open(folder.path()), Err(LayoutError::NotALayout { .. })));
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_blob_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = Layout::session(folder.path()).expect("a session");
+        let entry = image(&session, b"one");
+        session.finish(vec![entry.clone()]).expect("an index");
+        let layout = Layout::open(folder.path()).expect("a layout");
+        let path = layout.blob_path(entry.digest);
+        let mut bytes = fs::read(&path).expect("the manifest");
+        bytes[10] ^= 1;
+        fs::write(&path, bytes).expect("the manifest");
+        let error = layout.document(&entry).expect_err("damaged");
+        assert!(error.to_string().contains(&entry.digest.to_string()), "{error}");
+    }
+}
