@@ -5,6 +5,8 @@
 //! used, nothing is allocated by a number that the file states, loops are bounded by the number of bytes, and a field
 //! that cannot be read makes the fact `None`, not an error: a truncated ELF file is a fact about an image.
 
+use std::cell::Cell;
+
 /// The machine that a file is made for, `e_machine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Machine(pub u16);
@@ -60,6 +62,7 @@ pub enum Kind {
 }
 
 /// The facts of an ELF file.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
     /// Whether it is of class `ELFCLASS64`; else 32 bits.
@@ -98,19 +101,32 @@ const DT_STRTAB: u64 = 5;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 
-/// Reads numbers of the file's class and byte order out of the bytes at hand.
-#[derive(Clone, Copy)]
+/// A part of a file: where it begins, and its bytes.
+pub type Window<'a> = (u64, &'a [u8]);
+
+/// Reads numbers of the file's class and byte order out of the parts at hand.
 struct View<'a> {
-    bytes: &'a [u8],
+    windows: &'a [Window<'a>],
     is_64: bool,
     little_endian: bool,
+    /// The first offset that was asked for and is not at hand.
+    wanted: Cell<Option<u64>>,
 }
 
 impl<'a> View<'a> {
+    fn from(&self, offset: u64) -> &'a [u8] {
+        let inside = |(start, bytes): &Window<'a>| {
+            bytes.get(usize::try_from(offset.checked_sub(*start)?).ok()?..).filter(|rest| !rest.is_empty())
+        };
+        self.windows.iter().find_map(inside).unwrap_or_default()
+    }
+
     fn slice(&self, offset: u64, size: u64) -> Option<&'a [u8]> {
-        let start = usize::try_from(offset).ok()?;
-        let end = start.checked_add(usize::try_from(size).ok()?)?;
-        self.bytes.get(start..end)
+        let slice = self.from(offset).get(..usize::try_from(size).ok()?);
+        if slice.is_none() && self.wanted.get().is_none() {
+            self.wanted.set(Some(offset));
+        }
+        slice
     }
 
     fn number(&self, offset: u64, size: u64) -> Option<u64> {
@@ -133,9 +149,11 @@ impl<'a> View<'a> {
     }
 
     fn string(&self, offset: u64) -> Option<Box<[u8]>> {
-        let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
-        let end = rest.iter().take(4096).position(|byte| *byte == 0)?;
-        Some(rest[..end].into())
+        let rest = self.from(offset);
+        match rest.iter().take(4096).position(|byte| *byte == 0) {
+            Some(end) => Some(rest[..end].into()),
+            None => self.slice(offset, 4096).and(None),
+        }
     }
 }
 
@@ -150,10 +168,22 @@ struct Segment {
 ///
 /// With [`HEADER`] bytes class, machine and kind are known; the rest as far as the bytes reach.
 pub fn parse(bytes: &[u8], size: u64) -> Option<Elf> {
+    parse_windows(&[(0, bytes)], size).map(|(elf, _)| elf)
+}
+
+/// As [`parse`], with any parts of the file at hand, the first from its start. Beside the facts: where more bytes
+/// would tell more, if that is within the file.
+pub fn parse_windows(windows: &[Window<'_>], size: u64) -> Option<(Elf, Option<u64>)> {
+    let bytes = windows.iter().find(|(start, _)| *start == 0).map(|(_, bytes)| *bytes)?;
     if !is_elf(bytes) || bytes.len() < 20 {
         return None;
     }
-    let view = View { bytes, is_64: bytes[4] == 2, little_endian: bytes[5] != 2 };
+    let view = View { windows, is_64: bytes[4] == 2, little_endian: bytes[5] != 2, wanted: Cell::new(None) };
+    let elf = facts(&view, size)?;
+    Some((elf, view.wanted.get().filter(|offset| *offset < size)))
+}
+
+fn facts(view: &View<'_>, size: u64) -> Option<Elf> {
     let kind = match view.half(16)? {
         1 => Kind::Relocatable,
         2 => Kind::Executable,
@@ -171,7 +201,7 @@ pub fn parse(bytes: &[u8], size: u64) -> Option<Elf> {
         has_code: true,
         truncated: false,
     };
-    let Some((table_end, segments)) = segments(&view) else {
+    let Some((table_end, segments)) = segments(view) else {
         elf.truncated = size < HEADER as u64 - if view.is_64 { 0 } else { 12 };
         return Some(elf);
     };
@@ -188,7 +218,7 @@ pub fn parse(bytes: &[u8], size: u64) -> Option<Elf> {
     match segments.iter().find(|s| s.kind == PT_DYNAMIC) {
         None => elf.needed = Some(Vec::new()),
         Some(dynamic) => {
-            if let Some((needed, search_path)) = dynamic_section(&view, &segments, dynamic) {
+            if let Some((needed, search_path)) = dynamic_section(view, &segments, dynamic) {
                 elf.needed = Some(needed);
                 elf.search_path = search_path;
             }
@@ -270,6 +300,20 @@ mod tests {
         let head = parse(&bytes[..HEADER], bytes.len() as u64).expect("an ELF file");
         assert_eq!((head.machine, head.needed, head.truncated), (elf.machine, None, false));
         assert!(parse(&bytes, 4096).expect("an ELF file").truncated);
+        // Asked for part by part, a file tells the same as at once.
+        let mut parts = vec![(0, 4096.min(bytes.len()))];
+        loop {
+            let windows: Vec<Window<'_>> =
+                parts.iter().map(|(start, end)| (*start as u64, &bytes[*start..*end])).collect();
+            let (found, wanted) = parse_windows(&windows, bytes.len() as u64).expect("an ELF file");
+            let Some(wanted) = wanted else {
+                assert_eq!(found.needed, parse(&bytes, bytes.len() as u64).expect("an ELF file").needed);
+                break;
+            };
+            let start = usize::try_from(wanted).expect("an offset");
+            parts.push((start, (start + 65536).min(bytes.len())));
+            assert!(parts.len() < 5, "{parts:?}");
+        }
     }
 
     #[test]

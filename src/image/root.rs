@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::layer::contents::{Contents, Kind, Node};
+use crate::layer::entry::{join, split};
 
 /// How many symbolic links a resolution follows, as Linux does.
 pub const MAX_LINKS: usize = 40;
@@ -55,27 +56,28 @@ impl Root {
     pub fn of(layers: Vec<Arc<Contents>>) -> Self {
         let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: BTreeMap::new() };
         for layer in layers {
-            root.apply(layer);
+            root.apply(&layer);
         }
         root
     }
 
     /// Puts one more layer on top.
-    pub fn apply(&mut self, contents: Arc<Contents>) {
+    pub fn apply(&mut self, contents: &Arc<Contents>) {
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
-        self.layers.push(Arc::clone(&contents));
-        let mut parent: Option<(Box<[u8]>, Box<[u8]>)> = None;
+        self.layers.push(Arc::clone(contents));
+        // The folder of the entry before, as written and as it resolves.
+        let mut parent: Option<[Box<[u8]>; 2]> = None;
         for (index, node) in contents.nodes.iter().enumerate() {
             let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
             let (folder, name) = split(&node.path);
             let path: Box<[u8]> = if folder.is_empty() {
                 node.path.clone()
             } else {
-                if parent.as_ref().is_none_or(|(written, _)| **written != *folder) {
-                    parent = Some((folder.into(), self.folder_for(folder)));
+                if parent.as_ref().is_none_or(|[written, _]| **written != *folder) {
+                    parent = Some([folder.into(), self.folder_for(folder)]);
                 }
                 match &parent {
-                    Some((_, resolved)) if **resolved != *folder => join(resolved, name),
+                    Some([_, resolved]) if **resolved != *folder => join(resolved, name),
                     _ => node.path.clone(),
                 }
             };
@@ -213,25 +215,6 @@ impl Root {
             .next()
             .is_some_and(|(key, _)| key.starts_with(&start))
     }
-}
-
-/// Splits a path into its folder (empty for the root) and its name.
-pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (&[], path),
-    }
-}
-
-/// `folder/name`, or the name alone in the root.
-pub fn join(folder: &[u8], name: &[u8]) -> Box<[u8]> {
-    let mut path = Vec::with_capacity(folder.len() + 1 + name.len());
-    path.extend_from_slice(folder);
-    if !folder.is_empty() {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path.into()
 }
 
 fn parts_reversed(path: &[u8]) -> Vec<Box<[u8]>> {

@@ -1,4 +1,12 @@
 //! Layers: folders, files and archives become a tar with one order and one form, a blob with one digest, and a table
 //! of what is inside.
 
+pub mod compress;
 pub mod contents;
+pub mod deflate;
+pub mod entry;
+pub mod pack;
+pub mod scan;
+pub mod sniff;
+pub mod tar;
+pub mod untar;

@@ -108,6 +108,7 @@ impl Reference {
     }
 
     /// The same repository at this digest, without a tag.
+    #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self { registry: self.registry.clone(), repository: self.repository.clone(), tag: None, digest: Some(digest) }
     }

@@ -1,0 +1,424 @@
+//! A stream of tar bytes becomes a blob: cut into chunks, compressed side by side, written in order.
+//!
+//! One [`Pool`] of threads serves every layer of every platform. A [`Stream`] takes the bytes of one layer, hashes
+//! them (the diff ID) and cuts them; the pool compresses; a thread of the layer's own writes the results in order and
+//! hashes them (the digest). The number of chunks that exist at a time is bounded for the whole pool, and so is the
+//! memory, whatever the size of a file or layer.
+//!
+//! # The bytes are a promise
+//! Which chunk a byte falls into depends on the entries alone, never on threads, buffers or time:
+//! - at an entry's header, once the chunk holds [`Cut::piece`] bytes, or [`Cut::least`] bytes and the CRC-32 of the
+//!   entry's path is a multiple of 16. An entry that is inserted or grows shifts nothing beyond the next such path;
+//! - at the start of the data of a file of at least [`Cut::piece`] bytes, and at each multiple of it in that data.
+//!
+//! Each chunk is compressed on its own, so an unchanged chunk's compressed bytes can be used again.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::deflate::{self, Deflater};
+use crate::oci::digest::Digest;
+use crate::oci::media_type::Compression;
+
+/// The version of a layer's bytes: tar form, cuts, encoders and their parameters. It is raised whenever the same
+/// entries would become other bytes.
+pub const LAYER_FORMAT: u32 = 1;
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// gzip at libdeflate's level 1 to 12.
+    Gzip(i32),
+    /// Zstandard at level 1 to 19.
+    Zstd(i32),
+}
+
+impl Codec {
+    /// The default: the level whose output is still smaller than that of the tools people come from, and the fastest there.
+    pub const GZIP: Self = Self::Gzip(5);
+    /// Zstandard's own default level.
+    pub const ZSTD: Self = Self::Zstd(3);
+
+    /// The compression that a media type names.
+    pub fn compression(self) -> Compression {
+        match self {
+            Self::None => Compression::None,
+            Self::Gzip(_) => Compression::Gzip,
+            Self::Zstd(_) => Compression::Zstd,
+        }
+    }
+
+    fn cut(self) -> Cut {
+        match self {
+            Self::None | Self::Gzip(_) => Cut { least: 384 << 10, piece: 1 << 20 },
+            // A frame has no memory of the one before it: larger ones cost less.
+            Self::Zstd(_) => Cut { least: 2 << 20, piece: 4 << 20 },
+        }
+    }
+}
+
+/// Why a text is not a codec.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is not a compression: expected gzip, zstd or none, with a level after a colon (gzip:1 to gzip:12, zstd:1 to zstd:19)"
+)]
+pub struct ParseCodecError(String);
+
+impl FromStr for Codec {
+    type Err = ParseCodecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ParseCodecError(text.into());
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<i32>().map_err(|_| error())?)),
+            None => (text, None),
+        };
+        match (name, level) {
+            ("none", None) => Ok(Self::None),
+            ("gzip", None) => Ok(Self::GZIP),
+            ("zstd", None) => Ok(Self::ZSTD),
+            ("gzip", Some(level @ 1..=12)) => Ok(Self::Gzip(level)),
+            ("zstd", Some(level @ 1..=19)) => Ok(Self::Zstd(level)),
+            _ => Err(error()),
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Gzip(level) => write!(f, "gzip:{level}"),
+            Self::Zstd(level) => write!(f, "zstd:{level}"),
+        }
+    }
+}
+
+/// Where a codec's streams are cut, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    /// A chunk of so many bytes may end at a path that says so.
+    least: usize,
+    /// A chunk of so many bytes ends at any path; a file of so many is cut at their multiples.
+    piece: usize,
+}
+
+/// The first bytes of every gzip layer: no name, no time, no flags, an unknown operating system (RFC 1952 2.3).
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// A chunk that has been through the pool.
+struct Chunk {
+    data: Vec<u8>,
+    compressed: Vec<u8>,
+    crc: u32,
+    _permit: Permit,
+}
+
+struct Job {
+    data: Vec<u8>,
+    codec: Codec,
+    permit: Permit,
+    done: SyncSender<io::Result<Chunk>>,
+}
+
+/// How many chunks may exist.
+struct Permits {
+    free: Mutex<usize>,
+    freed: Condvar,
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+struct Permit(Arc<Permits>);
+
+impl Permit {
+    fn take(permits: &Arc<Permits>) -> Self {
+        let free = lock(&permits.free);
+        let mut free =
+            permits.freed.wait_while(free, |free| *free == 0).unwrap_or_else(std::sync::PoisonError::into_inner);
+        *free -= 1;
+        Self(Arc::clone(permits))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Permits {
+    fn buffer(&self) -> Vec<u8> {
+        let mut buffer = lock(&self.buffers).pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        lock(&self.buffers).push(buffer);
+    }
+}
+
+/// Threads that compress.
+pub struct Pool {
+    jobs: Option<Sender<Job>>,
+    permits: Arc<Permits>,
+    threads: Vec<JoinHandle<()>>,
+    width: usize,
+}
+
+impl Pool {
+    /// A pool of so many threads, at least one.
+    pub fn new(threads: usize) -> Self {
+        let width = threads.max(1);
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        let permits = Arc::new(Permits {
+            // One chunk at each thread, one waiting for it, and one being filled by each of two layers.
+            free: Mutex::new(2 * width + 2),
+            freed: Condvar::new(),
+            buffers: Mutex::new(Vec::new()),
+        });
+        let threads = (0..width)
+            .map(|_| {
+                let (queue, permits) = (Arc::clone(&queue), Arc::clone(&permits));
+                std::thread::spawn(move || work(&queue, &permits))
+            })
+            .collect();
+        Self { jobs: Some(jobs), permits, threads, width }
+    }
+
+    /// How many threads it has.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
+    let mut gzip: Option<(i32, Deflater)> = None;
+    let mut zstd: Option<(i32, zstd::bulk::Compressor<'static>)> = None;
+    loop {
+        let Ok(job) = lock(queue).recv() else { return };
+        let Job { data, codec, permit, done } = job;
+        let mut compressed = permits.buffer();
+        let mut crc = 0;
+        let result = match codec {
+            Codec::None => Ok(()),
+            Codec::Gzip(level) => {
+                if gzip.as_ref().is_none_or(|(made_for, _)| *made_for != level) {
+                    gzip = Some((level, Deflater::new(level)));
+                }
+                if let Some((_, deflater)) = &mut gzip {
+                    deflater.chunk(&data, &mut compressed);
+                }
+                crc = crc32fast::hash(&data);
+                Ok(())
+            }
+            Codec::Zstd(level) => {
+                let mut ready = Ok(());
+                if zstd.as_ref().is_none_or(|(made_for, _)| *made_for != level) {
+                    ready = zstd::bulk::Compressor::new(level).map(|compressor| zstd = Some((level, compressor)));
+                }
+                ready.and_then(|()| match &mut zstd {
+                    Some((_, compressor)) => {
+                        compressed.resize(zstd::zstd_safe::compress_bound(data.len()), 0);
+                        let size = compressor.compress_to_buffer(&data, &mut compressed)?;
+                        compressed.truncate(size);
+                        Ok(())
+                    }
+                    None => Ok(()),
+                })
+            }
+        };
+        // Nobody waits for it any more where the layer has failed.
+        let _ = done.send(result.map(|()| Chunk { data, compressed, crc, _permit: permit }));
+    }
+}
+
+/// What became of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// The digest of the bytes that went in.
+    pub diff_id: Digest,
+    /// Their number.
+    pub size: u64,
+}
+
+/// The bytes of one layer on their way into the pool.
+pub struct Stream<'p> {
+    pool: &'p Pool,
+    codec: Codec,
+    cut: Cut,
+    buffer: Vec<u8>,
+    permit: Option<Permit>,
+    hash: Sha256,
+    size: u64,
+    ordered: SyncSender<Receiver<io::Result<Chunk>>>,
+}
+
+impl Stream<'_> {
+    /// Begins an entry: its header, extended records included, comes next.
+    pub fn entry(&mut self, path: &[u8], header: &[u8]) -> io::Result<()> {
+        let held = self.buffer.len();
+        if held >= self.cut.piece || (held >= self.cut.least && crc32fast::hash(path).is_multiple_of(16)) {
+            self.end_chunk()?;
+        }
+        self.append(header);
+        Ok(())
+    }
+
+    /// The size of the pieces that a file of `size` bytes is given in; each is followed by [`Self::end_piece`].
+    /// Call it once a file, before its data.
+    pub fn pieces(&mut self, size: u64) -> io::Result<Option<usize>> {
+        if size < self.cut.piece as u64 {
+            return Ok(None);
+        }
+        self.end_chunk()?;
+        Ok(Some(self.cut.piece))
+    }
+
+    /// Ends a full piece of a large file.
+    pub fn end_piece(&mut self) -> io::Result<()> {
+        self.end_chunk()
+    }
+
+    /// Adds bytes to the chunk.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.space().extend_from_slice(bytes);
+    }
+
+    /// The chunk so far: data is read straight into it. What is there may be looked at, not changed.
+    pub fn space(&mut self) -> &mut Vec<u8> {
+        if self.permit.is_none() {
+            self.permit = Some(Permit::take(&self.pool.permits));
+            self.buffer = self.pool.permits.buffer();
+        }
+        &mut self.buffer
+    }
+
+    /// The number of bytes that went in.
+    pub fn position(&self) -> u64 {
+        self.size + self.buffer.len() as u64
+    }
+
+    fn end_chunk(&mut self) -> io::Result<()> {
+        let Some(permit) = self.permit.take() else { return Ok(()) };
+        let data = std::mem::take(&mut self.buffer);
+        self.hash.update(&data);
+        self.size += data.len() as u64;
+        let (done, result) = sync_channel(1);
+        let job = Job { data, codec: self.codec, permit, done };
+        // Both ends live as long as the pool and the writer: a closed one means that the writer has failed.
+        let stopped = || io::Error::other("the writer of the layer has stopped");
+        self.ordered.send(result).map_err(|_| stopped())?;
+        self.pool.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())
+    }
+
+    fn finish(mut self) -> io::Result<Finished> {
+        self.end_chunk()?;
+        Ok(Finished { diff_id: Digest::from_bytes(self.hash.finalize().into()), size: self.size })
+    }
+}
+
+/// Why a layer was not made: its writer's reason, or its reader's.
+#[derive(Debug)]
+pub enum Failed<E> {
+    /// The blob could not be written.
+    Write(io::Error),
+    /// The entries could not be read.
+    Read(E),
+}
+
+/// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's.
+///
+/// # Errors
+/// The first failure of either side.
+pub fn stream<W: Write + Send, T, E: From<io::Error>>(
+    pool: &Pool,
+    codec: Codec,
+    out: W,
+    fill: impl FnOnce(&mut Stream<'_>) -> Result<T, E>,
+) -> Result<(W, Finished, T), Failed<E>> {
+    // Deep enough for all chunks that may exist: what bounds them is the permits.
+    let (ordered, results) = sync_channel(2 * pool.width + 2);
+    std::thread::scope(|scope| {
+        let permits = &pool.permits;
+        let writer = scope.spawn(move || write(&results, codec, out, permits));
+        let mut stream = Stream {
+            pool,
+            codec,
+            cut: codec.cut(),
+            buffer: Vec::new(),
+            permit: None,
+            hash: Sha256::new(),
+            size: 0,
+            ordered,
+        };
+        let filled = fill(&mut stream).and_then(|value| Ok((value, stream.finish()?)));
+        let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the writer of the layer panicked")));
+        match (written, filled) {
+            // The reader's complaint is then only that the writer is gone.
+            (Err(error), _) => Err(Failed::Write(error)),
+            (Ok(_), Err(error)) => Err(Failed::Read(error)),
+            (Ok(out), Ok((value, finished))) => Ok((out, finished, value)),
+        }
+    })
+}
+
+fn write<W: Write>(
+    results: &Receiver<Receiver<io::Result<Chunk>>>,
+    codec: Codec,
+    mut out: W,
+    permits: &Permits,
+) -> io::Result<W> {
+    let gzip = matches!(codec, Codec::Gzip(_));
+    if gzip {
+        out.write_all(&GZIP_HEADER)?;
+    }
+    let mut crc = crc32fast::Hasher::new();
+    let mut size = 0_u32;
+    for result in results {
+        let chunk = result.recv().map_err(|_| io::Error::other("a thread that compresses has stopped"))??;
+        match codec {
+            Codec::None => out.write_all(&chunk.data)?,
+            _ => out.write_all(&chunk.compressed)?,
+        }
+        if gzip {
+            crc.combine(&crc32fast::Hasher::new_with_initial_len(chunk.crc, chunk.data.len() as u64));
+            #[expect(clippy::cast_possible_truncation, reason = "ISIZE is the size modulo 2^32")]
+            let length = chunk.data.len() as u32;
+            size = size.wrapping_add(length);
+        }
+        let Chunk { data, compressed, .. } = chunk;
+        permits.give_back(data);
+        permits.give_back(compressed);
+    }
+    if gzip {
+        out.write_all(&deflate::END)?;
+        out.write_all(&crc.finalize().to_le_bytes())?;
+        out.write_all(&size.to_le_bytes())?;
+    }
+    Ok(out)
+}

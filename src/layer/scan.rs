@@ -1,0 +1,255 @@
+//! A folder becomes entries: sorted, with links found, attributes chosen and times clamped. Nothing is opened.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::contents::Xattrs;
+use super::entry::{Entry, Kind, OPAQUE, WHITEOUT, name_order, path_order};
+
+/// Why a folder could not be made entries.
+#[derive(Debug, Error)]
+pub enum ScanError {
+    /// A file or folder of it.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name that a layer cannot have.
+    #[error("{path} cannot be in a layer: {reason}")]
+    Name {
+        /// The file.
+        path: String,
+        /// Why, and the way round.
+        reason: String,
+    },
+    /// Two sources for one destination.
+    #[error("{first} and {second} both go to /{path}")]
+    Twice {
+        /// The destination without a leading slash.
+        path: String,
+        /// What came first.
+        first: String,
+        /// What came then.
+        second: String,
+    },
+}
+
+impl ScanError {
+    pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |source| Self::Read { path, source }
+    }
+}
+
+/// How the owners of a root file system are changed.
+#[derive(Debug, Clone, Default)]
+pub struct Owners {
+    /// All files get this owner.
+    pub all: Option<(u32, u32)>,
+    /// Files of one owner get another.
+    pub map: std::collections::BTreeMap<(u32, u32), (u32, u32)>,
+}
+
+impl Owners {
+    /// The owner that a file gets.
+    pub fn apply(&self, uid: u32, gid: u32) -> (u32, u32) {
+        self.all.or_else(|| self.map.get(&(uid, gid)).copied()).unwrap_or((uid, gid))
+    }
+}
+
+/// What a scan found beside the entries.
+#[derive(Debug, Clone, Default)]
+pub struct Remarks {
+    /// Sockets that were left out.
+    pub sockets: Vec<PathBuf>,
+    /// Whether any file is owned by 0.
+    pub owned_by_root: bool,
+}
+
+/// The entries of a root file system, taken as it is (`rootfs` layers).
+///
+/// # Errors
+/// Where a file cannot be read, or has the name `.wh.`.
+pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
+    let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
+    let mut scan = Scan {
+        owners,
+        latest,
+        entries: Vec::new(),
+        links: HashMap::new(),
+        remarks: Remarks::default(),
+        converted: false,
+    };
+    scan.add(folder, Box::default(), &data)?;
+    scan.folder(folder, &[])?;
+    if scan.converted {
+        // Their new names have another place.
+        scan.entries.sort_by(|a, b| path_order(&a.path, &b.path));
+    }
+    Ok((scan.entries, scan.remarks))
+}
+
+struct Scan<'a> {
+    owners: &'a Owners,
+    latest: Option<i64>,
+    entries: Vec<Entry>,
+    /// The first path of a file with several links, by device and inode (image-spec layer.md "Hardlinks").
+    links: HashMap<(u64, u64), Box<[u8]>>,
+    remarks: Remarks,
+    /// Whether whiteouts of overlayfs became whiteouts of a layer.
+    converted: bool,
+}
+
+impl Scan<'_> {
+    fn folder(&mut self, folder: &Path, prefix: &[u8]) -> Result<(), ScanError> {
+        for name in names(folder)? {
+            let source = folder.join(OsStr::from_bytes(&name));
+            let data = source.symlink_metadata().map_err(ScanError::read(&source))?;
+            let path = super::entry::join(prefix, &name);
+            if self.add(&source, path.clone(), &data)? {
+                self.folder(&source, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry; the answer is whether it is a folder that is to be entered.
+    fn add(&mut self, source: &Path, path: Box<[u8]>, data: &Metadata) -> Result<bool, ScanError> {
+        let (uid, gid) = self.owners.apply(data.uid(), data.gid());
+        let mtime = self.latest.map_or(data.mtime(), |latest| data.mtime().min(latest));
+        self.remarks.owned_by_root |= data.uid() == 0;
+        let mode = (data.mode() & 0o7777) as u16;
+        let entry = |path: Box<[u8]>, kind, source: Option<&Path>| Entry {
+            path,
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime,
+            xattrs: None,
+            source: source.map(Into::into),
+        };
+        let whiteout =
+            |path: Box<[u8]>| Entry { mode: 0, uid: 0, gid: 0, mtime: 0, ..entry(path, Kind::File(0), None) };
+        let kind = data.file_type();
+        let name = super::entry::file_name(&path);
+        if name == WHITEOUT {
+            let reason = "the name .wh. is a whiteout of nothing; remove the file".into();
+            return Err(ScanError::Name { path: source.display().to_string(), reason });
+        }
+        let all = xattrs(source).map_err(ScanError::read(source))?;
+        let kept = keep(&all);
+        let made = if kind.is_dir() {
+            entry(path, Kind::Directory, None)
+        } else if name.starts_with(WHITEOUT) {
+            self.entries.push(whiteout(path));
+            return Ok(false);
+        } else if kind.is_file() {
+            if data.nlink() > 1 {
+                let key = (data.dev(), data.ino());
+                if let Some(first) = self.links.get(&key) {
+                    let target = first.clone();
+                    self.entries.push(entry(path, Kind::Hardlink(target), None));
+                    return Ok(false);
+                }
+                self.links.insert(key, path.clone());
+            }
+            entry(path, Kind::File(data.size()), Some(source))
+        } else if kind.is_symlink() {
+            let target = fs::read_link(source).map_err(ScanError::read(source))?;
+            entry(path, Kind::Symlink(target.into_os_string().into_vec().into()), None)
+        } else {
+            use std::os::unix::fs::FileTypeExt;
+            let (major, minor) = (rustix::fs::major(data.rdev()), rustix::fs::minor(data.rdev()));
+            if kind.is_char_device() && data.rdev() == 0 {
+                // overlayfs' own whiteout.
+                let (folder, name) = super::entry::split(&path);
+                let hidden = super::entry::join(folder, &[WHITEOUT, name].concat());
+                self.entries.push(whiteout(hidden));
+                self.converted = true;
+                return Ok(false);
+            } else if kind.is_char_device() {
+                entry(path, Kind::Character(major, minor), None)
+            } else if kind.is_block_device() {
+                entry(path, Kind::Block(major, minor), None)
+            } else if kind.is_fifo() {
+                entry(path, Kind::Fifo, None)
+            } else {
+                self.remarks.sockets.push(source.to_owned());
+                return Ok(false);
+            }
+        };
+        let opaque = kind.is_dir() && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
+        let marker = opaque.then(|| super::entry::join(&made.path, OPAQUE));
+        self.entries.push(Entry { xattrs: kept, ..made });
+        // First in its folder, and only once where overlayfs and a file both say it.
+        if let Some(marker) = marker.filter(|_| !source.join(OsStr::from_bytes(OPAQUE)).exists()) {
+            self.entries.push(whiteout(marker));
+        }
+        Ok(kind.is_dir())
+    }
+}
+
+/// The names in a folder in the order of a layer.
+pub(super) fn names(folder: &Path) -> Result<Vec<Vec<u8>>, ScanError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(ScanError::read(folder))? {
+        names.push(entry.map_err(ScanError::read(folder))?.file_name().into_vec());
+    }
+    names.sort_unstable_by(|a, b| name_order(a, b));
+    Ok(names)
+}
+
+fn is_opaque(name: &[u8]) -> bool {
+    matches!(name, b"trusted.overlay.opaque" | b"user.overlay.opaque")
+}
+
+/// All extended attributes that can be read.
+fn xattrs(path: &Path) -> io::Result<Xattrs> {
+    use rustix::io::Errno;
+    let mut names = Vec::new();
+    let size = match rustix::fs::llistxattr(path, &mut [0_u8; 0]) {
+        Ok(0) | Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(Xattrs::new()),
+        result => result?,
+    };
+    names.resize(size, 0);
+    let size = rustix::fs::llistxattr(path, names.as_mut_slice())?;
+    let mut out = Xattrs::new();
+    for name in names[..size].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 64 << 10];
+        match rustix::fs::lgetxattr(path, name, value.as_mut_slice()) {
+            Ok(size) => {
+                value.truncate(size);
+                out.push((name.into(), value.into()));
+            }
+            Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// The attributes that a layer keeps: what the program needs, nothing that belongs to this host.
+pub fn keep(all: &Xattrs) -> Option<Box<Xattrs>> {
+    let kept: Xattrs = all
+        .iter()
+        .filter(|(name, _)| {
+            (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+                || &**name == b"security.capability"
+                || name.starts_with(b"system.posix_acl_")
+        })
+        .cloned()
+        .collect();
+    (!kept.is_empty()).then(|| Box::new(kept))
+}

@@ -1,0 +1,122 @@
+//! What a file is to the kernel that should execute it, from its first bytes and as few others as will do.
+
+use std::io::{self, Read};
+
+use super::contents::{Contents, Head};
+use super::entry::Kind;
+use super::untar::{Reader, UntarError};
+use crate::elf;
+use crate::oci::media_type::Compression;
+
+/// How many of a file's first bytes are looked at; ELF files are looked at as far as [`ELF_FIRST`].
+const FIRST: usize = 4096;
+/// How many of an ELF file's first bytes are kept while it passes.
+pub const ELF_FIRST: usize = 1 << 20;
+/// How many bytes are fetched where an ELF file's facts need another part.
+pub const PART: usize = 64 << 10;
+/// How many such parts.
+const PARTS: usize = 6;
+
+/// What a file of `size` bytes is, by its first bytes; `part` gives up to [`PART`] bytes from another place in it.
+pub fn head(first: &[u8], size: u64, mut part: impl FnMut(u64) -> Option<Vec<u8>>) -> Head {
+    if let Some(line) = first.strip_prefix(b"#!") {
+        let line = &line[..line.len().min(FIRST)];
+        return Head::Script(line.split(|byte| *byte == b'\n').next().unwrap_or_default().into());
+    }
+    if !elf::is_elf(first) {
+        return Head::Other;
+    }
+    let mut parts: Vec<(u64, Vec<u8>)> = Vec::new();
+    loop {
+        let windows: Vec<elf::Window<'_>> =
+            std::iter::once((0, first)).chain(parts.iter().map(|(at, bytes)| (*at, bytes.as_slice()))).collect();
+        let Some((elf, wanted)) = elf::parse_windows(&windows, size) else { return Head::Other };
+        match wanted.filter(|_| parts.len() < PARTS).and_then(|at| Some((at, part(at)?))) {
+            Some((at, bytes)) if !bytes.is_empty() => parts.push((at, bytes)),
+            _ => return Head::Elf(Box::new(elf)),
+        }
+    }
+}
+
+/// The first four bytes of a stream tell its compression.
+pub fn compression(magic: &[u8]) -> Compression {
+    match magic {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
+/// The uncompressed bytes of a stream.
+pub fn decompress<'r, R: Read + Send + 'r>(
+    inner: R,
+    compression: Compression,
+) -> io::Result<Box<dyn Read + Send + 'r>> {
+    Ok(match compression {
+        Compression::None => Box::new(inner),
+        // Layers of other builders may have many members.
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(inner)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(inner)?),
+    })
+}
+
+/// Reads a whole layer, and keeps what matters of it.
+///
+/// # Errors
+/// Where the bytes cannot be read or are no archive. The reader has then seen its end: what it verifies is verified.
+pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
+    let mut reader = Reader::new(tar);
+    let mut contents = Contents::default();
+    let mut first = Vec::new();
+    while let Some(entry) = reader.next_entry()? {
+        let head = match entry.kind {
+            Kind::File(size) => stream_head(&mut reader, size, &mut first)?,
+            _ => Head::Other,
+        };
+        contents.nodes.push(entry.into_node(head));
+    }
+    reader.drain()?;
+    Ok(contents)
+}
+
+/// As [`head`], of a file whose bytes pass only once.
+pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u8>) -> Result<Head, UntarError> {
+    let failed = |source| UntarError::Io { offset: 0, source };
+    first.clear();
+    read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST))).map_err(failed)?;
+    if !elf::is_elf(first) {
+        return Ok(head(first, size, |_| None));
+    }
+    read_up_to(reader, first, ELF_FIRST.min(usize::try_from(size).unwrap_or(ELF_FIRST))).map_err(failed)?;
+    let mut at = first.len() as u64;
+    // Parts come in the order of the file; what has passed is gone, and then the fact stays unknown.
+    Ok(head(first, size, |wanted| {
+        let mut skip = wanted.checked_sub(at)?;
+        let mut buffer = vec![0; PART];
+        while skip > 0 {
+            let most = PART.min(usize::try_from(skip).unwrap_or(PART));
+            let count = reader.read_data(&mut buffer[..most]).ok().filter(|count| *count > 0)?;
+            skip -= count as u64;
+        }
+        buffer.clear();
+        let left = size.saturating_sub(wanted);
+        read_up_to(reader, &mut buffer, PART.min(usize::try_from(left).unwrap_or(PART))).ok()?;
+        at = wanted + buffer.len() as u64;
+        Some(buffer)
+    }))
+}
+
+fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize) -> io::Result<()> {
+    let mut filled = buffer.len();
+    buffer.resize(size.max(filled), 0);
+    while filled < size {
+        match reader.read_data(&mut buffer[filled..size]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}

@@ -1,0 +1,492 @@
+//! Reading a tar: layers of other people's images, and archives that a recipe names.
+//!
+//! The bytes come from strangers, and readers of tar have been fooled in every way that there is: a size that two
+//! headers state differently, so that data is taken for a header; a record whose length lies; a name with `..`; a
+//! header that asks for gigabytes of memory; numbers below zero. Our defence: every header's checksum is checked;
+//! extended records are taken by their stated length, must end in a line feed, and are limited to [`RECORDS_LIMIT`]
+//! bytes; a size is stated once, by the records if they state it, and counts for nothing where the type has no data;
+//! paths are cleaned, and one that leaves the root is an error; sparse files, multi-volume archives and unknown types
+//! are refused by name. The `tar` crate is not used for it: it splits records at line feeds, which values such as
+//! file capabilities may hold, and then takes the file for another one.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use thiserror::Error;
+
+use super::contents::Xattrs;
+use super::entry::{Entry, Kind};
+use super::tar::{BLOCK, padding};
+
+/// The most bytes that the extended records of one entry may have.
+pub const RECORDS_LIMIT: u64 = 1 << 20;
+
+/// Why an archive could not be read.
+#[derive(Debug, Error)]
+pub enum UntarError {
+    /// The bytes could not be read, or decompressed.
+    #[error("cannot read the archive at byte {offset}")]
+    Io {
+        /// Where, in the uncompressed archive.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The archive is not well-formed.
+    #[error("the archive is damaged at byte {offset}: {reason}")]
+    Damaged {
+        /// Where, in the uncompressed archive.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry that no layer can have.
+    #[error("entry {path:?} of the archive (at byte {offset}) {reason}")]
+    Entry {
+        /// Its path as it stands.
+        path: String,
+        /// Where its header is, in the uncompressed archive.
+        offset: u64,
+        /// What is wrong, and the way round.
+        reason: String,
+    },
+}
+
+/// Reads an archive entry by entry.
+pub struct Reader<R> {
+    inner: R,
+    offset: u64,
+    /// The data of the current entry that has not been read.
+    left: u64,
+    padding: u64,
+    global: Records,
+    done: bool,
+}
+
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+impl<R: Read> Reader<R> {
+    /// A reader of an uncompressed archive.
+    pub fn new(inner: R) -> Self {
+        Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), done: false }
+    }
+
+    fn damaged(&self, reason: impl Into<String>) -> UntarError {
+        UntarError::Damaged { offset: self.offset, reason: reason.into() }
+    }
+
+    /// The next entry. What was not read of the data before it is skipped.
+    ///
+    /// # Errors
+    /// Where the archive is damaged, cut off, or has an entry that a layer cannot have.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, UntarError> {
+        self.skip()?;
+        if self.done {
+            return Ok(None);
+        }
+        let mut records = self.global.clone();
+        let (mut long_name, mut long_link) = (None, None);
+        loop {
+            let start = self.offset;
+            let Some(block) = self.block()? else {
+                return Err(self.damaged("it ends without its two empty records: it is cut off"));
+            };
+            if block.iter().all(|byte| *byte == 0) {
+                self.done = true;
+                return Ok(None);
+            }
+            let header = Header { block: &block, offset: start };
+            header.check()?;
+            let kind = block[156];
+            match kind {
+                b'x' | b'g' => {
+                    let body = self.body(header.size()?)?;
+                    let parsed = parse_records(&body).map_err(|reason| self.damaged(reason))?;
+                    if kind == b'g' {
+                        self.global.extend(parsed.clone());
+                    }
+                    records.extend(parsed);
+                }
+                b'L' => long_name = Some(trim(self.body(header.size()?)?)),
+                b'K' => long_link = Some(trim(self.body(header.size()?)?)),
+                _ => {
+                    let path = records.remove(b"path".as_slice()).or(long_name).unwrap_or_else(|| header.path());
+                    let link = records.remove(b"linkpath".as_slice()).or(long_link);
+                    let (entry, data) = header.entry(&path, link.as_deref(), &records)?;
+                    self.left = data;
+                    self.padding = padding(data) as u64;
+                    return Ok(Some(entry));
+                }
+            }
+        }
+    }
+
+    /// Reads what is left of the entry's data; its end is that of the data.
+    pub fn read_data(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
+        let count = self.inner.read(&mut buffer[..most])?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut off within a file's data"));
+        }
+        self.left -= count as u64;
+        self.offset += count as u64;
+        Ok(count)
+    }
+
+    /// Reads to the end of the stream, beyond the end of the archive: what verifies the bytes then has seen them all.
+    pub fn drain(&mut self) -> Result<(), UntarError> {
+        let offset = self.offset;
+        io::copy(&mut self.inner, &mut io::sink()).map(|_| ()).map_err(|source| UntarError::Io { offset, source })
+    }
+
+    fn skip(&mut self) -> Result<(), UntarError> {
+        let mut buffer = [0; 16 << 10];
+        let mut left = self.left + self.padding;
+        while left > 0 {
+            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = self.read(&mut buffer[..most])?;
+            if count == 0 {
+                return Err(self.damaged("it is cut off within a file's data"));
+            }
+            left -= count as u64;
+        }
+        (self.left, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, UntarError> {
+        loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(UntarError::Io { offset: self.offset, source }),
+                Ok(count) => {
+                    self.offset += count as u64;
+                    return Ok(count);
+                }
+            }
+        }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, UntarError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read(&mut buffer[filled..])? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, UntarError> {
+        let mut block = [0; BLOCK];
+        match self.fill(&mut block)? {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ => Err(self.damaged("it is cut off within a header")),
+        }
+    }
+
+    fn body(&mut self, size: u64) -> Result<Vec<u8>, UntarError> {
+        if size > RECORDS_LIMIT {
+            return Err(self.damaged(format!("extended records of {size} bytes: at most {RECORDS_LIMIT} are read")));
+        }
+        let whole = usize::try_from(size).unwrap_or(0);
+        let mut body = vec![0; whole + padding(size)];
+        if self.fill(&mut body)? < body.len() {
+            return Err(self.damaged("it is cut off within extended records"));
+        }
+        body.truncate(whole);
+        Ok(body)
+    }
+}
+
+/// A GNU long name ends at its first zero byte.
+fn trim(mut name: Vec<u8>) -> Vec<u8> {
+    name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+    name
+}
+
+/// `LENGTH KEY=VALUE\n` again and again, by the stated length: a value may hold a line feed.
+fn parse_records(mut body: &[u8]) -> Result<Records, String> {
+    let mut records = Records::new();
+    while !body.is_empty() {
+        let space = body.iter().take(20).position(|byte| *byte == b' ').ok_or("an extended record without a length")?;
+        let length = std::str::from_utf8(&body[..space])
+            .ok()
+            .and_then(|digits| digits.parse::<usize>().ok())
+            .filter(|length| *length > space + 1 && *length <= body.len())
+            .ok_or("an extended record with a wrong length")?;
+        let (record, rest) = body.split_at(length);
+        let record = record[space + 1..].strip_suffix(b"\n").ok_or("an extended record that does not end its line")?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or("an extended record without a value")?;
+        records.insert(record[..equals].to_vec(), record[equals + 1..].to_vec());
+        body = rest;
+    }
+    Ok(records)
+}
+
+struct Header<'a> {
+    block: &'a [u8; BLOCK],
+    offset: u64,
+}
+
+impl Header<'_> {
+    fn damaged(&self, reason: impl Into<String>) -> UntarError {
+        UntarError::Damaged { offset: self.offset, reason: reason.into() }
+    }
+
+    fn check(&self) -> Result<(), UntarError> {
+        let stated = self.number(148, 8, "checksum").ok();
+        let sum = |signed: bool| -> i64 {
+            let bytes = self.block.iter().enumerate();
+            bytes
+                .map(|(at, byte)| match at {
+                    148..156 => i64::from(b' '),
+                    _ if signed => i64::from(byte.cast_signed()),
+                    _ => i64::from(*byte),
+                })
+                .sum()
+        };
+        if stated == Some(sum(false)) || stated == Some(sum(true)) {
+            return Ok(());
+        }
+        Err(self.damaged(if self.offset == 0 {
+            "its first header has a wrong checksum: is it a tar, plain or compressed by gzip or zstd?"
+        } else {
+            "a header with a wrong checksum"
+        }))
+    }
+
+    /// Octal digits, or GNU's base 256 where the first bit is set.
+    fn number(&self, at: usize, size: usize, what: &str) -> Result<i64, UntarError> {
+        let field = &self.block[at..at + size];
+        let wrong = || self.damaged(format!("a header whose {what} is no number"));
+        if field[0] & 0x80 != 0 {
+            let negative = field[0] & 0x40 != 0;
+            let mut value: i128 = if negative { -1 } else { 0 };
+            for (index, byte) in field.iter().enumerate() {
+                let byte = if index == 0 && !negative { byte & 0x7f } else { *byte };
+                value = value << 8 | i128::from(byte);
+            }
+            return i64::try_from(value).map_err(|_| wrong());
+        }
+        let digits = field.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii();
+        if digits.is_empty() {
+            return Ok(0);
+        }
+        let text = std::str::from_utf8(digits).map_err(|_| wrong())?;
+        i64::from_str_radix(text, 8).ok().filter(|value| *value >= 0).ok_or_else(wrong)
+    }
+
+    fn size(&self) -> Result<u64, UntarError> {
+        u64::try_from(self.number(124, 12, "size")?).map_err(|_| self.damaged("a header with a size below zero"))
+    }
+
+    fn text(&self, at: usize, size: usize) -> Vec<u8> {
+        trim(self.block[at..at + size].to_vec())
+    }
+
+    fn path(&self) -> Vec<u8> {
+        let name = self.text(0, 100);
+        // GNU's own format has other things where ustar has the prefix.
+        let prefix = if &self.block[257..263] == b"ustar\0" { self.text(345, 155) } else { Vec::new() };
+        if prefix.is_empty() { name } else { [prefix, b"/".to_vec(), name].concat() }
+    }
+
+    /// The entry, and the size of its data.
+    fn entry(&self, path: &[u8], link: Option<&[u8]>, records: &Records) -> Result<(Entry, u64), UntarError> {
+        let refused = |reason: &str| UntarError::Entry {
+            path: String::from_utf8_lossy(path).into_owned(),
+            offset: self.offset,
+            reason: reason.into(),
+        };
+        let record = |key: &str| records.get(key.as_bytes()).map(|value| String::from_utf8_lossy(value));
+        if records.keys().any(|key| key.starts_with(b"GNU.sparse.")) || self.block[156] == b'S' {
+            return Err(refused("is a sparse file, which layers do not have: make the archive without --sparse"));
+        }
+        let size = match record("size") {
+            Some(size) => size.parse().map_err(|_| refused("has a size that is no number"))?,
+            None => self.size()?,
+        };
+        let link = || {
+            let link = link.map_or_else(|| self.text(157, 100), <[u8]>::to_vec);
+            if link.is_empty() { Err(refused("is a link without a target")) } else { Ok(link) }
+        };
+        let device = |at| {
+            let number = self.number(at, 8, "device")?;
+            u32::try_from(number).map_err(|_| refused("has a device number out of range"))
+        };
+        let folder = path.ends_with(b"/");
+        let kind = match self.block[156] {
+            // Before ustar a folder was a file whose name ends in a slash.
+            0 | b'0' if folder => Kind::Directory,
+            0 | b'0' | b'7' => Kind::File(size),
+            b'1' => {
+                let target = link()?;
+                Kind::Hardlink(clean(&target).ok_or_else(|| refused("is a hard link that leaves the root"))?)
+            }
+            b'2' => Kind::Symlink(link()?.into()),
+            b'3' => Kind::Character(device(329)?, device(337)?),
+            b'4' => Kind::Block(device(329)?, device(337)?),
+            b'5' => Kind::Directory,
+            b'6' => Kind::Fifo,
+            b'M' => return Err(refused("continues another volume: join the volumes first")),
+            b'D' => return Err(refused("is of an incremental archive: make a full one")),
+            other => return Err(refused(&format!("is of the unknown type {:?}", char::from(other)))),
+        };
+        let id = |key: &str, at: usize| -> Result<u32, UntarError> {
+            let number = match record(key) {
+                Some(number) => {
+                    number.parse::<i64>().map_err(|_| refused(&format!("has a {key} that is no number")))?
+                }
+                None => self.number(at, 8, key)?,
+            };
+            u32::try_from(number).map_err(|_| refused(&format!("has a {key} out of range")))
+        };
+        let mtime = match record("mtime") {
+            // Fractions are cut off towards the past, as a file system shows them.
+            Some(mtime) => whole_seconds(&mtime).ok_or_else(|| refused("has an mtime that is no number"))?,
+            None => self.number(136, 12, "mtime")?,
+        };
+        let xattrs: Xattrs = records
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(b"SCHILY.xattr.")?, value)))
+            .map(|(key, value)| (key.into(), value.as_slice().into()))
+            .collect();
+        let entry = Entry {
+            path: clean(path).ok_or_else(|| refused("leaves the root: its path has a part .."))?,
+            mode: u16::try_from(self.number(100, 8, "mode")? & 0o7777).unwrap_or(0),
+            uid: id("uid", 108)?,
+            gid: id("gid", 116)?,
+            mtime,
+            xattrs: (!xattrs.is_empty()).then(|| Box::new(xattrs)),
+            source: None,
+            kind,
+        };
+        // Only files have data; a hard link's size is that of its target in some archives.
+        let data = if matches!(entry.kind, Kind::File(_)) { size } else { 0 };
+        Ok((entry, data))
+    }
+}
+
+fn whole_seconds(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let below = whole.starts_with('-') && fraction.bytes().any(|byte| byte != b'0');
+    Some(if below { seconds.checked_sub(1)? } else { seconds })
+}
+
+/// A path without empty parts and `.`; `None` where a part is `..`, or holds a zero byte.
+pub fn clean(path: &[u8]) -> Option<Box<[u8]>> {
+    let mut out = Vec::with_capacity(path.len());
+    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        if part == b".." || part.contains(&0) {
+            return None;
+        }
+        if !out.is_empty() {
+            out.push(b'/');
+        }
+        out.extend_from_slice(part);
+    }
+    Some(out.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tar;
+    use super::*;
+
+    fn entry(path: &[u8], kind: Kind) -> Entry {
+        Entry { path: path.into(), kind, mode: 0o4755, uid: 1, gid: 2, mtime: 3, xattrs: None, source: None }
+    }
+
+    fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (entry, data) in entries {
+            tar::header(entry, &mut out);
+            out.extend_from_slice(data);
+            out.resize(out.len() + padding(data.len() as u64), 0);
+        }
+        out.resize(out.len() + 2 * BLOCK, 0);
+        out
+    }
+
+    fn entries(bytes: &[u8]) -> Result<Vec<Entry>, UntarError> {
+        let mut reader = Reader::new(bytes);
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    #[test]
+    fn reads_what_we_write() {
+        let mut capable = entry(b"usr/bin/ping", Kind::File(5));
+        // A value with a line feed, as a capability may have.
+        capable.xattrs =
+            Some(Box::new(vec![(b"security.capability".as_slice().into(), b"\x01\n9 path=x\n".as_slice().into())]));
+        let long = [b"l".repeat(300), b"/".to_vec(), b"n".repeat(200)].concat();
+        let wanted = vec![
+            entry(b"", Kind::Directory),
+            capable,
+            entry(&long, Kind::Symlink(long.clone().into())),
+            entry(b"hard", Kind::Hardlink(b"usr/bin/ping".as_slice().into())),
+            entry(b"dev/null", Kind::Character(1, 3)),
+            entry(b"dev/sda", Kind::Block(8, 0)),
+            entry(b"pipe", Kind::Fifo),
+        ];
+        let data: Vec<&[u8]> =
+            wanted.iter().map(|e| if e.path.ends_with(b"ping") { b"hello".as_slice() } else { b"" }).collect();
+        let bytes = archive(&wanted.iter().cloned().zip(data).collect::<Vec<_>>());
+        assert_eq!(entries(&bytes).expect("entries"), wanted);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let bytes = archive(&[(entry(b"a", Kind::File(600)), &[7; 600])]);
+        let text = |bytes: &[u8]| entries(bytes).expect_err("an error").to_string();
+        assert!(text(b"hello").contains("cut off within a header"));
+        assert!(text(&[7; 512]).contains("is it a tar"));
+        assert!(text(&bytes[..700]).contains("cut off within a file's data"));
+        assert!(text(&bytes[..1536]).contains("cut off"));
+        let mut flipped = bytes.clone();
+        flipped[3] ^= 1;
+        assert!(text(&flipped).contains("wrong checksum"));
+        for (path, word) in [(b"a/../../b".as_slice(), "leaves the root"), (b"..", "leaves the root")] {
+            assert!(text(&archive(&[(entry(path, Kind::File(0)), b"")])).contains(word));
+        }
+    }
+
+    #[test]
+    fn seconds_are_whole() {
+        assert_eq!(whole_seconds("1350244992.023960108"), Some(1_350_244_992));
+        assert_eq!(whole_seconds("-1.5"), Some(-2));
+        assert_eq!(whole_seconds("-0.5"), Some(-1));
+        assert_eq!(whole_seconds("1e9"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end(mut bytes in prop::collection::vec(any::<u8>(), 0..3000), at in 0..3000_usize) {
+            let good = archive(&[(entry(b"a/b", Kind::File(3)), b"abc"), (entry(&[b'x'; 300], Kind::Directory), b"")]);
+            let _ = entries(&bytes);
+            // A good archive with bytes changed gets further than noise.
+            let at = at % good.len();
+            bytes.truncate(8);
+            let mut spoilt = good;
+            let end = (at + bytes.len()).min(spoilt.len());
+            spoilt[at..end].copy_from_slice(&bytes[..end - at]);
+            let _ = entries(&spoilt);
+        }
+    }
+}
