@@ -1,4 +1,6 @@
 //! Images: recipes become layers, configurations, manifests and an index; images of any origin become facts.
 
+pub mod config;
 pub mod inspect;
+pub mod recipe;
 pub mod root;

@@ -1,0 +1,1 @@
+//! The time of each file's last commit.

@@ -1,0 +1,462 @@
+//! Patterns over paths: `.dockerignore`, the `exclude` of a `copy` layer, and globs as its source.
+//!
+//! The rules are those of moby's patternmatcher, which users know from `docker build`: a pattern matches a path or any
+//! folder above it, the last pattern that matches wins, `!` takes back, `*` and `?` stay within a name, `**` crosses
+//! folders. They differ from gitignore: `foo` is the `foo` at the root alone, and a `!` below an excluded folder works.
+//! Two things are decided here: a class such as `[^a]` never matches a slash, and a pattern that is not well-formed is
+//! an error instead of a pattern that never matches.
+//!
+//! A pattern becomes an automaton that is run over the path once, in all its states at the same time, so that
+//! `*a*a*a*b` costs the product of two lengths and never more. Paths are bytes; where they are UTF-8, `?` is a
+//! character.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A list of patterns; the last that matches decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patterns(Vec<Pattern>);
+
+/// A pattern that is not well-formed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: the pattern {pattern:?} {reason}")]
+pub struct PatternError {
+    /// The line of the file, or the place in the list, from 1.
+    pub line: usize,
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    /// Whether it takes paths back.
+    negated: bool,
+    automaton: Automaton,
+}
+
+impl Patterns {
+    /// Reads a `.dockerignore`: a pattern a line, `#` first on a line is a comment.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
+        Self::read(lines, false)
+    }
+
+    /// Reads the `exclude` of a `copy` layer: the same rules, with one more that everyone expects of `*.pyc`: a pattern
+    /// without a slash matches at any depth. `/name` is the one at the root.
+    pub fn from_list(patterns: &[String]) -> Result<Self, PatternError> {
+        Self::read(patterns.iter().map(String::as_str).enumerate(), true)
+    }
+
+    fn read<'t>(lines: impl Iterator<Item = (usize, &'t str)>, any_depth: bool) -> Result<Self, PatternError> {
+        let mut patterns = Vec::new();
+        for (index, line) in lines {
+            let written = line.trim();
+            if written.is_empty() {
+                continue;
+            }
+            let wrong = |reason| PatternError { line: index + 1, pattern: written.into(), reason };
+            let (negated, rest) = match written.strip_prefix('!') {
+                Some(rest) => (true, rest.trim_start()),
+                None => (false, written),
+            };
+            if rest.is_empty() {
+                return Err(wrong("takes back nothing"));
+            }
+            let mut cleaned = clean(rest);
+            if any_depth && !rest.trim_end_matches('/').contains('/') {
+                cleaned.insert_str(0, "**/");
+            }
+            let automaton = Automaton::new(&cleaned).map_err(wrong)?;
+            patterns.push(Pattern { negated, automaton });
+        }
+        Ok(Self(patterns))
+    }
+
+    /// Whether nothing is excluded, whatever the path.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a path is left out. It is relative, without a leading or trailing slash.
+    pub fn excludes(&self, path: impl AsRef<[u8]>) -> bool {
+        self.decided_by(path.as_ref()).is_some_and(|index| !self.0[index].negated)
+    }
+
+    /// Whether something below an excluded folder may be taken back; where not, a walk need not enter it.
+    pub fn may_reinclude_below(&self, folder: impl AsRef<[u8]>) -> bool {
+        let folder = folder.as_ref();
+        match self.decided_by(folder) {
+            // What follows decided nothing about the folder itself, so it can only match by names below it.
+            Some(index) if !self.0[index].negated => {
+                self.0[index + 1..].iter().any(|later| later.negated && later.automaton.may_match_below(folder))
+            }
+            _ => true,
+        }
+    }
+
+    /// The last pattern that matches the path or a folder above it.
+    fn decided_by(&self, path: &[u8]) -> Option<usize> {
+        self.0.iter().rposition(|pattern| pattern.automaton.matches_or_above(path))
+    }
+}
+
+/// The shortest spelling of a path, without a leading slash: no `.`, no empty names, `..` taken where it can be.
+fn clean(pattern: &str) -> String {
+    let rooted = pattern.starts_with('/');
+    let mut names: Vec<&str> = Vec::new();
+    for name in pattern.split('/') {
+        match name {
+            "" | "." => {}
+            ".." if names.last().is_some_and(|last| *last != "..") => {
+                names.pop();
+            }
+            ".." if rooted => {}
+            name => names.push(name),
+        }
+    }
+    names.join("/")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    /// This character.
+    Char(char),
+    /// `?`: a character that is no slash.
+    One,
+    /// `[a-z]`, `[^a]`
+    Class { negated: bool, ranges: Vec<(char, char)> },
+    /// `*`: characters that are no slash.
+    Star,
+    /// `**/` before it has begun: nothing, or what the next token says.
+    Deep,
+    /// `**/` once it has begun: anything, up to a slash.
+    DeepRest,
+    /// `**` at the end: anything.
+    Tail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Automaton {
+    tokens: Vec<Token>,
+    /// The characters before the first token that is not one: most paths are refused by these.
+    literal: String,
+}
+
+impl Automaton {
+    fn new(pattern: &str) -> Result<Self, &'static str> {
+        let mut tokens = Vec::new();
+        let mut rest = pattern.chars().peekable();
+        while let Some(character) = rest.next() {
+            match character {
+                '*' if rest.next_if_eq(&'*').is_some() => {
+                    rest.next_if_eq(&'/');
+                    if rest.peek().is_none() {
+                        tokens.push(Token::Tail);
+                    } else {
+                        tokens.extend([Token::Deep, Token::DeepRest]);
+                    }
+                }
+                '*' => tokens.push(Token::Star),
+                '?' => tokens.push(Token::One),
+                '[' => tokens.push(class(&mut rest)?),
+                '\\' => tokens.push(Token::Char(rest.next().ok_or("ends in a backslash that escapes nothing")?)),
+                character => tokens.push(Token::Char(character)),
+            }
+        }
+        let literal =
+            tokens.iter().map_while(|token| if let Token::Char(one) = token { Some(*one) } else { None }).collect();
+        Ok(Self { tokens, literal })
+    }
+
+    /// Whether it matches a path or a folder above it.
+    fn matches_or_above(&self, path: &[u8]) -> bool {
+        if !path.starts_with(self.literal.as_bytes()) || path.is_empty() || self.tokens.is_empty() {
+            return false;
+        }
+        if self.tokens.iter().all(|token| matches!(token, Token::Char(_))) {
+            return matches!(path.get(self.literal.len()), None | Some(b'/'));
+        }
+        let mut run = Run::start(self);
+        for character in characters(path) {
+            if character == Some('/') && run.has_matched() {
+                return true;
+            }
+            if !run.step(character) {
+                return false;
+            }
+        }
+        run.has_matched()
+    }
+
+    /// Whether it may match something below a folder, seen from the folder's path alone.
+    fn may_match_below(&self, folder: &[u8]) -> bool {
+        let shared = folder.len().min(self.literal.len());
+        if folder[..shared] != self.literal.as_bytes()[..shared] {
+            return false;
+        }
+        let mut run = Run::start(self);
+        characters(folder).chain([Some('/')]).all(|character| run.step(character))
+    }
+
+    /// Whether it matches exactly this.
+    fn matches(&self, name: &[u8]) -> bool {
+        let mut run = Run::start(self);
+        characters(name).all(|character| run.step(character)) && run.has_matched()
+    }
+}
+
+/// Reads a class after its `[`.
+fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &'static str> {
+    const OPEN: &str = "has a [ that is not closed";
+    let negated = rest.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        let first = match rest.next().ok_or(OPEN)? {
+            ']' if ranges.is_empty() => return Err("has an empty class []"),
+            ']' => return Ok(Token::Class { negated, ranges }),
+            '\\' => rest.next().ok_or(OPEN)?,
+            character => character,
+        };
+        let mut last = first;
+        let mut ahead = rest.clone();
+        // A hyphen before the end of the class stands for itself.
+        if ahead.next() == Some('-') && ahead.peek().is_some_and(|next| *next != ']') {
+            rest.next();
+            last = match rest.next().ok_or(OPEN)? {
+                '\\' => rest.next().ok_or(OPEN)?,
+                character => character,
+            };
+            if last < first {
+                return Err("has a range that runs backwards");
+            }
+        }
+        ranges.push((first, last));
+    }
+}
+
+/// The characters of a path; a byte that is not UTF-8 is `None`.
+fn characters(path: &[u8]) -> impl Iterator<Item = Option<char>> {
+    path.utf8_chunks().flat_map(|chunk| chunk.valid().chars().map(Some).chain(chunk.invalid().iter().map(|_| None)))
+}
+
+/// The states that an automaton is in. State `n` means that the tokens before `n` have matched.
+struct Run<'a> {
+    tokens: &'a [Token],
+    now: Vec<u64>,
+    next: Vec<u64>,
+}
+
+impl<'a> Run<'a> {
+    fn start(automaton: &'a Automaton) -> Self {
+        let words = automaton.tokens.len() / 64 + 1;
+        let mut run = Self { tokens: &automaton.tokens, now: vec![0; words], next: vec![0; words] };
+        enter(run.tokens, &mut run.now, 0);
+        run
+    }
+
+    fn has_matched(&self) -> bool {
+        let end = self.tokens.len();
+        self.now[end / 64] & (1 << (end % 64)) != 0
+    }
+
+    /// Takes a character; false when nothing can match any more.
+    fn step(&mut self, character: Option<char>) -> bool {
+        let slash = character == Some('/');
+        self.next.fill(0);
+        for (index, word) in self.now.iter().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let state = index * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let Some(token) = self.tokens.get(state) else { continue };
+                match token {
+                    Token::Char(wanted) if character == Some(*wanted) => enter(self.tokens, &mut self.next, state + 1),
+                    Token::One if !slash => enter(self.tokens, &mut self.next, state + 1),
+                    Token::Class { negated, ranges } if !slash => {
+                        let within = character
+                            .is_some_and(|one| ranges.iter().any(|(first, last)| (*first..=*last).contains(&one)));
+                        if within != *negated {
+                            enter(self.tokens, &mut self.next, state + 1);
+                        }
+                    }
+                    Token::Star if !slash => enter(self.tokens, &mut self.next, state),
+                    Token::Tail => enter(self.tokens, &mut self.next, state),
+                    Token::DeepRest => {
+                        enter(self.tokens, &mut self.next, state);
+                        if slash {
+                            enter(self.tokens, &mut self.next, state + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        std::mem::swap(&mut self.now, &mut self.next);
+        self.now.iter().any(|word| *word != 0)
+    }
+}
+
+/// Enters a state and those that follow from it without a character.
+fn enter(tokens: &[Token], states: &mut [u64], mut state: usize) {
+    loop {
+        states[state / 64] |= 1 << (state % 64);
+        match tokens.get(state) {
+            Some(Token::Star | Token::Tail) => state += 1,
+            Some(Token::Deep) => {
+                states[(state + 1) / 64] |= 1 << ((state + 1) % 64);
+                state += 2;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Globs as the source of a `copy` layer: `dist/*.js`, `../shared/**/*.json`. `**` as a whole name is any number of
+/// folders; `*` matches names that begin with a dot too.
+#[derive(Debug)]
+pub struct Glob(());
+
+/// Why a glob could not be expanded.
+#[derive(Debug, Error)]
+pub enum GlobError {
+    /// It is not well-formed.
+    #[error("the pattern {pattern:?} {reason}")]
+    Pattern {
+        /// The glob.
+        pattern: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+enum Name {
+    Plain(String),
+    Wild(Automaton),
+    Deep,
+}
+
+impl Glob {
+    /// Whether a text has an unescaped `*`, `?` or `[`. A file that has exactly this name (`[id].js`) is for the caller
+    /// to look for first.
+    pub fn is_glob(text: &str) -> bool {
+        let mut escaped = false;
+        text.chars().any(|character| {
+            let special = !escaped && matches!(character, '*' | '?' | '[');
+            escaped = character == '\\' && !escaped;
+            special
+        })
+    }
+
+    /// The paths that match, each `root` joined with what matched, sorted by the bytes of their names. None is no
+    /// error. A symlink to a folder matches but is not entered by a name with a wildcard or by what follows it.
+    pub fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
+        let wrong = |reason| GlobError::Pattern { pattern: pattern.into(), reason };
+        let mut names = Vec::new();
+        for name in pattern.split('/').filter(|name| !name.is_empty() && *name != ".") {
+            names.push(match name {
+                "**" if matches!(names.last(), Some(Name::Deep)) => continue,
+                "**" => Name::Deep,
+                name if Self::is_glob(name) => Name::Wild(Automaton::new(&single_stars(name)).map_err(wrong)?),
+                name => Name::Plain(unescape(name)),
+            });
+        }
+        let mut found = Vec::new();
+        let start = if pattern.starts_with('/') { PathBuf::from("/") } else { root.to_path_buf() };
+        descend(&start, &names, false, &mut found)?;
+        found.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+        found.dedup();
+        Ok(found)
+    }
+}
+
+/// Within one name two stars are as good as one; only a name of its own crosses folders.
+fn single_stars(name: &str) -> String {
+    let mut text = String::new();
+    let (mut escaped, mut star) = (false, false);
+    for character in name.chars() {
+        let is_star = character == '*' && !escaped;
+        if !(is_star && star) {
+            text.push(character);
+        }
+        star = is_star;
+        escaped = character == '\\' && !escaped;
+    }
+    text
+}
+
+fn unescape(name: &str) -> String {
+    let mut text = String::new();
+    let mut rest = name.chars();
+    while let Some(character) = rest.next() {
+        text.push(if character == '\\' { rest.next().unwrap_or('\\') } else { character });
+    }
+    text
+}
+
+fn descend(folder: &Path, names: &[Name], wild_above: bool, found: &mut Vec<PathBuf>) -> Result<(), GlobError> {
+    let Some((name, rest)) = names.split_first() else { return Ok(()) };
+    if let Name::Plain(name) = name {
+        let path = folder.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(_) if rest.is_empty() => found.push(path),
+            // A link that was written down is meant; one that a wildcard leads to may lead anywhere.
+            Ok(metadata) if metadata.is_dir() || (metadata.is_symlink() && !wild_above) => {
+                descend(&path, rest, wild_above, found)?;
+            }
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => {}
+            Err(source) => return Err(GlobError::Read { path, source }),
+        }
+        return Ok(());
+    }
+    let unreadable = |source| GlobError::Read { path: folder.to_path_buf(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(source) => return Err(unreadable(source)),
+    };
+    if matches!(name, Name::Deep) {
+        descend(folder, rest, true, found)?;
+    }
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        let is_folder = entry.file_type().map_err(unreadable)?.is_dir();
+        match name {
+            Name::Deep => {
+                if rest.is_empty() {
+                    found.push(entry.path());
+                }
+                if is_folder {
+                    descend(&entry.path(), names, true, found)?;
+                }
+            }
+            Name::Wild(automaton) if automaton.matches(entry.file_name().as_encoded_bytes()) => {
+                if rest.is_empty() {
+                    found.push(entry.path());
+                } else if is_folder {
+                    descend(&entry.path(), rest, true, found)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
