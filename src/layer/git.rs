@@ -38,8 +38,7 @@ pub enum GitError {
     Answer(String),
 }
 
-const SHALLOW_HELP: &str =
-    "fetch the whole history (`fetch-depth: 0` of actions/checkout, or `git fetch --unshallow`)";
+const SHALLOW_HELP: &str = "fetch the whole history (`fetch-depth: 0` of actions/checkout, or `git fetch --unshallow`)";
 
 /// Variables that would send git to another repository, or change what it prints. Settings that come by variable
 /// (`GIT_CONFIG_COUNT`) stay: that is how continuous integration declares a folder safe.
@@ -96,12 +95,20 @@ pub fn last_commit_times(folder: &Path) -> Result<BTreeMap<Vec<u8>, i64>, GitErr
 
     let in_full = |arguments| git.ask(arguments)?.map_err(|message| git.failed(message));
     let committed = in_full(&["ls-tree", "-r", "-z", "--name-only", "--full-name", "HEAD", "--", "."])?;
-    let changed = in_full(&[
-        "diff", "-z", "--name-only", "--no-relative", "--no-renames", "--no-ext-diff", "HEAD", "--", ".",
-    ])?;
+    let changed = in_full(&["diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "HEAD", "--", "."])?;
     let log = in_full(&[
-        "log", "-z", "--format=tformat:/%ct", "--name-only", "--no-relative", "--no-renames", "--no-ext-diff",
-        "--no-show-signature", "--no-follow", "-c", "HEAD", "--", ".",
+        "log",
+        "-z",
+        "--format=tformat:/%ct",
+        "--name-only",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-show-signature",
+        "--no-follow",
+        "-c",
+        "HEAD",
+        "--",
+        ".",
     ])?;
     let mut wanted: BTreeSet<&[u8]> = fields(&committed).collect();
     for path in fields(&changed) {
@@ -197,7 +204,10 @@ mod tests {
                 command.env_remove(variable);
             }
             let when = format!("{time} +0000");
-            command.env("GIT_COMMITTER_DATE", &when).env("GIT_AUTHOR_DATE", &when).env("GIT_CONFIG_GLOBAL", "/dev/null");
+            command
+                .env("GIT_COMMITTER_DATE", &when)
+                .env("GIT_AUTHOR_DATE", &when)
+                .env("GIT_CONFIG_GLOBAL", "/dev/null");
             command.args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false", "-C"]);
             let output = command.arg(self.path()).args(arguments).output().expect("git");
             assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

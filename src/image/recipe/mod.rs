@@ -5,7 +5,13 @@
 //! Paths are as written; they are relative to [`Recipe::folder`], and for a layer of the command line to the working
 //! folder, which the caller makes the recipe's folder.
 
+pub mod config_file;
+mod json;
+pub mod load;
 pub mod place;
+mod read;
+mod read_config;
+mod table;
 pub mod template;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,235 @@
+//! Recipes from files and from flags: what the reading of a text cannot know.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::place::{Place, RecipeError, Source, Spanned};
+use super::template::Template;
+use super::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe, VerifyRecipe, read};
+use crate::image::config::ConfigRecipe;
+use crate::layer::pattern::Patterns;
+use crate::oci::platform::{ParsePlatformError, Platform};
+
+/// The name of a recipe's file.
+pub const FILE_NAME: &str = "dockless.toml";
+
+impl Recipe {
+    /// A recipe that says nothing, for an image that is made of flags alone.
+    pub fn empty(folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
+            base: Spanned::bare(Base::Scratch),
+            platforms: Vec::new(),
+            annotations: BTreeMap::new(),
+            config: ConfigRecipe::default(),
+            layers: Vec::new(),
+            verify: VerifyRecipe::default(),
+        }
+    }
+
+    /// Reads the text of a recipe. `file` is what errors call it, `folder` what its paths are relative to.
+    pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, RecipeError> {
+        read::recipe(file, text, folder)
+    }
+
+    /// Reads a recipe's file, or the `dockless.toml` of a folder.
+    pub fn load(path: &Path) -> Result<Self, RecipeError> {
+        let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_path_buf() };
+        // The current folder needs no name in front of every message.
+        let file = file.strip_prefix(".").unwrap_or(&file).to_path_buf();
+        let text = fs::read(&file).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                RecipeError::new(format!("there is no recipe {}", file.display()))
+                    .help("name a recipe or its folder, or build without one: --layer SRC[:DEST]")
+            } else {
+                RecipeError::new(format!("cannot read the recipe {}", file.display())).caused_by(error)
+            }
+        })?;
+        let text = utf8(text, &format!("the recipe {}", file.display()))?;
+        Self::parse(&file.display().to_string(), &text, &read::folder_of(&file))
+    }
+}
+
+fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, RecipeError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+        RecipeError::new(format!("{what} is not UTF-8 in line {line}"))
+    })
+}
+
+/// Reads the `.dockerignore` of a folder; nothing is excluded where there is none. Its patterns are relative to the
+/// folder.
+pub fn load_dockerignore(folder: &Path) -> Result<Patterns, RecipeError> {
+    let file = folder.join(".dockerignore");
+    let file = file.strip_prefix(".").unwrap_or(&file);
+    let text = match fs::read(file) {
+        Ok(text) => utf8(text, &file.display().to_string())?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Patterns::default()),
+        Err(error) => return Err(RecipeError::new(format!("cannot read {}", file.display())).caused_by(error)),
+    };
+    Patterns::parse(&text).map_err(|error| {
+        let start: usize = text.split_inclusive('\n').take(error.line - 1).map(str::len).sum();
+        let line = text[start..].lines().next().unwrap_or_default();
+        let source = Arc::new(Source { file: file.display().to_string(), text: text.clone() });
+        let place = Place::new(&source, start..start + line.len());
+        RecipeError::at(place, format!("the pattern {:?} {}", error.pattern, error.reason))
+    })
+}
+
+impl LayerRecipe {
+    /// Reads the value of `--layer`: `[PLATFORM=]SRC[:DEST]`, split at the last `:/`. A source with a destination is
+    /// copied; without one a folder is a root file system and a file is an archive. `folder` is what the source is
+    /// relative to, `number` the place of the layer from 1, which names it.
+    pub fn from_flag(text: &str, folder: &Path, number: usize) -> Result<Self, RecipeError> {
+        let wrong = |message: String| RecipeError::new(format!("--layer {text:?}: {message}"));
+        let (platform, rest) = match text.split_once('=') {
+            None => (None, text),
+            Some((before, after)) => match before.parse::<Platform>() {
+                Ok(platform) => (Some(platform), after),
+                Err(error @ ParsePlatformError::Spelling { .. }) => return Err(wrong(error.to_string())),
+                Err(error) if ["linux/", "windows/", "darwin/"].iter().any(|os| before.starts_with(os)) => {
+                    return Err(wrong(error.to_string()));
+                }
+                // A path may have an equals sign.
+                Err(_) => (None, text),
+            },
+        };
+        let (source, dest) = match rest.rfind(":/") {
+            Some(colon) => (&rest[..colon], Some(&rest[colon + 1..])),
+            None => (rest, None),
+        };
+        if source.is_empty() {
+            return Err(wrong("names no source".into()).help("write --layer [PLATFORM=]SRC[:DEST]"));
+        }
+        let template = |part: &str| {
+            Template::parse(part).map(Spanned::bare).map_err(|error| wrong(error.message).help(error.help))
+        };
+        let source = template(source)?;
+        let kind = match dest {
+            Some(dest) => {
+                read::check_destination(dest)
+                    .map_err(|error| RecipeError { message: wrong(error.message).message, ..error })?;
+                let (dest, exclude) = (template(dest)?, Patterns::default());
+                let item = CopyItem { source, dest, exclude, owner: (0, 0), mode: None };
+                LayerKind::Copy { items: vec![item], mtime: Mtime::Zero }
+            }
+            None => {
+                let platforms = match &platform {
+                    Some(platform) => vec![platform.clone()],
+                    None => vec![Platform::linux_amd64(), Platform::linux_arm64()],
+                };
+                let paths: Vec<_> = platforms.iter().map(|one| folder.join(source.value.expand(one))).collect();
+                if paths.iter().any(|path| path.is_dir()) {
+                    LayerKind::Rootfs { source, owner: None, owners: BTreeMap::new() }
+                } else if paths.iter().any(|path| path.exists()) || is_archive(source.value.as_written()) {
+                    LayerKind::Tar { source }
+                } else {
+                    return Err(wrong(format!("there is no {source}", source = source.value))
+                        .help("the path is relative to the working folder; a destination is absolute: SRC:/DEST"));
+                }
+            }
+        };
+        let platforms = platform.map(|platform| vec![Spanned::bare(platform)]);
+        Ok(Self { name: format!("layer-{number}"), place: None, platforms, kind })
+    }
+}
+
+fn is_archive(path: &str) -> bool {
+    [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"].iter().any(|ending| path.ends_with(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flag(text: &str, folder: &Path) -> LayerRecipe {
+        LayerRecipe::from_flag(text, folder, 1).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn kind(layer: &LayerRecipe) -> String {
+        match &layer.kind {
+            LayerKind::Rootfs { source, .. } => format!("rootfs {}", source.value),
+            LayerKind::Tar { source } => format!("tar {}", source.value),
+            LayerKind::Copy { items, .. } => format!("copy {} {}", items[0].source.value, items[0].dest.value),
+        }
+    }
+
+    #[test]
+    fn a_flag_is_what_the_file_system_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let here = folder.path();
+        for name in ["rootfs-amd64", "a=b", "c:"] {
+            fs::create_dir(here.join(name)).expect("a folder");
+        }
+        fs::write(here.join("blob"), "").expect("a file");
+        for (text, wanted) in [
+            ("rootfs-amd64", "rootfs rootfs-amd64"),
+            ("rootfs-{arch}", "rootfs rootfs-{arch}"),
+            ("linux/amd64=rootfs-amd64", "rootfs rootfs-amd64"),
+            ("a=b", "rootfs a=b"),
+            ("blob", "tar blob"),
+            ("absent.tar.zst", "tar absent.tar.zst"),
+            ("app:/app", "copy app /app"),
+            ("c::/x:/y/", "copy c::/x /y/"),
+            ("linux/arm64/v8=bin/x:/usr/bin/x", "copy bin/x /usr/bin/x"),
+        ] {
+            assert_eq!(kind(&flag(text, here)), wanted, "{text}");
+        }
+        assert!(flag("linux/arm64=a=b", here).is_for(&Platform::linux_arm64()));
+        assert!(!flag("linux/arm64=a=b", here).is_for(&Platform::linux_amd64()));
+        assert_eq!(flag("blob", here).name, "layer-1");
+    }
+
+    #[test]
+    fn a_flag_says_what_is_wrong() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = |text: &str| LayerRecipe::from_flag(text, folder.path(), 1).expect_err(text).to_string();
+        assert_eq!(error("absent"), r#"--layer "absent": there is no absent"#);
+        assert_eq!(error(":/app"), r#"--layer ":/app": names no source"#);
+        assert_eq!(
+            error("linux/x86_64=a:/b"),
+            r#"--layer "linux/x86_64=a:/b": "linux/x86_64" is not a platform: an OCI platform is written linux/amd64"#
+        );
+        assert!(error("linux/riscv64=a:/b").contains("is not supported"));
+        assert!(error("a:/b/../../c").contains("goes upwards"));
+        assert!(error("a-{cpu}:/b").contains("`{cpu}` is not a placeholder"));
+    }
+
+    #[test]
+    fn a_missing_recipe_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Recipe::load(folder.path()).expect_err("no recipe");
+        assert_eq!(error.message, format!("there is no recipe {}/dockless.toml", folder.path().display()));
+        assert_eq!(
+            error.help.as_deref(),
+            Some("name a recipe or its folder, or build without one: --layer SRC[:DEST]")
+        );
+    }
+
+    #[test]
+    fn loads_a_folder_or_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(FILE_NAME);
+        fs::write(&file, "[[layer]]\ncopy = [{ src = \"a\", dest = \"/a\" }]\n").expect("a recipe");
+        let recipe = Recipe::load(folder.path()).expect("a recipe");
+        assert_eq!(recipe.folder, folder.path());
+        assert_eq!(recipe, Recipe::load(&file).expect("a recipe"));
+        fs::write(&file, b"# ok\n# \xff\n").expect("a file");
+        let error = Recipe::load(&file).expect_err("not UTF-8").to_string();
+        assert!(error.ends_with("is not UTF-8 in line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_dockerignore_is_optional_and_its_line_is_underlined() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(load_dockerignore(folder.path()).expect("none").is_empty());
+        fs::write(folder.path().join(".dockerignore"), "# no\r\n.git\r\n[a\r\n").expect("a file");
+        let error = load_dockerignore(folder.path()).expect_err("a pattern that is not closed");
+        assert_eq!(error.message, "the pattern \"[a\" has a [ that is not closed");
+        let place = error.place.expect("a place");
+        assert_eq!((place.excerpt(), place.line_and_column()), ("[a", (3, 1)));
+    }
+}
