@@ -240,3 +240,115 @@ pub fn parse_signal(text: &str) -> Result<String, RecipeError> {
         error.help("write a name such as SIGTERM or SIGQUIT, or a number")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oci::canonical;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn base() -> ImageConfiguration {
+        serde_json::from_value(json!({
+            "architecture": "amd64", "os": "linux", "author": "base", "rootfs": {"type": "layers", "diff_ids": []},
+            "config": {
+                "Env": ["PATH=/bin", "LANG=C", "X=1", "X=2"], "Entrypoint": ["/base"], "Cmd": ["serve"],
+                "Labels": {"a": "1", "b": "1"}, "ExposedPorts": {"80/tcp": {}}, "User": "root",
+                "Healthcheck": {"Test": ["CMD", "true"], "Interval": 1}
+            },
+            "moby.thing": {"b": 1, "a": 2}
+        }))
+        .expect("a configuration")
+    }
+
+    #[test]
+    fn each_source_covers_the_one_below() {
+        let file = PartialFile {
+            config: ConfigRecipe {
+                env: env(&[("NEW", "1"), ("LANG", "en")]),
+                user: Some("1000".into()),
+                labels: [("b".to_owned(), "2".to_owned())].into(),
+                exposed_ports: ["8000/tcp".to_owned()].into(),
+                ..ConfigRecipe::default()
+            },
+            author: Some("file".into()),
+            ..PartialFile::default()
+        };
+        let recipe = ConfigRecipe { env: env(&[("X", "3"), ("NEW", "2"), ("A", "")]), ..ConfigRecipe::default() };
+        let flags = ConfigRecipe { user: Some("2000".into()), ..ConfigRecipe::default() };
+        let merged = merge(Some(&base()), Some(&file), &recipe, &flags);
+        assert_eq!(merged.config.env, words(&["PATH=/bin", "LANG=en", "X=3", "NEW=2", "A="]));
+        assert_eq!(merged.config.user, "2000");
+        assert_eq!(merged.author.as_deref(), Some("file"));
+        let document = String::from_utf8(canonical(&merged.config)).expect("JSON");
+        assert_eq!(
+            document,
+            r#"{"User":"2000","ExposedPorts":{"80/tcp":{},"8000/tcp":{}},"Env":["PATH=/bin","LANG=en","X=3","NEW=2","A="],"Entrypoint":["/base"],"Cmd":["serve"],"Labels":{"a":"1","b":"2"},"Healthcheck":{"Interval":1,"Test":["CMD","true"]}}"#
+        );
+        assert_eq!(merged.extra["moby.thing"].to_string(), r#"{"a":2,"b":1}"#);
+    }
+
+    #[test]
+    fn a_new_entrypoint_clears_a_lower_command() {
+        let none = ConfigRecipe::default();
+        let entrypoint = ConfigRecipe { entrypoint: Some(words(&["/app"])), ..none.clone() };
+        let cmd = ConfigRecipe { cmd: Some(words(&["-v"])), ..none.clone() };
+        let both = ConfigRecipe { cmd: Some(words(&["-v"])), ..entrypoint.clone() };
+        let result = |recipe: &ConfigRecipe, flags: &ConfigRecipe| {
+            let config = merge(Some(&base()), None, recipe, flags).config;
+            (config.entrypoint.join(" "), config.cmd.join(" "))
+        };
+        let pair = |entrypoint: &str, cmd: &str| (entrypoint.to_owned(), cmd.to_owned());
+        assert_eq!(result(&none, &none), pair("/base", "serve"));
+        assert_eq!(result(&cmd, &none), pair("/base", "-v"));
+        assert_eq!(result(&entrypoint, &none), pair("/app", ""));
+        assert_eq!(result(&both, &none), pair("/app", "-v"));
+        assert_eq!(result(&cmd, &entrypoint), pair("/app", ""));
+        assert_eq!(result(&entrypoint, &cmd), pair("/app", "-v"));
+    }
+
+    #[test]
+    fn nothing_from_nothing() {
+        assert_eq!(merge(None, None, &ConfigRecipe::default(), &ConfigRecipe::default()), Merged::default());
+    }
+
+    #[test]
+    fn commands_are_words_or_one_array() {
+        let parse = |values: &[&str]| parse_command(&words(values)).map_err(|error| error.to_string());
+        assert_eq!(parse(&["/usr/bin/app"]), Ok(words(&["/usr/bin/app"])));
+        assert_eq!(parse(&["a b", "c"]), Ok(words(&["a b", "c"])));
+        assert_eq!(parse(&[r#"["a b", "c"]"#]), Ok(words(&["a b", "c"])));
+        assert_eq!(parse(&["[]"]), Ok(Vec::new()));
+        assert_eq!(parse(&["[1]"]), Err("\"[1]\" is not a JSON array of strings".into()));
+        assert!(parse(&["a", "[]"]).is_err());
+    }
+
+    #[test]
+    fn values_are_judged() {
+        assert_eq!(parse_port("8000").ok().as_deref(), Some("8000/tcp"));
+        assert_eq!(parse_port("053/UDP").ok().as_deref(), Some("53/udp"));
+        for port in ["0", "65536", "", "/tcp", "80/http", "+80", "8000-8010", "80:80", "80/"] {
+            assert!(parse_port(port).is_err(), "{port}");
+        }
+        for signal in ["SIGTERM", "SIGRTMIN+3", "15"] {
+            assert_eq!(parse_signal(signal).ok().as_deref(), Some(signal));
+        }
+        let help = |text: &str| parse_signal(text).expect_err(text).help;
+        assert_eq!(help("term").as_deref(), Some("did you mean `SIGTERM`?"));
+        assert_eq!(help("sigint").as_deref(), Some("did you mean `SIGINT`?"));
+        assert!(help("SIGFOO").is_some_and(|help| help.starts_with("write a name")));
+        for user in ["root", "10001:10001", "app:"] {
+            assert_eq!(parse_user(user).is_ok(), user != "app:", "{user}");
+        }
+        assert!(parse_pair("A").is_err() && parse_pair("=A").is_err());
+        assert_eq!(parse_absolute("./app").expect_err("relative").help.as_deref(), Some("write /app"));
+    }
+}

@@ -203,7 +203,7 @@ mod tests {
             for variable in CLEARED {
                 command.env_remove(variable);
             }
-            let when = format!("{time} +0000");
+            let when = format!("@{time} +0000");
             command
                 .env("GIT_COMMITTER_DATE", &when)
                 .env("GIT_AUTHOR_DATE", &when)

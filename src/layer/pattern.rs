@@ -460,3 +460,180 @@ fn descend(folder: &Path, names: &[Name], wild_above: bool, found: &mut Vec<Path
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn patterns(text: &str) -> Patterns {
+        Patterns::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn listed(list: &[&str]) -> Patterns {
+        let list: Vec<String> = list.iter().map(|pattern| (*pattern).to_owned()).collect();
+        Patterns::from_list(&list).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn matches_as_docker_does() {
+        // Each line of a file is separated by a space here; then what is excluded, then what is not.
+        for (lines, excluded, kept) in [
+            ("foo", &["foo", "foo/bar", "foo/a/b"][..], &["a/foo", "foobar", "fo", "f"][..]),
+            ("/foo", &["foo"], &["a/foo"]),
+            ("./foo/", &["foo", "foo/x"], &["a/foo"]),
+            ("a//b/../c", &["a/c"], &["a/b", "a"]),
+            ("../a", &[], &["a"]),
+            (".", &[], &["a", ".a"]),
+            ("/", &[], &["a"]),
+            ("*", &["a", ".a", "a/b"], &[]),
+            ("*.go", &["a.go", ".go", "x.go/y"], &["a/b.go", "a.goo"]),
+            ("*/*.go", &["a/b.go"], &["b.go", "a/b/c.go"]),
+            ("**", &["a", "a/b"], &[]),
+            ("**/foo", &["foo", "a/foo", "a/b/foo/c"], &["afoo", "a/bfoo"]),
+            ("**/*.pyc", &["x.pyc", "a/x.pyc", "a/b/.pyc"], &["x.py", "xpyc"]),
+            ("a/**", &["a/b", "a/b/c"], &["a", "ab"]),
+            ("a/**/b", &["a/b", "a/x/b", "a/x/y/b/c"], &["ab", "a/xb", "b"]),
+            ("a**b", &["ab", "ax/b"], &["axb", "a"]),
+            ("a/**/*.txt", &["a/x.txt", "a/b/c/x.txt"], &["x.txt", "a.txt"]),
+            ("**/a/**/b", &["a/b", "x/a/y/b"], &["a", "xa/b"]),
+            ("a?c", &["abc", "aéc"], &["ac", "a/c", "abbc"]),
+            ("a[b-d]e", &["abe", "ade"], &["aee", "a-e"]),
+            ("a[^b-d]e", &["aee", "aße"], &["abe", "a/e"]),
+            ("a[-x]b[x-]", &["a-bx", "axb-"], &["a.bx"]),
+            ("[\\]]", &["]"], &["\\"]),
+            ("a\\*b \\!c \\#d", &["a*b", "!c", "#d"], &["axb", "c"]),
+            ("a.b+c(d)|e$ ^x {y}", &["a.b+c(d)|e$", "^x", "{y}"], &["aXb+c(d)|e$", "x", "y"]),
+            ("* !keep", &["a", "a/keep"], &["keep", "keep/x"]),
+            ("a !a/b", &["a", "a/c", "a/bb"], &["a/b", "a/b/c"]),
+            ("a !a/b a/b/c", &["a/b/c", "a/b/c/d"], &["a/b/d"]),
+            ("!a a", &["a", "a/b"], &[]),
+            ("**/*.md !README*.md README-x.md", &["a/b.md", "README-x.md", "a/README.md"], &["README.md"]),
+        ] {
+            let patterns = patterns(&lines.replace(' ', "\n"));
+            for path in excluded {
+                assert!(patterns.excludes(path), "{lines:?} excludes {path:?}");
+            }
+            for path in kept {
+                assert!(!patterns.excludes(path), "{lines:?} keeps {path:?}");
+            }
+            assert!(!patterns.excludes(""), "{lines:?} keeps the root");
+        }
+    }
+
+    #[test]
+    fn reads_lines_as_docker_does() {
+        let patterns = patterns("\u{feff}# a comment\r\n\r\n  foo  \r\n #x\n! foo/y\n");
+        assert!(patterns.excludes("foo") && patterns.excludes("#x"));
+        assert!(!patterns.excludes("a comment") && !patterns.excludes("foo/y"));
+        assert!(Patterns::parse("# only").expect("nothing").is_empty());
+        for (text, wanted) in [
+            ("ok\n!", "line 2: the pattern \"!\" takes back nothing"),
+            ("[a", "line 1: the pattern \"[a\" has a [ that is not closed"),
+            ("[]a]", "line 1: the pattern \"[]a]\" has an empty class []"),
+            ("[z-a]", "line 1: the pattern \"[z-a]\" has a range that runs backwards"),
+            ("a\\", "line 1: the pattern \"a\\\\\" ends in a backslash that escapes nothing"),
+        ] {
+            assert_eq!(Patterns::parse(text).expect_err(text).to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_list_matches_at_any_depth() {
+        let patterns = listed(&["*.pyc", "!keep.pyc", "build/", "/top", "a/b"]);
+        for path in ["x.pyc", "a/x.pyc", "x/build/y", "top", "a/b"] {
+            assert!(patterns.excludes(path), "{path}");
+        }
+        for path in ["a/keep.pyc", "x/top", "x/a/b"] {
+            assert!(!patterns.excludes(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_match_wildcards() {
+        assert!(patterns("a?b").excludes(b"a\xffb"));
+        assert!(patterns("a*").excludes(b"a\xff\xfe/c"));
+        assert!(patterns("[^x]").excludes(b"\xff"));
+        assert!(!patterns("[a-z]").excludes(b"\xff"));
+    }
+
+    #[test]
+    fn a_walk_may_skip_what_nothing_takes_back() {
+        for (lines, folder, enter) in [
+            ("a", "a", false),
+            ("a", "b", true),
+            ("a !a/b", "a", true),
+            ("a !b", "a", false),
+            ("a !a/b/c", "a/x", false),
+            ("a !a/b/c", "a/b", true),
+            ("a !**/keep", "a/x/y", true),
+            ("a !a/*.txt", "a", true),
+            ("a !a/*.txt", "a/x", false),
+            ("!a/b a", "a", false),
+        ] {
+            assert_eq!(patterns(&lines.replace(' ', "\n")).may_reinclude_below(folder), enter, "{lines:?} {folder}");
+        }
+    }
+
+    #[test]
+    fn many_stars_cost_no_more_than_two_lengths() {
+        let patterns = patterns(&format!("{}b\n{}b", "*a".repeat(50), "**/a".repeat(50)));
+        let start = Instant::now();
+        assert!(!patterns.excludes("a".repeat(5000)));
+        assert!(!patterns.excludes("a/".repeat(2500)));
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn globs_list_what_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        for name in ["a/x.js", "a/.y.js", "a/b/z.js", "a/b/n.txt", "[id].js", "é.js", "../side/s.js"] {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, "").expect("a file");
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(root.join("a"), root.join("link")).expect("a link");
+        let expand = |pattern: &str| -> Vec<String> {
+            let found = Glob::expand(&root, pattern).unwrap_or_else(|error| panic!("{error}"));
+            found.iter().map(|path| path.strip_prefix(&root).expect("below").display().to_string()).collect()
+        };
+        assert_eq!(expand("a/*.js"), ["a/.y.js", "a/x.js"]);
+        assert_eq!(expand("**/*.js"), ["[id].js", "a/.y.js", "a/b/z.js", "a/x.js", "é.js"]);
+        assert_eq!(expand("a/**"), ["a/.y.js", "a/b", "a/b/n.txt", "a/b/z.js", "a/x.js"]);
+        assert_eq!(expand("?.js"), ["é.js"]);
+        assert_eq!(expand("\\[id].*"), ["[id].js"]);
+        assert_eq!(expand("../s*/*.js"), ["../side/s.js"]);
+        assert_eq!(expand("link/*.js"), ["link/.y.js", "link/x.js"]);
+        assert_eq!(expand("li*"), ["link"]);
+        assert_eq!(expand("li*/*.js"), [] as [&str; 0]);
+        assert_eq!(expand("absent/*"), [] as [&str; 0]);
+        assert_eq!(expand("a/x.js/*"), [] as [&str; 0]);
+        assert!(matches!(Glob::expand(&root, "[a"), Err(GlobError::Pattern { .. })));
+        assert!(Glob::is_glob("a*") && Glob::is_glob("[id]") && !Glob::is_glob("a\\*") && Glob::is_glob("a\\\\*"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in r"[a-c!#*?\[\]^\\/. \n-]{0,30}", path in "[a-c/é.]{0,20}") {
+            if let Ok(patterns) = Patterns::parse(&text) {
+                // What a walk would skip is excluded as a whole.
+                if patterns.excludes(&path) && !patterns.may_reinclude_below(&path) {
+                    let below = format!("{path}/c/a");
+                    prop_assert!(patterns.excludes(below));
+                }
+            }
+        }
+
+        #[test]
+        fn a_star_is_any_run_within_a_name(left in "[ab]{0,4}", middle in "[ab/]{0,4}", right in "[ab]{0,4}") {
+            let path = format!("x{left}{middle}{right}");
+            let matched = patterns(&format!("x{left}*{right}")).excludes(&path);
+            prop_assert!(middle.contains('/') || matched);
+        }
+    }
+}

@@ -46,6 +46,10 @@ pub fn parse_config_file(file: &str, text: &str) -> Result<PartialFile, RecipeEr
         });
     };
     let mut partial = PartialFile::default();
+    if let Some((_, place, _)) = fields.iter().find(|(key, ..)| key == "Config") {
+        return Err(RecipeError::at(place.clone(), "`Config` is Docker's own form, not an image configuration")
+            .help("take what `docker inspect` prints with --format '{{json .Config}}'"));
+    }
     // Only a whole document has names in lower case; one that has neither is an inner object with fields of its own.
     if !fields.iter().any(|(key, ..)| OUTER.contains(&key.as_str())) {
         inner(&node, &mut partial)?;
@@ -63,11 +67,12 @@ pub fn parse_config_file(file: &str, text: &str) -> Result<PartialFile, RecipeEr
             }
             "author" => partial.author = string(value, key)?,
             "created" | "history" | "os" | "os.features" | "os.version" | "rootfs" | "variant" => {}
-            inner if INNER.contains(&inner) => {
-                return Err(RecipeError::at(place.clone(), format!("`{inner}` stands beside `config`"))
-                    .help("in a whole image configuration it belongs inside the `config` object"));
-            }
             _ => {
+                if let Some(meant) = respelled(key, &INNER) {
+                    return Err(RecipeError::at(place.clone(), format!("`{key}` stands beside `config`")).help(
+                        format!("in a whole image configuration it belongs inside the `config` object, as `{meant}`"),
+                    ));
+                }
                 if let Some(meant) = respelled(key, &OUTER) {
                     return Err(misspelled(key, place, meant));
                 }
@@ -209,4 +214,76 @@ fn respelled<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
 fn misspelled(key: &str, place: &Place, meant: &str) -> RecipeError {
     RecipeError::at(place.clone(), format!("`{key}` is not a field of an image configuration"))
         .help(format!("did you mean `{meant}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> PartialFile {
+        parse_config_file("config.json", text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn error(text: &str) -> String {
+        let error = parse_config_file("config.json", text).expect_err(text);
+        match &error.help {
+            Some(help) => format!("{error}; {help}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_whole_configuration_and_its_inner_object_say_the_same() {
+        let inner = r#"{"User": "1000", "Env": ["A=1=2", "B="], "Entrypoint": ["/app"], "Cmd": [], "ExposedPorts": {"80": {}},
+            "Volumes": {"/data": {}}, "WorkingDir": "", "Labels": {"a": "b"}, "StopSignal": "SIGINT", "Shell": ["sh"]}"#;
+        let whole = format!(
+            r#"{{"architecture": "amd64", "os": "linux", "author": "me", "rootfs": {{}}, "history": null, "config": {inner}, "x": {{"b": 1, "a": 2}}}}"#
+        );
+        let (inner, whole) = (read(inner), read(&whole));
+        assert_eq!(inner.config, whole.config);
+        assert_eq!(inner.config.env, [("A".into(), "1=2".into()), ("B".into(), String::new())]);
+        assert_eq!(inner.config.cmd, Some(Vec::new()));
+        assert_eq!(inner.config.working_dir, None);
+        assert!(inner.config.exposed_ports.contains("80/tcp"));
+        assert_eq!(whole.config_extra.keys().collect::<Vec<_>>(), ["Shell"]);
+        assert_eq!(whole.architecture.map(|text| text.value).as_deref(), Some("amd64"));
+        assert_eq!((inner.author, whole.author.as_deref()), (None, Some("me")));
+        assert_eq!(whole.extra["x"].to_string(), r#"{"a":2,"b":1}"#);
+        assert_eq!(read("{}"), PartialFile::default());
+        assert_eq!(read(r#"{"config": null, "Hostname": ""}"#).extra.len(), 1);
+    }
+
+    #[test]
+    fn repairs_what_is_nearly_right() {
+        for (text, wanted) in [
+            (
+                "{\n  \"entrypoint\": [\"/app\"]\n}",
+                "config.json:2:3: `entrypoint` is not a field of an image configuration; did you mean `Entrypoint`?",
+            ),
+            (
+                r#"{"config": {"Working_Dir": "/"}}"#,
+                "config.json:1:13: `Working_Dir` is not a field of an image configuration; did you mean `WorkingDir`?",
+            ),
+            (
+                r#"{"Entrypoint": "/app --x"}"#,
+                "config.json:1:16: `Entrypoint` must be an array of strings, not a string; write \"Entrypoint\": [\"/app\", \"--x\"]",
+            ),
+            (
+                r#"{"config": {}, "entrypoint": []}"#,
+                "config.json:1:16: `entrypoint` stands beside `config`; in a whole image configuration it belongs inside the `config` object, as `Entrypoint`",
+            ),
+            (
+                r#"{"ExposedPorts": ["80"]}"#,
+                "config.json:1:18: `ExposedPorts` must be an object, not an array; write \"ExposedPorts\": {\"8000/tcp\": {}}",
+            ),
+            (r#"{"Env": ["A"]}"#, "config.json:1:10: \"A\" has no value; write A=VALUE"),
+            (r#"{"Labels": {"a": 1}}"#, "config.json:1:18: `a` must be a string, not a number; quote it: \"1\""),
+            (r#"{"WorkingDir": "app"}"#, "config.json:1:16: \"app\" is not an absolute path; write /app"),
+            ("{\"User\": \"a\"", "config.json:1:12: not JSON: EOF while parsing an object"),
+        ] {
+            assert_eq!(error(text), wanted);
+        }
+        assert!(error("[{}]").contains("--format '{{json .Config}}'"));
+        assert!(error(r#"{"Id": "x", "Config": {}}"#).contains("--format '{{json .Config}}'"));
+    }
 }
