@@ -5,8 +5,8 @@ use crate::image::config::{self, ConfigRecipe, PartialFile};
 use crate::oci::sorted;
 
 use super::json::{self, Kind, Node};
+use super::nearest::nearest;
 use super::place::{Place, RecipeError, Spanned};
-use super::table::nearest;
 
 /// The fields of a `config` object that a recipe has words for.
 const INNER: [&str; 9] =

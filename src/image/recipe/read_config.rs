@@ -2,8 +2,9 @@
 
 use toml::de::DeValue;
 
+use super::nearest::nearest;
 use super::place::{RecipeError, Spanned};
-use super::table::{CONFIG, Reader, VERIFY, Value, nearest};
+use super::table::{CONFIG, Reader, VERIFY, Value};
 use super::{Allow, VerifyRecipe};
 use crate::image::config::{self, ConfigRecipe};
 

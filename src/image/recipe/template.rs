@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::nearest::nearest;
 use crate::oci::platform::{Arch, Platform};
 
 /// A text with the placeholders `{arch}`, `{machine}`, `{os}`, `{platform}` and `{variant}`. A brace is written twice
@@ -138,10 +139,13 @@ fn unknown(name: &str, span: Range<usize>) -> TemplateError {
         "architecture" | "ARCH" | "TARGETARCH" => "did you mean `{arch}`?".to_owned(),
         "TARGETPLATFORM" => "did you mean `{platform}`?".to_owned(),
         "TARGETOS" => "did you mean `{os}`?".to_owned(),
-        _ => {
-            "the placeholders are `{arch}`, `{machine}`, `{os}`, `{platform}` and `{variant}`; write `{{` for a brace that is part of the name"
-                .to_owned()
-        }
+        _ => match nearest(name, &PLACEHOLDERS) {
+            Some(meant) => format!("did you mean `{{{meant}}}`?"),
+            None => {
+                let known: Vec<String> = PLACEHOLDERS.iter().map(|name| format!("`{{{name}}}`")).collect();
+                format!("the placeholders are {}; write `{{{{` for a brace that is part of the name", known.join(", "))
+            }
+        },
     };
     TemplateError { message: format!("`{{{name}}}` is not a placeholder"), help, span }
 }
