@@ -374,3 +374,12 @@ proptest! {
         let _ = Recipe::parse("dockless.toml", &lines.join("\n"), Path::new("."));
     }
 }
+
+#[test]
+fn what_is_nested_deep_is_refused_and_not_a_crash() {
+    for open in ["a = ".to_owned() + &"[".repeat(100_000), "a = ".to_owned() + &"{a=".repeat(100_000)] {
+        assert!(Recipe::parse("dockless.toml", &open, Path::new(".")).is_err());
+    }
+    let json = "[".repeat(100_000) + &"]".repeat(100_000);
+    assert!(dockless::image::recipe::config_file::parse_config_file("config.json", &json).is_err());
+}

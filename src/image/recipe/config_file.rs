@@ -12,7 +12,7 @@ use super::place::{Place, RecipeError, Spanned};
 const INNER: [&str; 9] =
     ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"];
 
-/// The other fields that are known there (image-spec config.md, moby's HealthConfig).
+/// The other fields that are known there (image-spec config.md, moby's `HealthConfig`).
 const INNER_EXTRA: [&str; 4] = ["Healthcheck", "Shell", "OnBuild", "ArgsEscaped"];
 
 /// The fields beside `config`.

@@ -108,28 +108,25 @@ impl LayerRecipe {
             Template::parse(part).map(Spanned::bare).map_err(|error| wrong(error.message).help(error.help))
         };
         let source = template(source)?;
-        let kind = match dest {
-            Some(dest) => {
-                read::check_destination(dest)
-                    .map_err(|error| RecipeError { message: wrong(error.message).message, ..error })?;
-                let (dest, exclude) = (template(dest)?, Patterns::default());
-                let item = CopyItem { source, dest, exclude, owner: (0, 0), mode: None };
-                LayerKind::Copy { items: vec![item], mtime: Mtime::Zero }
-            }
-            None => {
-                let platforms = match &platform {
-                    Some(platform) => vec![platform.clone()],
-                    None => vec![Platform::linux_amd64(), Platform::linux_arm64()],
-                };
-                let paths: Vec<_> = platforms.iter().map(|one| folder.join(source.value.expand(one))).collect();
-                if paths.iter().any(|path| path.is_dir()) {
-                    LayerKind::Rootfs { source, owner: None, owners: BTreeMap::new() }
-                } else if paths.iter().any(|path| path.exists()) || is_archive(source.value.as_written()) {
-                    LayerKind::Tar { source }
-                } else {
-                    return Err(wrong(format!("there is no {source}", source = source.value))
-                        .help("the path is relative to the working folder; a destination is absolute: SRC:/DEST"));
-                }
+        let kind = if let Some(dest) = dest {
+            read::check_destination(dest)
+                .map_err(|error| RecipeError { message: wrong(error.message).message, ..error })?;
+            let (dest, exclude) = (template(dest)?, Patterns::default());
+            let item = CopyItem { source, dest, exclude, owner: (0, 0), mode: None };
+            LayerKind::Copy { items: vec![item], mtime: Mtime::Zero }
+        } else {
+            let platforms = match &platform {
+                Some(platform) => vec![platform.clone()],
+                None => vec![Platform::linux_amd64(), Platform::linux_arm64()],
+            };
+            let paths: Vec<_> = platforms.iter().map(|one| folder.join(source.value.expand(one))).collect();
+            if paths.iter().any(|path| path.is_dir()) {
+                LayerKind::Rootfs { source, owner: None, owners: BTreeMap::new() }
+            } else if paths.iter().any(|path| path.exists()) || is_archive(source.value.as_written()) {
+                LayerKind::Tar { source }
+            } else {
+                return Err(wrong(format!("there is no {}", source.value))
+                    .help("the path is relative to the working folder; a destination is absolute: SRC:/DEST"));
             }
         };
         let platforms = platform.map(|platform| vec![Spanned::bare(platform)]);

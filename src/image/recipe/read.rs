@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{Place, RecipeError, Source, Spanned};
 use super::read_config;
-use super::table::{IMAGE, ITEM, Key, LAYER, Reader, TOP, Value};
+use super::table::{IMAGE, ITEM, Key, LAYER, Reader, TOP, Value, unknown};
 use super::template::Template;
 use super::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use crate::layer::pattern::Patterns;
@@ -26,22 +26,14 @@ pub(super) fn recipe(file: &str, text: &str, folder: &Path) -> Result<Recipe, Re
         }
     })?;
     let reader = Reader { source: Arc::clone(&source) };
-    let mut recipe = Recipe {
-        folder: folder.into(),
-        base: Spanned::bare(Base::Scratch),
-        platforms: Vec::new(),
-        annotations: BTreeMap::new(),
-        config: crate::image::config::ConfigRecipe::default(),
-        layers: Vec::new(),
-        verify: super::VerifyRecipe::default(),
-    };
+    let mut recipe = Recipe::empty(folder);
     for (key, value) in reader.entries(document.get_ref()) {
         match key.name {
             "image" => image(&reader, value, &mut recipe)?,
             "config" => recipe.config = read_config::config(&reader, value)?,
             "layer" => recipe.layers = layers(&reader, value)?,
             "verify" => recipe.verify = read_config::verify(&reader, value)?,
-            _ => return Err(reader.unknown(&key, "the recipe", &TOP)),
+            _ => return Err(unknown(&key, "the recipe", &TOP)),
         }
     }
     Ok(recipe)
@@ -53,9 +45,9 @@ fn image(reader: &Reader, value: &Value<'_>, recipe: &mut Recipe) -> Result<(), 
             "base" => recipe.base = base(reader, value)?,
             "platforms" => recipe.platforms = platforms(reader, value, "build")?,
             "annotations" => {
-                recipe.annotations = read_config::named_strings(reader, "annotations", value)?.into_iter().collect()
+                recipe.annotations = read_config::named_strings(reader, "annotations", value)?.into_iter().collect();
             }
-            _ => return Err(reader.unknown(&key, "[image]", &IMAGE)),
+            _ => return Err(unknown(&key, "[image]", &IMAGE)),
         }
     }
     Ok(())
@@ -165,12 +157,12 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
             "rootfs" | "copy" | "tar" | "run" => kinds.push(key),
             name if LAYER.contains(&name) => {}
             "src" | "exclude" | "mode" => {
-                return Err(reader.unknown(key, "a layer", &[]).help(format!(
+                return Err(unknown(key, "a layer", &[]).help(format!(
                     "`{0}` belongs to an item of `copy`: copy = [{{ src = \"app\", dest = \"/app\" }}]",
                     key.name
                 )));
             }
-            _ => return Err(reader.unknown(key, "a layer", &LAYER)),
+            _ => return Err(unknown(key, "a layer", &LAYER)),
         }
     }
     let one_of = "a layer has exactly one of `rootfs`, `copy`, `tar` and `run`";
@@ -223,7 +215,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
 fn misplaced(key: &Key<'_>, kind: &str) -> RecipeError {
     let error = RecipeError::at(key.place.clone(), format!("a `{kind}` layer has no `{}`", key.name));
     match (key.name, kind) {
-        ("dest", "copy") | ("owner", "copy") => error.help(format!("write `{}` into each item of `copy`", key.name)),
+        ("dest" | "owner", "copy") => error.help(format!("write `{}` into each item of `copy`", key.name)),
         ("mtime", _) => error.help("its entries keep their own times, clamped to SOURCE_DATE_EPOCH"),
         ("owner" | "owners", "tar") => error.help("the entries of an archive keep their owners"),
         ("dest", _) => error.help("it goes to the root; `copy` puts files elsewhere"),
@@ -282,7 +274,7 @@ fn item(reader: &Reader, value: &Value<'_>, example: &str) -> Result<CopyItem, R
             "exclude" => exclude = excluded(reader, value)?,
             "owner" => owner = owner_of(reader, "owner", value)?,
             "mode" => mode = Some(self::mode(reader, value)?),
-            _ => return Err(reader.unknown(&key, "a `copy` item", &ITEM)),
+            _ => return Err(unknown(&key, "a `copy` item", &ITEM)),
         }
     }
     let missing = |name: &str| {

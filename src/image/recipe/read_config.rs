@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::nearest::nearest;
 use super::place::{RecipeError, Spanned};
-use super::table::{CONFIG, Reader, VERIFY, Value};
+use super::table::{CONFIG, Reader, VERIFY, Value, unknown};
 use super::{Allow, VerifyRecipe};
 use crate::image::config::{self, ConfigRecipe};
 
@@ -32,7 +32,7 @@ pub(super) fn config(reader: &Reader, value: &Value<'_>) -> Result<ConfigRecipe,
                     config.volumes.insert(volume);
                 }
             }
-            _ => return Err(reader.unknown(&key, "[config]", &CONFIG)),
+            _ => return Err(unknown(&key, "[config]", &CONFIG)),
         }
     }
     Ok(config)
@@ -120,7 +120,7 @@ pub(super) fn verify(reader: &Reader, value: &Value<'_>) -> Result<VerifyRecipe,
             "architecture" => verify.architecture = Some(one_of(reader, name, value, &["X86_64", "ARM64"])?),
             "strict" => verify.strict = reader.boolean(name, value)?,
             "allow" => verify.allow = allow(reader, value)?,
-            _ => return Err(reader.unknown(&key, "[verify]", &VERIFY)),
+            _ => return Err(unknown(&key, "[verify]", &VERIFY)),
         }
     }
     Ok(verify)
@@ -175,23 +175,20 @@ fn allow(reader: &Reader, value: &Value<'_>) -> Result<Vec<Spanned<Allow>>, Reci
         .into_iter()
         .map(|item| {
             let place = reader.value_place(item);
-            let (rule, path) = match item.get_ref() {
-                DeValue::String(text) => match text.split_once('=') {
-                    Some((rule, path)) => (rule.to_owned(), Some(path.to_owned())),
-                    None => (text.to_string(), None),
-                },
-                _ => {
-                    let (mut rule, mut path) = (None, None);
-                    for (key, value) in reader.table("allow", item, EXAMPLE)? {
-                        match key.name {
-                            "rule" => rule = Some(reader.spanned_string("rule", value)?.value),
-                            "path" => path = Some(reader.spanned_string("path", value)?.value),
-                            _ => return Err(reader.unknown(&key, "an item of `allow`", &KEYS)),
-                        }
+            let (mut rule, mut path) = (None, None);
+            if let DeValue::String(text) = item.get_ref() {
+                let (name, below) = text.split_once('=').map_or((text.as_ref(), None), |(a, b)| (a, Some(b)));
+                (rule, path) = (Some(name.to_owned()), below.map(ToOwned::to_owned));
+            } else {
+                for (key, value) in reader.table("allow", item, EXAMPLE)? {
+                    match key.name {
+                        "rule" => rule = Some(reader.spanned_string("rule", value)?.value),
+                        "path" => path = Some(reader.spanned_string("path", value)?.value),
+                        _ => return Err(unknown(&key, "an item of `allow`", &KEYS)),
                     }
-                    (rule.unwrap_or_default(), path)
                 }
-            };
+            }
+            let rule = rule.unwrap_or_default();
             if rule.is_empty() || path.as_ref().is_some_and(String::is_empty) {
                 let missing = if rule.is_empty() { "rule" } else { "path" };
                 return Err(RecipeError::at(place, format!("the item of `allow` names no {missing}"))

@@ -156,22 +156,21 @@ impl Reader {
         let found = kind(value.get_ref());
         RecipeError::at(self.value_place(value), format!("{what} must be {expected}, not {found}")).label(found)
     }
-
-    /// A key that the table does not have.
-    pub(super) fn unknown(&self, key: &Key<'_>, table: &str, known: &[&str]) -> RecipeError {
-        let error = RecipeError::at(key.place.clone(), format!("`{}` is not a key of {table}", key.name));
-        let elsewhere = || TABLES.iter().find(|(_, keys)| keys.contains(&key.name));
-        if let Some(meant) = nearest(key.name, known) {
-            error.help(format!("did you mean `{meant}`?"))
-        } else if let Some((owner, _)) = elsewhere() {
-            error.help(format!("`{}` belongs to {owner}", key.name))
-        } else {
-            let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-            error.help(format!("the keys are {}", known.join(", ")))
-        }
-    }
 }
 
+/// A key that the table does not have.
+pub(super) fn unknown(key: &Key<'_>, table: &str, known: &[&str]) -> RecipeError {
+    let error = RecipeError::at(key.place.clone(), format!("`{}` is not a key of {table}", key.name));
+    let elsewhere = || TABLES.iter().find(|(_, keys)| keys.contains(&key.name));
+    if let Some(meant) = nearest(key.name, known) {
+        error.help(format!("did you mean `{meant}`?"))
+    } else if let Some((owner, _)) = elsewhere() {
+        error.help(format!("`{}` belongs to {owner}", key.name))
+    } else {
+        let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
+        error.help(format!("the keys are {}", known.join(", ")))
+    }
+}
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

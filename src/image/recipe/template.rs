@@ -133,19 +133,20 @@ impl fmt::Display for Template {
 }
 
 fn unknown(name: &str, span: Range<usize>) -> TemplateError {
-    let help = match name {
-        "out" => "`{out}` is the result of a `run` layer and has no meaning in a path".to_owned(),
-        "machine_arch" | "uname" => "did you mean `{machine}`?".to_owned(),
-        "architecture" | "ARCH" | "TARGETARCH" => "did you mean `{arch}`?".to_owned(),
-        "TARGETPLATFORM" => "did you mean `{platform}`?".to_owned(),
-        "TARGETOS" => "did you mean `{os}`?".to_owned(),
-        _ => match nearest(name, &PLACEHOLDERS) {
-            Some(meant) => format!("did you mean `{{{meant}}}`?"),
-            None => {
-                let known: Vec<String> = PLACEHOLDERS.iter().map(|name| format!("`{{{name}}}`")).collect();
-                format!("the placeholders are {}; write `{{{{` for a brace that is part of the name", known.join(", "))
-            }
-        },
+    let meant = match name {
+        "TARGETARCH" | "architecture" => Some("arch"),
+        "TARGETPLATFORM" => Some("platform"),
+        "TARGETOS" => Some("os"),
+        "TARGETVARIANT" => Some("variant"),
+        name => nearest(name, &PLACEHOLDERS),
+    };
+    let help = if name == "out" {
+        "`{out}` is the result of a `run` layer and has no meaning in a path".to_owned()
+    } else if let Some(meant) = meant {
+        format!("did you mean `{{{meant}}}`?")
+    } else {
+        let known: Vec<String> = PLACEHOLDERS.iter().map(|name| format!("`{{{name}}}`")).collect();
+        format!("the placeholders are {}; write `{{{{` for a brace that is part of the name", known.join(", "))
     };
     TemplateError { message: format!("`{{{name}}}` is not a placeholder"), help, span }
 }
