@@ -1,0 +1,181 @@
+//! The command line as it is typed: commands, flags and what they take. What a value means for the library is decided
+//! by the command that runs; what can be refused by looking at the text alone is refused here, with exit code 2.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub mod build;
+pub mod push;
+pub mod values;
+pub mod verify;
+
+/// container images from files on a disk to a running ECS task, without a Docker daemon
+///
+/// Builds reproducible multi-arch OCI images from files, proves that what is inside runs on the target that the ECS
+/// task definition names, and pushes to registries. Only results go to stdout, everything else to stderr.
+///
+/// Exit codes: 0 done, 1 asked and the answer is no, 2 could not do it, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "dockless", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(subcommand_required = true, disable_help_subcommand = true)]
+#[command(after_help = "Examples:
+  dockless build -t registry.example.com/team/app:v1 --push
+  dockless verify registry.example.com/team/app:v1 --task-definition task-definition.json")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to say it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image.
+    Build(Box<build::Build>),
+    /// Judge an image.
+    Verify(verify::Verify),
+    /// List task definitions.
+    Targets(verify::Targets),
+    /// Push an image.
+    Push(push::Push),
+    /// Show an image.
+    Inspect(Inspect),
+    /// Check a layout.
+    Check(Check),
+    /// Serve a layout.
+    Serve(Serve),
+}
+
+/// How to say it.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// print the result as JSON (`"version": 1`)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// print nothing but results, findings and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// print details as well
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// how to show progress; auto is bars on a terminal and lines elsewhere
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub progress: ProgressChoice,
+    /// whether to use colour; auto honours `NO_COLOR`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressChoice {
+    #[default]
+    #[value(help = None)]
+    /// Bars on a terminal, lines elsewhere.
+    Auto,
+    #[value(help = None)]
+    /// Lines.
+    Plain,
+    #[value(help = None)]
+    /// Nothing.
+    None,
+}
+
+/// Whether colour is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    #[value(help = None)]
+    /// On a terminal that knows colour.
+    Auto,
+    #[value(help = None)]
+    /// Everywhere.
+    Always,
+    #[value(help = None)]
+    /// Nowhere.
+    Never,
+}
+
+/// show what is in an image: platforms, configurations, layers
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless inspect ./oci
+  dockless inspect public.ecr.aws/docker/library/python:3.13-slim --json")]
+pub struct Inspect {
+    /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
+    /// `docker-archive:PATH` and `docker://REF` say which
+    pub image: String,
+    /// Where registries are.
+    #[command(flatten)]
+    pub registry: push::Registry,
+}
+
+/// check that every blob and reference of a layout is whole
+///
+/// Reads every blob that the layout's index reaches and holds it to its digest and size. Exit code 1 if one is missing,
+/// damaged or refers to something that is not there.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless check ./oci")]
+pub struct Check {
+    /// the layout folder, or an archive of one
+    pub layout: PathBuf,
+}
+
+/// serve a layout folder as an OCI registry on loopback
+///
+/// The registry's URL is the first line on stdout; with port 0 it is a free one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless serve ./oci
+  dockless serve ./oci --listen 127.0.0.1:0")]
+pub struct Serve {
+    /// the layout folder, made where it does not exist
+    #[arg(default_value = "oci")]
+    pub folder: PathBuf,
+    /// the address to listen on, on loopback
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000", value_parser = values::loopback)]
+    pub listen: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn is_a_sound_command() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_every_example_parses() {
+        for command in Arguments::command().get_subcommands().chain([&Arguments::command()]) {
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{} has no example", command.get_name()));
+            let help = help.to_string().replace("\\\n", " ");
+            let examples: Vec<_> = help.lines().filter(|line| line.trim_start().starts_with("dockless ")).collect();
+            assert!(!examples.is_empty(), "{} has no example", command.get_name());
+            for example in examples {
+                // No example needs more of a shell than quotes around a word without spaces.
+                let words = example.split_whitespace().map(|word| word.trim_matches('\''));
+                if let Err(error) = Arguments::try_parse_from(words) {
+                    panic!("{example}\n{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flags_of_the_output_stand_anywhere() {
+        let before = Arguments::try_parse_from(["dockless", "--json", "check", "oci"]).expect("before the command");
+        let after = Arguments::try_parse_from(["dockless", "check", "oci", "--json"]).expect("after the command");
+        assert!(before.output.json && after.output.json);
+    }
+}

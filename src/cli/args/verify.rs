@@ -1,0 +1,109 @@
+//! `verify` and `targets`, and the flags of every command that reads a task definition.
+
+use clap::{Args, ValueEnum};
+
+use super::push::Registry;
+use super::values::Allow;
+
+/// say whether an image runs on the tasks that a task definition describes
+///
+/// Exit code 1 if it does not run on one of them; with --strict also if that is undetermined or there are warnings.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless verify ./oci --task-definition task-definition.json
+  dockless verify registry.example.com/app:v1 --task-definition infra/ --target '*.app' --strict
+  dockless verify --explain foreign-executable")]
+pub struct Verify {
+    /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
+    /// `docker-archive:PATH` and `docker://REF` say which
+    #[arg(required_unless_present = "explain")]
+    pub image: Option<String>,
+    /// explain a rule instead
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["image", "task_definition"])]
+    pub explain: Option<String>,
+    /// The image must run there.
+    #[command(flatten)]
+    pub gate: Gate,
+    /// Where registries are.
+    #[command(flatten)]
+    pub registry: Registry,
+}
+
+/// list the task definitions that a source holds, and what each asks for
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless targets infra/
+  dockless targets task-definition.json --json")]
+pub struct Targets {
+    /// a task definition (JSON, YAML), a Terraform folder, plan or state, or a CloudFormation template
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// Which of them.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// The task definitions that an image must run on.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Task definition")]
+pub struct Gate {
+    /// the task definition that the image must run on: a JSON or YAML file, a Terraform folder, plan or state, or a
+    /// CloudFormation template (again for more)
+    #[arg(long = "task-definition", id = "task_definition", value_name = "SOURCE")]
+    pub task_definitions: Vec<String>,
+    /// Which of them.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// take warnings and what is undetermined as errors
+    #[arg(long)]
+    pub strict: bool,
+    /// accept the findings of a rule, for some paths or all (again for more)
+    #[arg(long, value_name = "RULE[=PATHGLOB]")]
+    pub allow: Vec<Allow>,
+}
+
+/// Which task definitions and containers are meant, and what their source leaves open.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Task definition")]
+pub struct Selection {
+    /// only the task definitions whose ID matches this glob (again for more)
+    #[arg(long = "target", value_name = "ID")]
+    pub targets: Vec<String>,
+    /// the container that runs the image
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// the launch type, where the source does not say
+    #[arg(long, value_name = "TYPE")]
+    pub launch_type: Option<LaunchType>,
+    /// the CPU architecture, where the source does not say
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub architecture: Option<Architecture>,
+}
+
+/// An ECS launch type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LaunchType {
+    #[value(help = None)]
+    /// `FARGATE`
+    Fargate,
+    #[value(help = None)]
+    /// `EC2`
+    Ec2,
+    #[value(help = None)]
+    /// `EXTERNAL`
+    External,
+    #[value(help = None)]
+    /// `MANAGED_INSTANCES`
+    ManagedInstances,
+}
+
+/// A CPU architecture in the words of ECS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Architecture {
+    #[value(name = "X86_64", help = None)]
+    /// `X86_64`
+    X86_64,
+    #[value(name = "ARM64", help = None)]
+    /// `ARM64`
+    Arm64,
+}
