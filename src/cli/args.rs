@@ -35,19 +35,35 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build an image.
+    /// build an image for every platform, from a recipe or from the flags alone
+    ///
+    /// Reads dockless.toml, or takes --layer and the configuration's flags without a recipe. Writes an OCI image layout,
+    /// and with --push sends it to a registry as well. The same inputs give the same digest on every machine.
+    ///
+    /// Prints the digest of the image index: `registry/repository@sha256:...`, a line per distinct repository, or
+    /// `sha256:...` where there is no tag.
     Build(Box<build::Build>),
-    /// Judge an image.
+    /// say whether an image runs on the tasks that a task definition describes
+    ///
+    /// Exit code 1 if it does not run on one of them; with --strict also if that is undetermined or there are warnings.
     Verify(verify::Verify),
-    /// List task definitions.
+    /// list the task definitions that a source holds, and what each asks for
     Targets(verify::Targets),
-    /// Push an image.
+    /// push an image that exists to a registry
+    ///
+    /// Prints `registry/repository@sha256:...`, a line per distinct repository. With --task-definition the image is
+    /// verified first, and nothing is written to a registry unless it runs there.
     Push(push::Push),
-    /// Show an image.
+    /// show what is in an image: platforms, configurations, layers
     Inspect(Inspect),
-    /// Check a layout.
+    /// check that every blob and reference of a layout is whole
+    ///
+    /// Reads every blob that the layout's index reaches and holds it to its digest and size. Exit code 1 if one is
+    /// missing, damaged or refers to something that is not there.
     Check(Check),
-    /// Serve a layout.
+    /// serve a layout folder as an OCI registry on loopback
+    ///
+    /// The registry's URL is the first line on stdout; with port 0 it is a free one.
     Serve(Serve),
 }
 
@@ -102,7 +118,7 @@ pub enum ColorChoice {
     Never,
 }
 
-/// show what is in an image: platforms, configurations, layers
+/// What `inspect` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless inspect ./oci
@@ -116,10 +132,7 @@ pub struct Inspect {
     pub registry: push::Registry,
 }
 
-/// check that every blob and reference of a layout is whole
-///
-/// Reads every blob that the layout's index reaches and holds it to its digest and size. Exit code 1 if one is missing,
-/// damaged or refers to something that is not there.
+/// What `check` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless check ./oci")]
@@ -128,9 +141,7 @@ pub struct Check {
     pub layout: PathBuf,
 }
 
-/// serve a layout folder as an OCI registry on loopback
-///
-/// The registry's URL is the first line on stdout; with port 0 it is a free one.
+/// What `serve` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless serve ./oci

@@ -11,20 +11,14 @@ use super::push::{Records, Registry, Sending};
 use super::values::{self, Compression, Format, Layer, Pair, Words};
 use super::verify::Gate;
 
-/// build an image for every platform from a recipe, or from the flags alone
-///
-/// Reads dockless.toml, or takes --layer and the configuration's flags without a recipe. Writes an OCI image layout,
-/// and with --push sends it to a registry as well. The same inputs give the same digest on every machine.
-///
-/// Prints the digest of the image index: `registry/repository@sha256:...`, a line per distinct repository, or
-/// `sha256:...` where there is no tag.
+/// What `build` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless build
   dockless build services/app -p linux/amd64,linux/arm64 -t registry.example.com/team/app:v1 --push
-  dockless build --task-definition task-definition.json --target app -t registry.example.com/team/app:v1 --push
-  dockless build --layer linux/amd64=rootfs-amd64 --layer linux/arm64=rootfs-arm64 --layer app:/app \\
-    --entrypoint /app/run --user 10001:10001 -o image.tar")]
+  dockless build --task-definition infra/ --target app -t registry.example.com/team/app:v1 --push
+  dockless build --layer linux/amd64=rootfs-amd64 --layer linux/arm64=rootfs-arm64 \\
+    --layer app:/app --entrypoint /app/run --user 10001:10001 -o image.tar")]
 pub struct Build {
     /// the recipe, or the folder that holds dockless.toml [default: .]
     #[arg(conflicts_with = "layers")]

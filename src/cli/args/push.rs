@@ -8,10 +8,7 @@ use dockless::oci::reference::Reference;
 use super::values::ChunkSize;
 use super::verify::Gate;
 
-/// push an image that exists to a registry
-///
-/// Prints `registry/repository@sha256:...`, a line per distinct repository. With --task-definition the image is
-/// verified first, and nothing is written to a registry unless it runs there.
+/// What `push` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless push ./oci registry.example.com/team/app:v1

@@ -5,9 +5,7 @@ use clap::{Args, ValueEnum};
 use super::push::Registry;
 use super::values::Allow;
 
-/// say whether an image runs on the tasks that a task definition describes
-///
-/// Exit code 1 if it does not run on one of them; with --strict also if that is undetermined or there are warnings.
+/// What `verify` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless verify ./oci --task-definition task-definition.json
@@ -29,7 +27,7 @@ pub struct Verify {
     pub registry: Registry,
 }
 
-/// list the task definitions that a source holds, and what each asks for
+/// What `targets` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless targets infra/

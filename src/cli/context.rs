@@ -1,0 +1,66 @@
+//! What every command has at hand: the environment, the progress, and a way to say its result.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anstream::ColorChoice as Colors;
+use serde::Serialize;
+
+use super::args::{ColorChoice, Output};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::settings::Settings;
+
+/// What every command has at hand.
+pub struct Context {
+    /// What the environment says.
+    pub settings: Settings,
+    /// How to say things.
+    pub output: Output,
+    /// Progress, and the observer that the library reports to.
+    pub progress: Arc<Progress>,
+}
+
+impl Context {
+    /// Reads the environment, and settles on colours and progress.
+    pub fn new(output: Output) -> Result<Self, Failure> {
+        // Before anything can fail: a failure is coloured as well.
+        match output.color {
+            ColorChoice::Auto => Colors::Auto.write_global(),
+            ColorChoice::Always => Colors::Always.write_global(),
+            ColorChoice::Never => Colors::Never.write_global(),
+        }
+        let settings = Settings::from_environment().map_err(Failure::new)?;
+        if output.color == ColorChoice::Auto && (settings.no_color || settings.dumb_terminal) {
+            Colors::Never.write_global();
+        }
+        let progress = Arc::new(Progress::new(output, &settings));
+        Ok(Self { settings, output, progress })
+    }
+
+    /// Writes a line of the result to stdout.
+    pub fn result(&self, line: impl Display) -> Result<(), Failure> {
+        self.write(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes the result to stdout as JSON, indented, since people read it as well.
+    pub fn json<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(document).map_err(Failure::new)?;
+        text.push('\n');
+        self.write(text.as_bytes())
+    }
+
+    /// Writes a line for people to stderr, unless quiet.
+    pub fn say(&self, line: impl Display) {
+        if !self.output.quiet {
+            self.progress.above(|stderr| writeln!(stderr, "{line}"));
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.progress.close();
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::stdout)
+    }
+}

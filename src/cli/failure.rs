@@ -1,0 +1,237 @@
+//! Failures: what went wrong, why, and what to do about it, on stderr and as an exit code.
+//!
+//! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **130** interrupted. A broken pipe
+//! is quiet: whoever read our stdout has seen enough.
+//!
+//! A failure is text on stderr also with `--json`: stdout carries only results, and a script that finds it empty has
+//! the exit code to go by. Whoever turns a library's error into a failure adds the hints here, at the border; nothing
+//! is ever decided by an error's text.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use annotate_snippets::Level;
+use thiserror::Error;
+
+use super::snippet::{Snippet, renderer, tame, underlined};
+use super::text::printable;
+
+/// What kind of failure, which is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Asked, and the answer is no.
+    Refused,
+    /// Could not do it.
+    Unable,
+    /// Interrupted by the user.
+    Interrupted,
+    /// Nobody reads our stdout any more.
+    BrokenPipe,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    error: Box<dyn Error + Send + Sync>,
+    hints: Vec<String>,
+    snippet: Option<Snippet>,
+}
+
+/// An error below a sentence that says what was being done.
+#[derive(Debug, Error)]
+#[error("{message}")]
+struct While {
+    message: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+#[derive(Debug, Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+impl Failure {
+    /// A command that could not do it: an error, or a sentence.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: Kind::Unable, error: error.into(), hints: Vec::new(), snippet: None }
+    }
+
+    /// A command whose answer is no.
+    pub fn refused(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: Kind::Refused, ..Self::new(error) }
+    }
+
+    /// The user interrupted.
+    pub fn interrupted() -> Self {
+        Self { kind: Kind::Interrupted, ..Self::new(Interrupted) }
+    }
+
+    /// A result that could not be written to stdout. Not for other pipes: a registry that hangs up is no reason to be
+    /// quiet.
+    pub fn stdout(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self { kind: Kind::BrokenPipe, ..Self::new(error) },
+            _ => Self::new(error).during("cannot write the result to stdout"),
+        }
+    }
+
+    /// The same failure, below a sentence that says what was being done.
+    #[must_use]
+    pub fn during(self, message: impl Into<String>) -> Self {
+        Self { error: Box::new(While { message: message.into(), source: self.error }), ..self }
+    }
+
+    /// The same failure with a repair.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same failure with the place in a file.
+    #[must_use]
+    pub fn at(self, snippet: Snippet) -> Self {
+        Self { snippet: Some(snippet), ..self }
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The exit code: 0, 1, 2 or 130.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status())
+    }
+
+    fn status(&self) -> u8 {
+        match self.kind {
+            Kind::BrokenPipe => 0,
+            Kind::Refused => 1,
+            Kind::Unable => 2,
+            Kind::Interrupted => 130,
+        }
+    }
+
+    /// The message, then each cause that says something new.
+    fn messages(&self) -> Vec<String> {
+        let mut messages = vec![self.error.to_string()];
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Many errors say their cause in their own text.
+            if !text.is_empty() && !messages.iter().any(|message| message.contains(&text)) {
+                messages.push(text);
+            }
+            cause = error.source();
+        }
+        messages
+    }
+
+    /// Writes the failure for people. The text is styled: give it a writer that drops styles where there is no colour.
+    pub fn print(&self, writer: &mut dyn Write) -> io::Result<()> {
+        if self.kind == Kind::BrokenPipe {
+            return Ok(());
+        }
+        let mut messages = self.messages().into_iter();
+        let message = messages.next().unwrap_or_default();
+        let renderer = renderer();
+        if let Some(snippet) = &self.snippet {
+            let group = underlined(Level::ERROR, None, &message, snippet)
+                .elements(messages.map(|cause| Level::NOTE.with_name("because").message(tame(&cause))))
+                .elements(self.hints.iter().map(|hint| Level::HELP.message(tame(hint))));
+            return writeln!(writer, "{}", renderer.render(&[group]));
+        }
+        let error = anstyle::AnsiColor::BrightRed.on_default().bold();
+        let aside = anstyle::Style::new().bold();
+        writeln!(writer, "{error}error{error:#}{aside}:{aside:#} {}", printable(&message))?;
+        for cause in messages {
+            writeln!(writer, "  {aside}because:{aside:#} {}", printable(&cause))?;
+        }
+        for hint in &self.hints {
+            writeln!(writer, "  {aside}help:{aside:#} {}", printable(hint))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Chain(&'static [&'static str]);
+
+    impl fmt::Display for Chain {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0[0])
+        }
+    }
+
+    impl Error for Chain {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            // Tests only: a link of the chain lives as long as the process.
+            (self.0.len() > 1).then(|| &*Box::leak(Box::new(Chain(&self.0[1..]))) as _)
+        }
+    }
+
+    fn printed(failure: &Failure) -> String {
+        let mut plain = anstream::StripStream::new(Vec::new());
+        failure.print(&mut plain).expect("a vector takes everything");
+        String::from_utf8(plain.into_inner()).expect("text")
+    }
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let chain = ["cannot push app", "PUT /v2/app: denied", "denied", "token of role ci", "token of role ci"];
+        let failure = Failure::new(Chain(Box::leak(Box::new(chain)))).hint("allow ecr:PutImage");
+        let expected = "\
+error: cannot push app
+  because: PUT /v2/app: denied
+  because: token of role ci
+  help: allow ecr:PutImage
+";
+        assert_eq!(printed(&failure), expected);
+    }
+
+    #[test]
+    fn the_line_is_underlined() {
+        let text = "[image]\nplatform = [\"linux/arm64\"]\n".to_owned();
+        let snippet = Snippet { file: "dockless.toml".into(), text, span: 8..16, label: "not a key of [image]".into() };
+        let failure = Failure::new("unknown key platform").at(snippet).hint("write platforms");
+        let expected = "\
+error: unknown key platform
+ --> dockless.toml:2:1
+  |
+2 | platform = [\"linux/arm64\"]
+  | ^^^^^^^^ not a key of [image]
+  |
+  = help: write platforms
+";
+        assert_eq!(printed(&failure), expected);
+    }
+
+    #[test]
+    fn a_span_beside_the_text_is_no_panic() {
+        for span in [0..900, 900..901, 3..1, 1..2] {
+            let snippet = Snippet { file: "a".into(), text: "ééé\n".into(), span, label: String::new() };
+            assert!(printed(&Failure::new("wrong").at(snippet)).starts_with("error: wrong\n"));
+            let empty = Snippet { file: "a".into(), text: String::new(), span: 0..1, label: "here".into() };
+            assert!(printed(&Failure::new("wrong").at(empty)).starts_with("error: wrong\n"));
+        }
+    }
+
+    #[test]
+    fn exit_codes() {
+        let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(Failure::new("no disk").status(), 2);
+        assert_eq!(Failure::refused("it does not run").during("nothing was pushed").status(), 1);
+        assert_eq!(Failure::interrupted().status(), 130);
+        assert_eq!(Failure::stdout(pipe()).status(), 0);
+        assert_eq!(printed(&Failure::stdout(pipe())), "");
+        assert_eq!(Failure::new(pipe()).status(), 2);
+    }
+}

@@ -1,0 +1,223 @@
+//! Progress on stderr: bars on a terminal, lines elsewhere.
+//!
+//! Many threads report here, some of them for every 256 KiB: an advance looks up its job and stores a number; drawing
+//! is left to a target that draws ten times a second at most.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use dockless::event::{Event, Observer};
+
+use super::args::{Output, ProgressChoice};
+use super::settings::Settings;
+use super::text::{duration, printable};
+
+mod bars;
+mod plain;
+
+use bars::Bars;
+use plain::Plain;
+
+/// Progress for whoever started the command.
+pub struct Progress {
+    face: Face,
+    quiet: bool,
+    verbose: bool,
+    warnings: Mutex<Vec<String>>,
+    started: Instant,
+}
+
+enum Face {
+    None,
+    Plain(Mutex<Plain<anstream::Stderr>>),
+    Bars(Bars),
+}
+
+/// What is on its way. The word is the one that lines begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Layer,
+    Blob,
+}
+
+/// A job and what became of it.
+#[derive(Debug, Clone, Copy)]
+struct Job<'a> {
+    kind: Kind,
+    id: &'a str,
+}
+
+impl Job<'_> {
+    /// `layer app`, `blob 44136fa355b3`
+    fn name(self) -> String {
+        let word = match self.kind {
+            Kind::Layer => "layer",
+            Kind::Blob => "blob",
+        };
+        // Of a digest, as much as people compare.
+        let id = match self.id.strip_prefix("sha256:") {
+            Some(hex) if hex.len() == 64 && hex.is_ascii() => &hex[..12],
+            _ => self.id,
+        };
+        format!("{word} {}", printable(id))
+    }
+}
+
+impl Progress {
+    /// The progress that the flags and the environment ask for.
+    pub fn new(output: Output, settings: &Settings) -> Self {
+        let bars = std::io::stderr().is_terminal() && !settings.dumb_terminal && !settings.ci;
+        let face = match output.progress {
+            _ if output.quiet => Face::None,
+            ProgressChoice::None => Face::None,
+            ProgressChoice::Auto if bars => Face::Bars(Bars::new()),
+            ProgressChoice::Auto | ProgressChoice::Plain => Face::Plain(Mutex::new(Plain::new(anstream::stderr()))),
+        };
+        Self { face, quiet: output.quiet, verbose: output.verbose, warnings: Mutex::default(), started: Instant::now() }
+    }
+
+    /// The warnings so far, in order, for the report.
+    pub fn warnings(&self) -> Vec<String> {
+        lock(&self.warnings).clone()
+    }
+
+    /// Writes to stderr, above the bars, also when quiet.
+    pub fn above(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
+        let writing = || {
+            let mut stderr = anstream::stderr().lock();
+            // Nobody is left to be told when stderr is gone.
+            let _ = write(&mut stderr).and_then(|()| stderr.flush());
+        };
+        match &self.face {
+            Face::Bars(bars) => bars.suspend(writing),
+            // The lock keeps a line of progress from being written between these.
+            Face::Plain(plain) => {
+                let _plain = lock(plain);
+                writing();
+            }
+            Face::None => writing(),
+        }
+    }
+
+    /// Takes the bars off the screen; what comes now is the result or the failure.
+    pub fn close(&self) {
+        if let Face::Bars(bars) = &self.face {
+            bars.close();
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        if !self.quiet {
+            let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
+            self.above(|stderr| writeln!(stderr, "{yellow}warning{yellow:#}: {}", printable(text)));
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn note(&self, event: Event<'_>) {
+        match event {
+            Event::Warning(text) => {
+                lock(&self.warnings).push(text.to_owned());
+                self.warn(text);
+            }
+            Event::Retry { what, reason, after } => {
+                self.warn(&format!("{what}: {reason}, again in {}", duration(after)));
+            }
+            Event::Detail(text) => {
+                if self.verbose && !self.quiet {
+                    self.above(|stderr| writeln!(stderr, "{}", printable(text)));
+                }
+            }
+            event => match &self.face {
+                Face::None => {}
+                Face::Plain(plain) => lock(plain).note(event, self.started.elapsed()),
+                Face::Bars(bars) => bars.note(event),
+            },
+        }
+    }
+}
+
+/// Jobs that are on their way, by kind and ID.
+#[derive(Debug)]
+struct Running<T> {
+    layers: HashMap<String, T>,
+    blobs: HashMap<String, T>,
+}
+
+impl<T> Running<T> {
+    fn new() -> Self {
+        Self { layers: HashMap::new(), blobs: HashMap::new() }
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut HashMap<String, T> {
+        match kind {
+            Kind::Layer => &mut self.layers,
+            Kind::Blob => &mut self.blobs,
+        }
+    }
+
+    fn insert(&mut self, job: Job<'_>, value: T) -> Option<T> {
+        self.of(job.kind).insert(job.id.to_owned(), value)
+    }
+
+    fn get(&mut self, job: Job<'_>) -> Option<&mut T> {
+        self.of(job.kind).get_mut(job.id)
+    }
+
+    fn remove(&mut self, job: Job<'_>) -> Option<T> {
+        self.of(job.kind).remove(job.id)
+    }
+}
+
+/// What an event means to whoever shows it.
+enum Step<'a> {
+    Started { job: Job<'a>, total: Option<u64> },
+    Advanced { job: Job<'a>, bytes: u64 },
+    Finished { job: Job<'a>, size: Option<u64>, word: Option<&'static str> },
+}
+
+impl<'a> Step<'a> {
+    /// The step that an event is; `None` for those that are lines.
+    fn of(event: Event<'a>) -> Option<Self> {
+        let layer = |id| Job { kind: Kind::Layer, id };
+        let blob = |id| Job { kind: Kind::Blob, id };
+        Some(match event {
+            Event::LayerStarted { id, bytes } => {
+                Self::Started { job: layer(id), total: Some(bytes).filter(|bytes| *bytes > 0) }
+            }
+            Event::LayerAdvanced { id, bytes } => Self::Advanced { job: layer(id), bytes },
+            Event::LayerFinished { id, size, cached } => {
+                Self::Finished { job: layer(id), size: Some(size), word: cached.then_some("cached") }
+            }
+            Event::BlobStarted { id, size } => Self::Started { job: blob(id), total: Some(size) },
+            Event::BlobAdvanced { id, bytes } => Self::Advanced { job: blob(id), bytes },
+            Event::BlobFinished { id, status } => {
+                Self::Finished { job: blob(id), size: None, word: Some(status.word()) }
+            }
+            Event::Retry { .. } | Event::Warning(_) | Event::Detail(_) => return None,
+        })
+    }
+}
+
+/// The line that a finished job leaves: `layer app  1.2 MB  (cached)`
+fn finished(job: Job<'_>, size: Option<u64>, word: Option<&str>, took: std::time::Duration) -> String {
+    let mut line = job.name();
+    if let Some(size) = size {
+        line.push_str(&format!("  {}", super::text::size(size)));
+    }
+    if let Some(word) = word {
+        line.push_str(&format!("  ({word})"));
+    }
+    if took.as_secs() > 0 {
+        line.push_str(&format!("  in {}", duration(took)));
+    }
+    line
+}
+
+/// A lock that a thread which panicked does not take away from the others: what it guards is only shown.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,201 @@
+//! Everything that is read from the environment, in one place and once. What the library needs of it is handed to it
+//! as a value.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use url::{Host, Url};
+
+/// The environment as far as it concerns us. A variable that is set to nothing counts as unset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `SOURCE_DATE_EPOCH`: seconds since 1970.
+    pub source_date_epoch: Option<u64>,
+    /// `DOCKLESS_CACHE_DIR`, else our folder in the platform's cache folder; `None` without a home.
+    pub cache_folder: Option<PathBuf>,
+    /// `HOME`
+    pub home: Option<PathBuf>,
+    /// `DOCKER_CONFIG`: the folder of Docker's config.json.
+    pub docker_config: Option<PathBuf>,
+    /// `REGISTRY_AUTH_FILE`: the credentials of podman and skopeo.
+    pub registry_auth_file: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`
+    pub runtime_folder: Option<PathBuf>,
+    /// `DOCKLESS_REGISTRY_ENDPOINT`: where the traffic of a registry's host goes instead.
+    pub endpoints: Vec<(String, Url)>,
+    /// `GITHUB_OUTPUT`: the file that takes a step's outputs.
+    pub github_output: Option<PathBuf>,
+    /// Whether `GITHUB_ACTIONS` is true.
+    pub github_actions: bool,
+    /// Whether `CI` is set.
+    pub ci: bool,
+    /// Whether `NO_COLOR` is set.
+    pub no_color: bool,
+    /// Whether `TERM` is `dumb`: a terminal that cannot move its cursor.
+    pub dumb_terminal: bool,
+    ssl_cert_file: Option<PathBuf>,
+    aws_ca_bundle: Option<PathBuf>,
+}
+
+/// Why the environment is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error("SOURCE_DATE_EPOCH is {0:?}: expected whole seconds since 1970-01-01, such as 1767225600")]
+    SourceDateEpoch(String),
+    /// `DOCKLESS_REGISTRY_ENDPOINT` is not a list of hosts and URLs.
+    #[error("DOCKLESS_REGISTRY_ENDPOINT has {0:?}: expected HOST=URL[,HOST=URL...]")]
+    Endpoint(String),
+    /// Traffic, credentials included, would go over a network as plain text.
+    #[error("DOCKLESS_REGISTRY_ENDPOINT sends {host} to {url}: plain http is for loopback only")]
+    PlainHttp {
+        /// The registry's host.
+        host: String,
+        /// Where it would go.
+        url: String,
+    },
+}
+
+/// 9999-12-31T23:59:59Z: the last second that RFC 3339 can write.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl Settings {
+    /// Reads the process's environment.
+    pub fn from_environment() -> Result<Self, SettingsError> {
+        Self::from_lookup(|name| env::var_os(name))
+    }
+
+    /// Reads an environment by a function that knows the value of each variable.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
+        let value = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let path = |name: &str| value(name).map(PathBuf::from);
+        let home = path("HOME");
+        let cache_folder = path("DOCKLESS_CACHE_DIR").or_else(|| {
+            // The XDG specification has relative paths ignored.
+            let xdg = path("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+            let platform = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+            xdg.or_else(|| home.as_ref().map(|home| home.join(platform))).map(|folder| folder.join("dockless"))
+        });
+        Ok(Self {
+            source_date_epoch: value("SOURCE_DATE_EPOCH").map(epoch).transpose()?,
+            cache_folder,
+            home,
+            docker_config: path("DOCKER_CONFIG"),
+            registry_auth_file: path("REGISTRY_AUTH_FILE"),
+            runtime_folder: path("XDG_RUNTIME_DIR"),
+            endpoints: value("DOCKLESS_REGISTRY_ENDPOINT").map(endpoints).transpose()?.unwrap_or_default(),
+            github_output: path("GITHUB_OUTPUT"),
+            github_actions: value("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            ci: value("CI").is_some_and(|value| value != "false" && value != "0"),
+            no_color: value("NO_COLOR").is_some(),
+            dumb_terminal: value("TERM").is_some_and(|value| value == "dumb"),
+            ssl_cert_file: path("SSL_CERT_FILE"),
+            aws_ca_bundle: path("AWS_CA_BUNDLE"),
+        })
+    }
+
+    /// The certificate authorities to trust as well: the flag's file, else `SSL_CERT_FILE`, else `AWS_CA_BUNDLE`.
+    pub fn ca_file<'a>(&'a self, flag: Option<&'a Path>) -> Option<&'a Path> {
+        flag.or(self.ssl_cert_file.as_deref()).or(self.aws_ca_bundle.as_deref())
+    }
+}
+
+fn epoch(value: OsString) -> Result<u64, SettingsError> {
+    let text = value.to_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    text.and_then(|text| text.parse().ok())
+        .filter(|seconds| *seconds <= LAST_SECOND)
+        .ok_or_else(|| SettingsError::SourceDateEpoch(value.to_string_lossy().into_owned()))
+}
+
+fn endpoints(value: OsString) -> Result<Vec<(String, Url)>, SettingsError> {
+    let text = value.into_string().map_err(|raw| SettingsError::Endpoint(raw.to_string_lossy().into_owned()))?;
+    let endpoint = |part: &str| {
+        let (host, url) = part.split_once('=').ok_or(())?;
+        let parsed = Url::parse(url).map_err(drop)?;
+        let plain_name = parsed.username().is_empty() && parsed.password().is_none();
+        if host.is_empty() || !plain_name || !matches!(parsed.scheme(), "http" | "https") {
+            return Err(());
+        }
+        Ok((host.to_owned(), parsed))
+    };
+    let mut all = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        // A URL may hold a password: what is repeated of it is the host that stands before.
+        let said = part.split_once('=').map_or(part, |(host, _)| host);
+        let (host, url) = endpoint(part).map_err(|()| SettingsError::Endpoint(said.into()))?;
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(SettingsError::PlainHttp { host, url: url.into() });
+        }
+        all.push((host, url));
+    }
+    Ok(all)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::from_lookup(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn source_date_epoch_is_whole_seconds() {
+        let epoch = |text: &str| settings(&[("SOURCE_DATE_EPOCH", text)]).map(|settings| settings.source_date_epoch);
+        assert_eq!(epoch("1767225600"), Ok(Some(1_767_225_600)));
+        assert_eq!(epoch(""), Ok(None));
+        for wrong in ["-1", "+1", "1.5", "2026-01-01", " 1", "253402300800", "99999999999999999999"] {
+            assert_eq!(epoch(wrong), Err(SettingsError::SourceDateEpoch(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn the_cache_has_a_place() {
+        let folder = |variables: &[(&str, &str)]| settings(variables).expect("sound variables").cache_folder;
+        assert_eq!(folder(&[("DOCKLESS_CACHE_DIR", "c"), ("HOME", "/h")]), Some("c".into()));
+        assert_eq!(folder(&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]), Some("/x/dockless".into()));
+        let platform = if cfg!(target_os = "macos") { "/h/Library/Caches/dockless" } else { "/h/.cache/dockless" };
+        assert_eq!(folder(&[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]), Some(platform.into()));
+        assert_eq!(folder(&[]), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_need_not_be_text() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let raw = OsString::from_vec(b"/h/\xff".to_vec());
+        let settings = Settings::from_lookup(|name| (name == "DOCKER_CONFIG").then(|| raw.clone()));
+        assert_eq!(settings.map(|settings| settings.docker_config), Ok(Some(raw.into())));
+    }
+
+    #[test]
+    fn endpoints_are_https_or_loopback() {
+        let endpoints = |text: &str| settings(&[("DOCKLESS_REGISTRY_ENDPOINT", text)]).map(|s| s.endpoints.len());
+        assert_eq!(endpoints("a.example=http://127.0.0.1:5000,b.example=https://mirror.example"), Ok(2));
+        assert_eq!(endpoints("a.example=http://[::1]:5000,"), Ok(1));
+        assert!(matches!(endpoints("a.example=http://10.0.0.1"), Err(SettingsError::PlainHttp { .. })));
+        assert!(matches!(endpoints("a.example=http://localhost.evil.example"), Err(SettingsError::PlainHttp { .. })));
+        assert_eq!(endpoints("a.example=ftp://b"), Err(SettingsError::Endpoint("a.example".into())));
+        assert_eq!(endpoints("a=https://u:secret@b"), Err(SettingsError::Endpoint("a".into())));
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_environment() {
+        let both = settings(&[("SSL_CERT_FILE", "s"), ("AWS_CA_BUNDLE", "a")]).expect("sound variables");
+        assert_eq!(both.ca_file(Some(Path::new("f"))), Some(Path::new("f")));
+        assert_eq!(both.ca_file(None), Some(Path::new("s")));
+        let aws = settings(&[("AWS_CA_BUNDLE", "a"), ("SSL_CERT_FILE", "")]).expect("sound variables");
+        assert_eq!(aws.ca_file(None), Some(Path::new("a")));
+    }
+}

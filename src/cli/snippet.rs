@@ -1,0 +1,47 @@
+//! A place in a file, shown as rustc shows it: the file's name, the line, an underline, a label.
+
+use std::ops::Range;
+
+use annotate_snippets::renderer::{DecorStyle, Renderer};
+use annotate_snippets::{AnnotationKind, Group, Level};
+
+/// Where in a file something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snippet {
+    /// The file's name for people.
+    pub file: String,
+    /// The file's text, whole.
+    pub text: String,
+    /// The bytes that are underlined.
+    pub span: Range<usize>,
+    /// What is said beside the line; may be empty.
+    pub label: String,
+}
+
+/// A message above the lines of a file that it is about.
+pub fn underlined<'a>(level: Level<'a>, rule: Option<&'a str>, message: &'a str, snippet: &'a Snippet) -> Group<'a> {
+    let mut title = level.primary_title(message);
+    if let Some(rule) = rule {
+        title = title.id(rule);
+    }
+    // A span may come from another version of the file, or from a parser that counts differently: it is trimmed, since
+    // a failure that cannot be printed is worse than one underlined in the wrong place.
+    let start = snippet.text.floor_char_boundary(snippet.span.start);
+    let end = snippet.text.ceil_char_boundary(snippet.span.end).max(start);
+    let mut annotation = AnnotationKind::Primary.span(start..end);
+    if !snippet.label.is_empty() {
+        annotation = annotation.label(tame(&snippet.label));
+    }
+    let source = annotate_snippets::Snippet::source(&*snippet.text).path(&*snippet.file).annotation(annotation);
+    title.element(source)
+}
+
+/// A text fit to stand in a snippet, whose renderer takes styles from labels and messages.
+pub fn tame(text: &str) -> String {
+    annotate_snippets::normalize_untrusted_str(text.trim_end())
+}
+
+/// The renderer's look, the same everywhere.
+pub fn renderer() -> Renderer {
+    Renderer::styled().decor_style(DecorStyle::Ascii)
+}
