@@ -1,11 +1,41 @@
 //! `dockless`: parse, run one command, leave with its exit code.
 
 #[expect(unreachable_pub, reason = "a binary exports nothing: pub is what the other rooms of the terminal may use")]
-#[expect(dead_code, reason = "the commands that use the rest come with the rooms that they call")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the commands that use the rest come with the rooms that they call"))]
 mod cli;
+
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
-fn main() {
-    let _ = cli::args::Arguments::parse();
+use cli::args::{Arguments, Command};
+use cli::context::Context;
+use cli::failure::Failure;
+
+// No handler for Ctrl-C: the signal ends the process, which a shell reports as 130, and a shell's loop ends with it. A
+// killed run leaves no half file under its final name, so there is nothing to tidy first.
+fn main() -> ExitCode {
+    let Arguments { command, output } = Arguments::parse();
+    let outcome = Context::new(output).and_then(|context| {
+        let outcome = run(&command, &context);
+        context.progress.close();
+        outcome
+    });
+    outcome.unwrap_or_else(|failure| {
+        // Nobody is left to be told when stderr is gone: the exit code still says it.
+        let _ = failure.print(&mut anstream::stderr().lock());
+        failure.exit_code()
+    })
+}
+
+fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Build(args) => cli::build::run(args, context),
+        Command::Verify(args) => cli::verify::run(args, context),
+        Command::Targets(args) => cli::targets::run(args, context),
+        Command::Push(args) => cli::push::run(args, context),
+        Command::Inspect(args) => cli::inspect::run(args, context),
+        Command::Check(args) => cli::check::run(args, context),
+        Command::Serve(args) => cli::serve::run(args, context),
+    }
 }

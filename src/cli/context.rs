@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anstream::ColorChoice as Colors;
 use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
 
 use super::args::{ColorChoice, Output};
 use super::failure::Failure;
@@ -37,6 +38,12 @@ impl Context {
         }
         let progress = Arc::new(Progress::new(output, &settings));
         Ok(Self { settings, output, progress })
+    }
+
+    /// The threads for a command that speaks to a registry.
+    pub fn runtime(&self) -> Result<Runtime, Failure> {
+        let runtime = Builder::new_multi_thread().enable_all().build();
+        runtime.map_err(|error| Failure::new(error).during("cannot start the threads for the network"))
     }
 
     /// Writes a line of the result to stdout.

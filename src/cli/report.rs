@@ -1,1 +1,53 @@
+//! Reports: what was made, sent and found, as JSON for programs, as text for people, as annotations and outputs for
+//! GitHub Actions, and as files.
 
+use super::args::push::Records;
+use super::context::Context;
+use super::failure::Failure;
+
+pub mod document;
+pub mod files;
+pub mod finding;
+pub mod github;
+
+use document::Report;
+use finding::FindingView;
+use github::Outputs;
+
+/// Shows findings on stderr: for people, unless the result is JSON and has them, and for GitHub Actions.
+pub fn show(context: &Context, findings: &[FindingView]) {
+    context.progress.above(|stderr| {
+        for finding in findings {
+            if !context.output.json {
+                finding.print(stderr)?;
+            }
+            if context.settings.github_actions {
+                github::annotate(finding, stderr)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Ends a build or a push: the files and outputs that were asked for, then the result on stdout.
+pub fn finish(
+    context: &Context,
+    records: &Records,
+    report: &Report,
+    task_definition: Option<String>,
+) -> Result<(), Failure> {
+    files::write_records(records, report)?;
+    if let Some(path) = &context.settings.github_output {
+        let outputs = Outputs { image: report.references.clone(), digest: Some(report.digest), task_definition };
+        outputs
+            .append(path)
+            .map_err(|error| Failure::new(error).during(format!("cannot write GITHUB_OUTPUT, {}", path.display())))?;
+    }
+    if context.output.json {
+        return context.json(report);
+    }
+    if report.references.is_empty() {
+        return context.result(report.digest);
+    }
+    report.references.iter().try_for_each(|reference| context.result(reference))
+}

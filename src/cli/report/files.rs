@@ -1,0 +1,104 @@
+//! Files that other programs wait for: whole or not there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use super::super::args::push::Records;
+use super::super::failure::Failure;
+use super::document::Report;
+
+/// Writes `--report` and `--image-refs`, as far as they were asked for.
+pub fn write_records(records: &Records, report: &Report) -> Result<(), Failure> {
+    if let Some(path) = &records.image_refs {
+        let lines: String = report.references.iter().map(|reference| format!("{reference}\n")).collect();
+        write(path, lines.as_bytes())?;
+    }
+    if let Some(path) = &records.report {
+        write(path, &json(report)?)?;
+    }
+    Ok(())
+}
+
+fn json<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(document).map_err(Failure::new)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Writes a file so that whoever looks sees the old one or the whole new one; `-` is stdout.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        let mut stdout = io::stdout().lock();
+        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::stdout);
+    }
+    replace(path, bytes).map_err(|error| Failure::new(error).during(format!("cannot write {}", path.display())))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link is followed, as a plain write would do.
+    let path = &match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    // Not over /dev/stderr, a pipe or a process substitution: these are written to.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return File::options().write(true).open(path)?.write_all(bytes);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = temporary(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dockless-");
+    // Readable as far as the umask allows: a temporary file is its owner's alone otherwise.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("refs");
+        write(&path, b"one\n").expect("made");
+        write(&path, b"two\n").expect("replaced");
+        assert_eq!(fs::read(&path).expect("there"), b"two\n");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+        let missing = folder.path().join("no/such/folder");
+        assert!(write(&missing, b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_stay_what_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old").expect("made");
+        std::os::unix::fs::symlink("target", &link).expect("linked");
+        write(&link, b"new").expect("written");
+        assert_eq!(fs::read(&target).expect("there"), b"new");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe)
+        });
+        write(&pipe, b"through").expect("written");
+        assert_eq!(reader.join().expect("a reader").expect("read"), b"through");
+    }
+}

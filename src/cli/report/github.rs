@@ -1,0 +1,116 @@
+//! GitHub Actions: annotations on the lines of a pull request, and the outputs of a step.
+//!
+//! The runner reads commands from a step's stdout and stderr alike. Ours go to stderr: stdout carries only results.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use dockless::oci::digest::Digest;
+
+use super::finding::{FindingView, Severity};
+
+/// Writes a finding as a workflow command, which the runner shows beside the line.
+pub fn annotate(finding: &FindingView, writer: &mut dyn Write) -> io::Result<()> {
+    let command = match finding.severity {
+        Severity::Note => "notice",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let mut properties = Vec::new();
+    if let Some(location) = &finding.location {
+        properties.push(format!("file={}", escape_property(&location.file)));
+        properties.push(format!("line={}", location.line));
+        properties.push(format!("col={}", location.column));
+    }
+    properties.push(format!("title={}", escape_property(&finding.rule)));
+    let mut message = finding.message.clone();
+    let asides = [("found", &finding.found), ("wanted", &finding.wanted), ("help", &finding.help)];
+    for (name, text) in asides {
+        if let Some(text) = text {
+            message.push_str(&format!("\n{name}: {text}"));
+        }
+    }
+    writeln!(writer, "::{command} {}::{}", properties.join(","), escape_data(&message))
+}
+
+fn escape_data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// The outputs of a step; what is absent is not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// `image`: the references by digest, a line each.
+    pub image: Vec<String>,
+    /// `digest`: the digest of the image index.
+    pub digest: Option<Digest>,
+    /// `task-definition`: the file with the image put in.
+    pub task_definition: Option<String>,
+}
+
+impl Outputs {
+    /// Appends the outputs to the file that `GITHUB_OUTPUT` names.
+    pub fn append(&self, path: &Path) -> io::Result<()> {
+        // One write: steps may run processes side by side that append to the same file.
+        OpenOptions::new().append(true).create(true).open(path)?.write_all(self.text().as_bytes())
+    }
+
+    fn text(&self) -> String {
+        let digest = self.digest.map(|digest| digest.to_string());
+        let image = (!self.image.is_empty()).then(|| self.image.join("\n"));
+        let outputs = [("image", image), ("digest", digest), ("task-definition", self.task_definition.clone())];
+        outputs.into_iter().filter_map(|(name, value)| value.map(|value| assignment(name, &value))).collect()
+    }
+}
+
+/// `name<<delimiter`, the value, the delimiter: the only form that takes every value.
+fn assignment(name: &str, value: &str) -> String {
+    // A value that knew its own digest could end early and set other outputs: none does.
+    let delimiter = format!("end-{}", Digest::of(value.as_bytes()).encoded());
+    format!("{name}<<{delimiter}\n{value}\n{delimiter}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Location;
+    use super::*;
+
+    #[test]
+    fn nothing_ends_a_command_early() {
+        let location = Location { file: "a,b:c%.tf".into(), line: 12, column: 3, ..Location::default() };
+        let finding = FindingView {
+            rule: "platform-missing".into(),
+            message: "100%: no arm64\r\n::stop-commands::x".into(),
+            help: Some("build it, too".into()),
+            location: Some(location),
+            ..FindingView::default()
+        };
+        let mut said = Vec::new();
+        annotate(&finding, &mut said).expect("a vector takes everything");
+        let expected = "::error file=a%2Cb%3Ac%25.tf,line=12,col=3,title=platform-missing::\
+                        100%25: no arm64%0D%0A::stop-commands::x%0Ahelp: build it, too\n";
+        assert_eq!(String::from_utf8(said).expect("text"), expected);
+    }
+
+    #[test]
+    fn outputs_are_appended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("output");
+        std::fs::write(&path, "before=1\n").expect("a file");
+        let image = vec!["a.example/app@sha256:0".to_owned(), "b.example/app@sha256:0".to_owned()];
+        let outputs = Outputs { image, digest: Some(Digest::of(b"{}")), task_definition: None };
+        outputs.append(&path).expect("appended");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "before=1");
+        let delimiter = lines[1].strip_prefix("image<<").expect("a heredoc");
+        assert_eq!(&lines[2..5], ["a.example/app@sha256:0", "b.example/app@sha256:0", delimiter]);
+        assert!(lines[5].starts_with("digest<<end-") && lines[6].starts_with("sha256:44136fa3"));
+        assert_eq!(lines.len(), 8);
+    }
+}

@@ -1,0 +1,105 @@
+//! The command line as a stranger meets it: help, wrong usage, exit codes. `SNAPSHOTS=overwrite` renews the golden
+//! files in `testdata/cli`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use snapbox::{Data, assert_data_eq};
+
+const COMMANDS: [&str; 7] = ["build", "verify", "targets", "push", "inspect", "check", "serve"];
+
+fn dockless(words: &[&str]) -> Output {
+    dockless_with(words, &[])
+}
+
+fn dockless_with(words: &[&str], variables: &[(&str, &str)]) -> Output {
+    // An empty environment: neither CI's nor a developer's settings are part of a snapshot.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dockless"));
+    command.args(words).env_clear().envs(variables.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+/// Output, errors and exit code in one text.
+fn told(output: &Output) -> String {
+    let status = output.status.code().map_or("a signal".into(), |code| code.to_string());
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{stdout}--- stderr\n{stderr}--- exit code {status}\n")
+}
+
+fn golden(name: &str, text: String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cli").join(name);
+    assert_data_eq!(text, Data::read_from(&path, None).raw());
+}
+
+#[test]
+fn help_of_every_command() {
+    golden("dockless.txt", told(&dockless(&["--help"])));
+    for command in COMMANDS {
+        golden(&format!("{command}.txt"), told(&dockless(&[command, "--help"])));
+    }
+}
+
+#[test]
+fn no_command_is_wrong_usage() {
+    let output = dockless(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: dockless"));
+}
+
+#[test]
+fn the_version_is_a_result() {
+    let output = dockless(&["--version"]);
+    let expected = format!("dockless {}\n--- stderr\n--- exit code 0\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(told(&output), expected);
+}
+
+#[test]
+fn wrong_usage_says_what_is_wrong() {
+    let wrong: &[&[&str]] = &[
+        &["bulid"],
+        &["build", "-p", "linux/x86_64"],
+        &["build", "-p", "linux/riscv64"],
+        &["build", "--push"],
+        &["build", "-t", "example.com/App"],
+        &["build", "--chunk-size", "10M"],
+        &["build", "--compression", "gzip:99"],
+        &["build", "--layer", "aarch64=rootfs"],
+        &["build", "recipe", "--layer", "rootfs"],
+        &["build", "-j", "0"],
+        &["build", "-q", "-v"],
+        &["push", "oci"],
+        &["verify"],
+        &["verify", "oci", "--explain", "platform-missing"],
+        &["verify", "oci", "--task-definition", "t.json", "--architecture", "arm64"],
+        &["serve", "--listen", "0.0.0.0:5000"],
+    ];
+    let mut text = String::new();
+    for words in wrong {
+        let output = dockless(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        text.push_str(&format!("$ dockless {}\n{}\n", words.join(" "), told(&output)));
+    }
+    golden("usage-errors.txt", text);
+}
+
+#[test]
+fn a_wrong_environment_is_a_failure() {
+    let output = dockless_with(&["check", "oci"], &[("SOURCE_DATE_EPOCH", "yesterday")]);
+    let expected = "\
+--- stderr
+error: SOURCE_DATE_EPOCH is \"yesterday\": expected whole seconds since 1970-01-01, such as 1767225600
+--- exit code 2
+";
+    assert_data_eq!(told(&output), expected);
+}
+
+#[test]
+fn colour_is_asked_for_or_absent() {
+    let wrong = [("SOURCE_DATE_EPOCH", "x")];
+    let colored = |output: Output| output.stderr.contains(&0x1b);
+    assert!(!colored(dockless_with(&["check", "oci"], &wrong)));
+    assert!(colored(dockless_with(&["check", "oci", "--color", "always"], &wrong)));
+    let forced = [("SOURCE_DATE_EPOCH", "x"), ("CLICOLOR_FORCE", "1")];
+    assert!(!colored(dockless_with(&["check", "oci", "--color", "never"], &forced)));
+}
