@@ -70,17 +70,20 @@ fn wrong_usage_says_what_is_wrong() {
         &["build", "-q", "-v"],
         &["push", "oci"],
         &["verify"],
+        &["verify", "oci"],
         &["verify", "oci", "--explain", "platform-missing"],
         &["verify", "oci", "--task-definition", "t.json", "--architecture", "arm64"],
         &["serve", "--listen", "0.0.0.0:5000"],
     ];
-    let mut text = String::new();
-    for words in wrong {
-        let output = dockless(words);
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
-        text.push_str(&format!("$ dockless {}\n{}\n", words.join(" "), told(&output)));
-    }
-    golden("usage-errors.txt", text);
+    let told: Vec<_> = wrong
+        .iter()
+        .map(|words| {
+            let output = dockless(words);
+            assert_eq!(output.status.code(), Some(2), "{words:?}");
+            format!("$ dockless {}\n{}", words.join(" "), told(&output))
+        })
+        .collect();
+    golden("usage-errors.txt", told.join("\n"));
 }
 
 #[test]

@@ -12,6 +12,13 @@ use super::args::{ColorChoice, Output};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::settings::Settings;
+use super::text::printable;
+
+/// The threads for a command that speaks to a registry.
+pub fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(error).during("cannot start the threads for the network"))
+}
 
 /// What every command has at hand.
 pub struct Context {
@@ -40,12 +47,6 @@ impl Context {
         Ok(Self { settings, output, progress })
     }
 
-    /// The threads for a command that speaks to a registry.
-    pub fn runtime(&self) -> Result<Runtime, Failure> {
-        let runtime = Builder::new_multi_thread().enable_all().build();
-        runtime.map_err(|error| Failure::new(error).during("cannot start the threads for the network"))
-    }
-
     /// Writes a line of the result to stdout.
     pub fn result(&self, line: impl Display) -> Result<(), Failure> {
         self.write(format!("{line}\n").as_bytes())
@@ -61,7 +62,7 @@ impl Context {
     /// Writes a line for people to stderr, unless quiet.
     pub fn say(&self, line: impl Display) {
         if !self.output.quiet {
-            self.progress.above(|stderr| writeln!(stderr, "{line}"));
+            self.progress.above(|stderr| writeln!(stderr, "{}", printable(&line.to_string())));
         }
     }
 

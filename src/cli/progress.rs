@@ -204,17 +204,14 @@ impl<'a> Step<'a> {
 
 /// The line that a finished job leaves: `layer app  1.2 MB  (cached)`
 fn finished(job: Job<'_>, size: Option<u64>, word: Option<&str>, took: std::time::Duration) -> String {
-    let mut line = job.name();
-    if let Some(size) = size {
-        line.push_str(&format!("  {}", super::text::size(size)));
-    }
-    if let Some(word) = word {
-        line.push_str(&format!("  ({word})"));
-    }
+    let mut parts = vec![job.name()];
+    parts.extend(size.map(super::text::size));
+    parts.extend(word.map(|word| format!("({word})")));
+    // Of what was done at once, nobody wants to know how long it took.
     if took.as_secs() > 0 {
-        line.push_str(&format!("  in {}", duration(took)));
+        parts.push(format!("in {}", duration(took)));
     }
-    line
+    parts.join("  ")
 }
 
 /// A lock that a thread which panicked does not take away from the others: what it guards is only shown.

@@ -2,7 +2,7 @@
 //! as a value.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 /// The environment as far as it concerns us. A variable that is set to nothing counts as unset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Settings {
     /// `SOURCE_DATE_EPOCH`: seconds since 1970.
     pub source_date_epoch: Option<u64>,
@@ -79,7 +80,7 @@ impl Settings {
             xdg.or_else(|| home.as_ref().map(|home| home.join(platform))).map(|folder| folder.join("dockless"))
         });
         Ok(Self {
-            source_date_epoch: value("SOURCE_DATE_EPOCH").map(epoch).transpose()?,
+            source_date_epoch: value("SOURCE_DATE_EPOCH").as_deref().map(epoch).transpose()?,
             cache_folder,
             home,
             docker_config: path("DOCKER_CONFIG"),
@@ -102,7 +103,7 @@ impl Settings {
     }
 }
 
-fn epoch(value: OsString) -> Result<u64, SettingsError> {
+fn epoch(value: &OsStr) -> Result<u64, SettingsError> {
     let text = value.to_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     text.and_then(|text| text.parse().ok())
         .filter(|seconds| *seconds <= LAST_SECOND)

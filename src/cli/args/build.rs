@@ -68,7 +68,7 @@ pub struct Image {
     #[arg(long, value_name = "METHOD[:LEVEL]")]
     pub compression: Option<Compression>,
     /// how many threads to use [default: one per core]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = values::jobs)]
     pub jobs: Option<NonZeroUsize>,
 }
 

@@ -1,6 +1,7 @@
 //! Values that a flag takes, parsed from their text.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -53,6 +54,9 @@ pub enum ParseValueError {
     /// Not a port.
     #[error("expected a port and an optional protocol, such as 8080 or 8080/udp")]
     Port,
+    /// Not a number of threads.
+    #[error("expected a number of threads, 1 or more")]
+    Jobs,
     /// Not an absolute path.
     #[error("expected an absolute path in the image, such as /data")]
     Absolute,
@@ -245,6 +249,11 @@ pub fn port(text: &str) -> Result<String, ParseValueError> {
         Ok(number) if number > 0 && matches!(protocol, "tcp" | "udp") => Ok(format!("{number}/{protocol}")),
         _ => Err(ParseValueError::Port),
     }
+}
+
+/// A number of threads.
+pub fn jobs(text: &str) -> Result<NonZeroUsize, ParseValueError> {
+    text.parse().map_err(|_| ParseValueError::Jobs)
 }
 
 /// An absolute path in the image.

@@ -1,12 +1,13 @@
 //! `verify` and `targets`, and the flags of every command that reads a task definition.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::push::Registry;
 use super::values::Allow;
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("question").args(["task_definition", "explain"]).required(true)))]
 #[command(after_help = "Examples:
   dockless verify ./oci --task-definition task-definition.json
   dockless verify registry.example.com/app:v1 --task-definition infra/ --target '*.app' --strict
@@ -17,7 +18,7 @@ pub struct Verify {
     #[arg(required_unless_present = "explain")]
     pub image: Option<String>,
     /// explain a rule instead
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["image", "task_definition"])]
+    #[arg(long, value_name = "RULE", conflicts_with = "image")]
     pub explain: Option<String>,
     /// The image must run there.
     #[command(flatten)]
@@ -33,7 +34,7 @@ pub struct Verify {
   dockless targets infra/
   dockless targets task-definition.json --json")]
 pub struct Targets {
-    /// a task definition (JSON, YAML), a Terraform folder, plan or state, or a CloudFormation template
+    /// a task definition (JSON, YAML), a Terraform folder, plan or state, or a `CloudFormation` template
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Which of them.
@@ -46,7 +47,7 @@ pub struct Targets {
 #[command(next_help_heading = "Task definition")]
 pub struct Gate {
     /// the task definition that the image must run on: a JSON or YAML file, a Terraform folder, plan or state, or a
-    /// CloudFormation template (again for more)
+    /// `CloudFormation` template (again for more)
     #[arg(long = "task-definition", id = "task_definition", value_name = "SOURCE")]
     pub task_definitions: Vec<String>,
     /// Which of them.

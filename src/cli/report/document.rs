@@ -89,7 +89,7 @@ pub struct TargetsReport {
 /// A task definition and what it asks for.
 #[derive(Debug, Clone, Serialize)]
 pub struct TargetReport {
-    /// The Terraform address, the CloudFormation logical ID, or the family.
+    /// The Terraform address, the `CloudFormation` logical ID, or the family.
     pub id: String,
     /// The family.
     pub family: String,

@@ -14,7 +14,7 @@ use super::document::Report;
 /// Writes `--report` and `--image-refs`, as far as they were asked for.
 pub fn write_records(records: &Records, report: &Report) -> Result<(), Failure> {
     if let Some(path) = &records.image_refs {
-        let lines: String = report.references.iter().map(|reference| format!("{reference}\n")).collect();
+        let lines: String = report.references.iter().flat_map(|reference| [reference, "\n"]).collect();
         write(path, lines.as_bytes())?;
     }
     if let Some(path) = &records.report {

@@ -24,14 +24,10 @@ pub fn annotate(finding: &FindingView, writer: &mut dyn Write) -> io::Result<()>
         properties.push(format!("col={}", location.column));
     }
     properties.push(format!("title={}", escape_property(&finding.rule)));
-    let mut message = finding.message.clone();
     let asides = [("found", &finding.found), ("wanted", &finding.wanted), ("help", &finding.help)];
-    for (name, text) in asides {
-        if let Some(text) = text {
-            message.push_str(&format!("\n{name}: {text}"));
-        }
-    }
-    writeln!(writer, "::{command} {}::{}", properties.join(","), escape_data(&message))
+    let asides = asides.into_iter().filter_map(|(name, text)| text.as_ref().map(|text| format!("{name}: {text}")));
+    let message: Vec<_> = [finding.message.clone()].into_iter().chain(asides).collect();
+    writeln!(writer, "::{command} {}::{}", properties.join(","), escape_data(&message.join("\n")))
 }
 
 fn escape_data(text: &str) -> String {
