@@ -68,6 +68,7 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::VERSION;
     use super::*;
 
     #[test]
@@ -80,6 +81,28 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
         let missing = folder.path().join("no/such/folder");
         assert!(write(&missing, b"").is_err());
+    }
+
+    #[test]
+    fn records_are_what_was_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let digest = dockless::oci::digest::Digest::of(b"{}");
+        let report = Report {
+            version: VERSION,
+            digest,
+            references: vec!["a.example/app@x".into(), "b.example/app@x".into()],
+            platforms: Vec::new(),
+            uploads: Vec::new(),
+            findings: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let records =
+            Records { image_refs: Some(folder.path().join("refs")), report: Some(folder.path().join("report")) };
+        write_records(&Records::default(), &report).expect("nothing to write");
+        write_records(&records, &report).expect("written");
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("there");
+        assert_eq!(read("refs"), "a.example/app@x\nb.example/app@x\n");
+        assert!(read("report").contains(&format!("\"digest\": \"{digest}\"")));
     }
 
     #[cfg(unix)]
