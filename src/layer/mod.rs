@@ -3,6 +3,7 @@
 
 pub mod compress;
 pub mod contents;
+pub mod copy;
 pub mod deflate;
 pub mod entry;
 pub mod git;

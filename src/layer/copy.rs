@@ -1,0 +1,403 @@
+//! Files and folders become entries of an application layer: normalised, so that every machine makes the same ones.
+//!
+//! What lies below decides how the way to a destination looks: a folder that is there keeps its mode, owner and
+//! attributes (`/tmp` stays 1777), and a link that leads to a folder is followed (`/bin/app` becomes `/usr/bin/app`
+//! where `/bin` is a link).
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::contents::Xattrs;
+use super::entry::{Entry, Kind, WHITEOUT, file_name, join, path_order};
+use super::pattern::Patterns;
+use super::scan::{ScanError, names};
+
+/// What lies below a layer.
+pub trait Below {
+    /// What is at this path (no leading slash, its own folders free of links) in the layers below.
+    fn at(&self, path: &[u8]) -> Ground;
+}
+
+/// What lies below at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// Nothing.
+    Nothing,
+    /// A folder, at another path where links led there.
+    Folder {
+        /// Where it is.
+        path: Box<[u8]>,
+        /// Its mode.
+        mode: u16,
+        /// Its owner.
+        uid: u32,
+        /// Its owner's group.
+        gid: u32,
+        /// Its extended attributes.
+        xattrs: Option<Box<Xattrs>>,
+    },
+    /// A link to nothing, or to something that is no folder, or a file: what it is, in words.
+    Other(String),
+}
+
+/// One thing to copy.
+pub struct Source<'a> {
+    /// The files and folders: of a folder the content is meant.
+    pub paths: Vec<PathBuf>,
+    /// Where they go, without a leading or trailing slash.
+    pub dest: Box<[u8]>,
+    /// Whether a file goes into `dest` rather than becoming it.
+    pub into: bool,
+    /// What is left out, relative to each folder.
+    pub exclude: &'a Patterns,
+    /// The owner.
+    pub owner: (u32, u32),
+    /// The mode of files; by their own x bit where it is not given.
+    pub mode: Option<u16>,
+}
+
+/// What holds for all sources of a layer.
+pub struct Rules<'a> {
+    /// What the project's `.dockerignore` leaves out, relative to the folder.
+    pub ignore: Option<(&'a Path, &'a Patterns)>,
+    /// The time of a file, by its path on the disk.
+    pub mtime: &'a dyn Fn(&Path) -> Result<i64, ScanError>,
+    /// What lies below.
+    pub below: &'a dyn Below,
+}
+
+/// The entries of a copy layer, sorted.
+#[derive(Debug, Clone, Default)]
+pub struct Copied {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Destinations that links below led elsewhere: as written, and as they became.
+    pub rewritten: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Sockets that were left out.
+    pub sockets: Vec<PathBuf>,
+}
+
+/// Makes the entries.
+///
+/// # Errors
+/// Where a source cannot be read or cannot be in a layer, or two sources have one destination.
+pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
+    let mut copy = Copy { rules, made: BTreeMap::new(), copied: Copied::default() };
+    for source in sources {
+        for path in &source.paths {
+            copy.source(source, path)?;
+        }
+    }
+    let mut entries: Vec<Entry> = copy.made.into_values().map(|made| made.entry).collect();
+    entries.sort_by(|a, b| path_order(&a.path, &b.path));
+    Ok(Copied { entries, ..copy.copied })
+}
+
+struct Made {
+    entry: Entry,
+    /// Where it came from; `None` for a folder on the way to a destination.
+    from: Option<PathBuf>,
+}
+
+struct Copy<'a> {
+    rules: &'a Rules<'a>,
+    made: BTreeMap<Box<[u8]>, Made>,
+    copied: Copied,
+}
+
+impl Copy<'_> {
+    fn source(&mut self, source: &Source<'_>, path: &Path) -> Result<(), ScanError> {
+        let data = path.symlink_metadata().map_err(ScanError::read(path))?;
+        if data.is_dir() {
+            let dest = self.folder(&source.dest, Some((source, path)))?;
+            return self.content(source, path, path, &dest);
+        }
+        if self.ignored(path) {
+            let reason = "it is left out by .dockerignore; take it back there with a line that begins with !".into();
+            return Err(ScanError::Name { path: path.display().to_string(), reason });
+        }
+        let dest = if source.into {
+            let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
+            join(&source.dest, name)
+        } else {
+            source.dest.clone()
+        };
+        self.file(source, path, &dest)
+    }
+
+    fn ignored(&self, path: &Path) -> bool {
+        self.rules.ignore.is_some_and(|(folder, patterns)| {
+            path.strip_prefix(folder).is_ok_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
+        })
+    }
+
+    /// Whether something below an ignored folder is taken back.
+    fn may_return(&self, source: &Source<'_>, relative: &[u8], path: &Path) -> bool {
+        source.exclude.may_reinclude_below(relative)
+            || self.rules.ignore.is_some_and(|(folder, patterns)| {
+                path.strip_prefix(folder).is_ok_and(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
+            })
+    }
+
+    fn content(&mut self, source: &Source<'_>, top: &Path, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
+        for name in names(folder)? {
+            let path = folder.join(OsStr::from_bytes(&name));
+            let relative = path.strip_prefix(top).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+            let excluded = source.exclude.excludes(&relative) || self.ignored(&path);
+            let is_folder = path.symlink_metadata().map_err(ScanError::read(&path))?.is_dir();
+            let wanted = join(dest, &name);
+            if is_folder && !excluded {
+                let dest = self.folder(&wanted, Some((source, &path)))?;
+                self.content(source, top, &path, &dest)?;
+            } else if is_folder && self.may_return(source, &relative, &path) {
+                // The folder itself is made on the way to what is taken back.
+                self.content(source, top, &path, &wanted)?;
+            } else if !is_folder && !excluded {
+                self.file(source, &path, &wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, source: &Source<'_>, path: &Path, wanted: &[u8]) -> Result<(), ScanError> {
+        let shown = || path.display().to_string();
+        let (folder, name) = super::entry::split(wanted);
+        if name.is_empty() {
+            let reason = "its destination is the root; write a path, or end it with / for a folder".into();
+            return Err(ScanError::Name { path: shown(), reason });
+        }
+        if name.starts_with(WHITEOUT) {
+            let reason = "a name that begins with .wh. removes a file of the layers below; \
+                          use a rootfs layer if that is meant";
+            return Err(ScanError::Name { path: shown(), reason: reason.into() });
+        }
+        let data = path.symlink_metadata().map_err(ScanError::read(path))?;
+        let folder = self.folder(folder, None)?;
+        let dest = join(&folder, name);
+        let kind = data.file_type();
+        let (kind, mode) = if kind.is_file() {
+            let executable = data.mode() & 0o100 != 0;
+            (Kind::File(data.size()), source.mode.unwrap_or(if executable { 0o755 } else { 0o644 }))
+        } else if kind.is_symlink() {
+            let target = fs::read_link(path).map_err(ScanError::read(path))?;
+            (Kind::Symlink(target.into_os_string().into_vec().into()), 0o777)
+        } else if std::os::unix::fs::FileTypeExt::is_socket(&kind) {
+            self.copied.sockets.push(path.to_owned());
+            return Ok(());
+        } else {
+            let reason = "only files, folders and links are copied; use a rootfs layer for devices and pipes".into();
+            return Err(ScanError::Name { path: shown(), reason });
+        };
+        let entry = Entry {
+            path: dest,
+            kind,
+            mode,
+            uid: source.owner.0,
+            gid: source.owner.1,
+            mtime: (self.rules.mtime)(path)?,
+            xattrs: None,
+            source: Some(path.into()),
+        };
+        self.add(entry, path)
+    }
+
+    fn add(&mut self, entry: Entry, from: &Path) -> Result<(), ScanError> {
+        if let Some(first) = self.made.get(&entry.path) {
+            let both_folders = entry.kind == Kind::Directory && first.entry.kind == Kind::Directory;
+            if both_folders {
+                return Ok(());
+            }
+            let origin = |made: &Made| match &made.from {
+                Some(path) => path.display().to_string(),
+                None => "the folder of another destination".into(),
+            };
+            return Err(ScanError::Twice {
+                path: String::from_utf8_lossy(&entry.path).into_owned(),
+                first: origin(first),
+                second: from.display().to_string(),
+            });
+        }
+        self.made.insert(entry.path.clone(), Made { entry, from: Some(from.into()) });
+        Ok(())
+    }
+
+    /// Makes a folder and all above it; the answer is where it really is.
+    fn folder(&mut self, wanted: &[u8], from: Option<(&Source<'_>, &Path)>) -> Result<Box<[u8]>, ScanError> {
+        let mut at: Box<[u8]> = Box::default();
+        let count = wanted.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count();
+        for (index, part) in wanted.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).enumerate() {
+            let from = from.filter(|_| index + 1 == count);
+            let next = join(&at, part);
+            if file_name(&next).starts_with(WHITEOUT) {
+                let reason = "a name that begins with .wh. is a whiteout".into();
+                return Err(ScanError::Name { path: String::from_utf8_lossy(&next).into_owned(), reason });
+            }
+            at = match self.made.get(&next) {
+                Some(made) if made.entry.kind == Kind::Directory => {
+                    // A folder that was only on the way to something gets the owner of what is copied to it.
+                    if let (None, Some((source, path))) = (&made.from, from)
+                        && matches!(self.rules.below.at(&next), Ground::Nothing)
+                    {
+                        let entry = own_folder(next.clone(), source.owner, (self.rules.mtime)(path)?);
+                        self.made.insert(next.clone(), Made { entry, from: Some(path.into()) });
+                    }
+                    next
+                }
+                Some(made) => {
+                    return Err(ScanError::Twice {
+                        path: String::from_utf8_lossy(&next).into_owned(),
+                        first: made.from.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+                        second: from.map_or_else(
+                            || format!("the folder of /{}", String::from_utf8_lossy(wanted)),
+                            |(_, path)| path.display().to_string(),
+                        ),
+                    });
+                }
+                None => self.new_folder(next, from)?,
+            };
+        }
+        if *at != *wanted {
+            self.copied.rewritten.insert(wanted.into(), at.clone());
+        }
+        Ok(at)
+    }
+
+    fn new_folder(&mut self, next: Box<[u8]>, from: Option<(&Source<'_>, &Path)>) -> Result<Box<[u8]>, ScanError> {
+        match self.rules.below.at(&next) {
+            Ground::Folder { path, mode, uid, gid, xattrs } => {
+                if path != next {
+                    // The folders above the link's end come from below too.
+                    let (above, _) = super::entry::split(&path);
+                    if !above.is_empty() {
+                        self.folder(&above.to_vec(), None)?;
+                    }
+                }
+                let made = Entry { mode, uid, gid, xattrs, ..own_folder(path.clone(), (0, 0), 0) };
+                self.made.entry(path.clone()).or_insert(Made { entry: made, from: None });
+                Ok(path)
+            }
+            Ground::Nothing => {
+                let (owner, mtime, from) = match from {
+                    Some((source, path)) => (source.owner, (self.rules.mtime)(path)?, Some(path.to_owned())),
+                    None => ((0, 0), 0, None),
+                };
+                self.made.insert(next.clone(), Made { entry: own_folder(next.clone(), owner, mtime), from });
+                Ok(next)
+            }
+            Ground::Other(what) => Err(ScanError::Name {
+                path: format!("/{}", String::from_utf8_lossy(&next)),
+                reason: format!("a folder is needed there, but the layers below have {what}"),
+            }),
+        }
+    }
+}
+
+fn own_folder(path: Box<[u8]>, owner: (u32, u32), mtime: i64) -> Entry {
+    Entry { path, kind: Kind::Directory, mode: 0o755, uid: owner.0, gid: owner.1, mtime, xattrs: None, source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A base with merged /usr, a sticky /tmp and a private /root.
+    struct Debian;
+
+    impl Below for Debian {
+        fn at(&self, path: &[u8]) -> Ground {
+            let folder = |path: &[u8], mode| Ground::Folder { path: path.into(), mode, uid: 0, gid: 0, xattrs: None };
+            match path {
+                b"bin" | b"usr/bin" => folder(b"usr/bin", 0o755),
+                b"usr" => folder(b"usr", 0o755),
+                b"tmp" => folder(b"tmp", 0o1777),
+                b"root" => folder(b"root", 0o700),
+                b"etc/passwd" => Ground::Other("a file".into()),
+                b"etc" => folder(b"etc", 0o755),
+                _ => Ground::Nothing,
+            }
+        }
+    }
+
+    fn run(folder: &Path, items: &[(&str, &str)]) -> Result<Vec<String>, ScanError> {
+        let none = Patterns::default();
+        let sources: Vec<Source<'_>> = items
+            .iter()
+            .map(|(from, to)| Source {
+                paths: vec![folder.join(from)],
+                dest: to.trim_matches('/').as_bytes().into(),
+                into: to.ends_with('/'),
+                exclude: &none,
+                owner: (7, 8),
+                mode: None,
+            })
+            .collect();
+        let rules = Rules { ignore: None, mtime: &|_| Ok(0), below: &Debian };
+        let copied = copy(&sources, &rules)?;
+        Ok(copied
+            .entries
+            .iter()
+            .map(|e| format!("{} {:o} {}:{}", String::from_utf8_lossy(&e.path), e.mode, e.uid, e.gid))
+            .collect())
+    }
+
+    fn folder() -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("tree/bin")).expect("a folder");
+        fs::create_dir_all(folder.path().join("tree/tmp")).expect("a folder");
+        fs::write(folder.path().join("tree/bin/x"), "x").expect("a file");
+        fs::set_permissions(folder.path().join("tree/bin/x"), fs::Permissions::from_mode(0o700)).expect("a mode");
+        fs::write(folder.path().join("tree/tmp/t"), "t").expect("a file");
+        fs::write(folder.path().join("file"), "f").expect("a file");
+        folder
+    }
+
+    #[test]
+    fn the_way_to_a_destination_is_as_it_was_below() {
+        let folder = folder();
+        let made = run(folder.path(), &[("file", "/tmp/file"), ("file", "/root/"), ("file", "/bin/file")]);
+        assert_eq!(
+            made.expect("entries"),
+            [
+                "root 700 0:0",
+                "root/file 644 7:8",
+                "tmp 1777 0:0",
+                "tmp/file 644 7:8",
+                "usr 755 0:0",
+                "usr/bin 755 0:0",
+                "usr/bin/file 644 7:8"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tree_copied_to_the_root_keeps_the_links_and_modes_below() {
+        let folder = folder();
+        let made = run(folder.path(), &[("tree", "/")]).expect("entries");
+        let wanted = ["tmp 1777 0:0", "tmp/t 644 7:8", "usr 755 0:0", "usr/bin 755 0:0", "usr/bin/x 755 7:8"];
+        assert_eq!(made, wanted);
+        let made = run(folder.path(), &[("tree", "/app"), ("file", "/app/y/z")]).expect("entries");
+        assert_eq!(made[0], "app 755 7:8");
+        assert_eq!(made.last().map(String::as_str), Some("app/y/z 644 7:8"));
+    }
+
+    #[test]
+    fn two_sources_for_one_destination_are_refused() {
+        let folder = folder();
+        let error = run(folder.path(), &[("file", "/a"), ("tree/bin/x", "/a")]).expect_err("twice").to_string();
+        assert!(error.contains("file and ") && error.ends_with("both go to /a"), "{error}");
+        assert!(matches!(run(folder.path(), &[("file", "/a"), ("file", "/a/b")]), Err(ScanError::Twice { .. })));
+        let error = run(folder.path(), &[("file", "/etc/passwd/x")]).expect_err("no folder").to_string();
+        assert!(error.contains("the layers below have a file"), "{error}");
+        // The same folder twice is one folder, and links below may bring two destinations together.
+        assert!(run(folder.path(), &[("tree", "/a"), ("file", "/a/")]).is_ok());
+        assert!(matches!(
+            run(folder.path(), &[("file", "/bin/q"), ("file", "/usr/bin/q")]),
+            Err(ScanError::Twice { .. })
+        ));
+    }
+}
