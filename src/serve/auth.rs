@@ -141,10 +141,10 @@ impl Door {
         if let Some(Scope { kind, name, action }) = wanted {
             // Whoever writes reads as well: every client asks for both.
             let action = if action == "push" { "pull,push" } else { action };
-            challenge.push_str(&format!(",scope=\"{kind}:{name}:{action}\""));
+            challenge += &format!(",scope=\"{kind}:{name}:{action}\"");
         }
         if let Some(problem) = problem {
-            challenge.push_str(&format!(",error=\"{problem}\""));
+            challenge += &format!(",error=\"{problem}\"");
         }
         Err(Refusal::unauthorized(challenge))
     }

@@ -15,7 +15,7 @@ use hyper::header::{CONTENT_LENGTH, EXPECT};
 use super::reply::{Refusal, Stop};
 
 /// How long a client may send nothing in the middle of a body.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How much of a body that nobody wants is read, so that the client sees the answer instead of a closed connection.
 const DRAIN_BYTES: u64 = 64 << 20;
 /// How long that may take.

@@ -56,11 +56,12 @@ pub(super) async fn manifest(
         }
         Method::PUT => {
             let Some(wanted) = wanted else {
-                return Err(match reference.contains(':') {
-                    true => Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the reference is not a digest"),
-                    false => Refusal::manifest_invalid("the reference is neither a tag nor a digest"),
-                }
-                .into());
+                let refusal = if reference.contains(':') {
+                    Refusal::new(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "the reference is not a digest")
+                } else {
+                    Refusal::manifest_invalid("the reference is neither a tag nor a digest")
+                };
+                return Err(refusal.into());
             };
             let bytes = body.whole(DOCUMENT_LIMIT, Refusal::manifest_too_large).await?;
             let content_type = match headers.get(CONTENT_TYPE).map(|value| value.to_str()) {

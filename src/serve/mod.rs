@@ -72,7 +72,7 @@ impl Settings {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             registry: "localhost".into(),
             access: Access::Open,
-            idle: Duration::from_secs(3600),
+            idle: Duration::from_hours(1),
             faults: Vec::new(),
             log: None,
         }

@@ -40,7 +40,7 @@ impl Facts {
     pub(super) fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, serde_json::Error> {
         if kind == Kind::Index {
             let index: Index = serde_json::from_slice(bytes)?;
-            let (children, blobs) = index.manifests.into_iter().partition(|entry| is_manifest(entry));
+            let (children, blobs) = index.manifests.into_iter().partition(is_manifest);
             return Ok(Self {
                 children,
                 blobs,

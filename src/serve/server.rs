@@ -28,7 +28,7 @@ use super::{blobs, listings, manifests, uploads};
 const CONNECTIONS: usize = 512;
 /// How long a connection may take for a head, or be idle. Longer than clients keep an idle connection (90 seconds is
 /// usual), so that none is closed just as it is used again.
-const HEAD_PATIENCE: Duration = Duration::from_secs(120);
+const HEAD_PATIENCE: Duration = Duration::from_mins(2);
 /// How long requests have to end once the server is to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 

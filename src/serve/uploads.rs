@@ -152,7 +152,7 @@ impl Uploads {
 
     /// How often somebody should look for idle sessions.
     pub(super) fn interval(&self) -> Duration {
-        (self.idle / 2).clamp(Duration::from_millis(50), Duration::from_secs(60))
+        (self.idle / 2).clamp(Duration::from_millis(50), Duration::from_mins(1))
     }
 }
 
