@@ -611,6 +611,16 @@ async fn basic_credentials() {
 }
 
 #[tokio::test]
+async fn a_name_that_only_resolves_to_us_is_not_ours() {
+    let registry = Registry::with(|settings| settings.registry = "registry.example:443".into()).await;
+    let with = |host: &str| registry.request("GET", "/v2/").header("host", host.to_owned()).send();
+    for host in ["localhost", "LOCALHOST:80", "a.localhost:1", "[::1]:80", "127.0.0.1", "registry.example"] {
+        assert_eq!(with(host).await.expect("an answer").status(), 200, "{host}");
+    }
+    assert_eq!(with("attacker.example:80").await.expect("an answer").status(), 421);
+}
+
+#[tokio::test]
 async fn bearer_tokens() {
     let credentials = Credentials { user: "me".into(), password: "secret".into() };
     let lifetime = Duration::from_millis(400);
@@ -684,7 +694,7 @@ async fn a_client_that_hangs_up_leaves_what_it_sent() {
     let registry = Registry::new().await;
     let location = registry.begin("a").await;
     let mut stream = tokio::net::TcpStream::connect(registry.server.local_addr()).await.expect("a connection");
-    let head = format!("PATCH {location} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf a blob");
+    let head = format!("PATCH {location} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf a blob");
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream.shutdown().await.expect("hung up");
     drop(stream);

@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
@@ -58,6 +59,36 @@ pub enum Access {
         /// How long a token is good.
         lifetime: Duration,
     },
+}
+
+/// The hosts that a server on loopback answers to.
+pub(super) struct Hosts {
+    registry: String,
+}
+
+impl Hosts {
+    pub(super) fn of_loopback(registry: &str) -> Self {
+        Self { registry: without_port(registry).to_owned() }
+    }
+
+    /// Lets a request in whose host is an address, `localhost` or the registry's name.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(value) = headers.get(HOST) else { return Ok(()) };
+        let host = without_port(value.to_str().unwrap_or_default()).to_ascii_lowercase();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let ours = address.parse::<IpAddr>().is_ok()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || host == self.registry;
+        if ours { Ok(()) } else { Err(Refusal::misdirected(&self.registry)) }
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 /// Words that nobody guesses, for tokens and upload sessions.
@@ -137,15 +168,13 @@ impl Door {
                 _ => Some("invalid_token"),
             },
         };
-        let mut challenge = format!("Bearer realm=\"{0}/token\",service=\"{0}\"", self.url);
-        if let Some(Scope { kind, name, action }) = wanted {
+        let scope = wanted.map_or_else(String::new, |Scope { kind, name, action }| {
             // Whoever writes reads as well: every client asks for both.
             let action = if action == "push" { "pull,push" } else { action };
-            challenge += &format!(",scope=\"{kind}:{name}:{action}\"");
-        }
-        if let Some(problem) = problem {
-            challenge += &format!(",error=\"{problem}\"");
-        }
+            format!(",scope=\"{kind}:{name}:{action}\"")
+        });
+        let problem = problem.map_or_else(String::new, |problem| format!(",error=\"{problem}\""));
+        let challenge = format!("Bearer realm=\"{0}/token\",service=\"{0}\"{scope}{problem}", self.url);
         Err(Refusal::unauthorized(challenge))
     }
 

@@ -10,6 +10,8 @@
 //! Threats: whoever can connect can write, so nothing but loopback is listened on unless the caller says so.
 //! Connections, sessions, heads, manifests and buffers are bounded; names, tags and digests are parsed before they are
 //! used, and only digests become file names; locations are relative, so that no `Host` header sends a client elsewhere.
+//! A server on loopback answers to names of this machine only, so that a web page whose own name suddenly resolves to
+//! 127.0.0.1 (DNS rebinding) cannot read or write images through its visitor's browser.
 //! A client that is slow to read keeps one connection and one open file, and nobody waits for it.
 
 pub mod auth;
@@ -38,6 +40,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::layout::{Layout, LayoutError, Session};
+use auth::Hosts;
 use auth::{Access, Door};
 use fault::{Fault, Faults};
 use log::Log;
@@ -52,7 +55,7 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// The registry's name in the references of what is pushed here.
+    /// The registry's name in the references of what is pushed here. On loopback, requests may name it as their host.
     pub registry: String,
     /// What a client must show.
     pub access: Access,
@@ -108,6 +111,8 @@ struct Shared {
     door: Door,
     faults: Faults,
     log: Option<Log>,
+    /// The hosts that requests may name, where the server listens on loopback.
+    hosts: Option<Hosts>,
     /// While we run, nobody removes blobs that nothing refers to yet.
     _session: Session,
 }
@@ -142,6 +147,7 @@ impl Server {
             door: Door::new(settings.access, format!("http://{address}")),
             faults: Faults::new(settings.faults),
             log: settings.log,
+            hosts: address.ip().is_loopback().then(|| Hosts::of_loopback(&settings.registry)),
             _session: session,
         };
         Ok(Self { listener, address, shared: Arc::new(shared) })

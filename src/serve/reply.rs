@@ -152,6 +152,13 @@ impl Refusal {
         self
     }
 
+    /// A host that is not ours.
+    pub(super) fn misdirected(registry: &str) -> Self {
+        let message =
+            format!("a registry on loopback answers to localhost, an address or {registry}, to no other host");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "DENIED", message)
+    }
+
     /// No such endpoint.
     pub(super) fn no_endpoint() -> Self {
         Self::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "this path names no endpoint of a registry")

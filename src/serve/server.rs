@@ -199,6 +199,9 @@ async fn respond(
 ) -> Result<Answer, Stop> {
     let (method, headers) = (&parts.method, &parts.headers);
     let route = route.ok_or_else(Refusal::no_endpoint)?;
+    if let Some(hosts) = &shared.hosts {
+        hosts.check(headers)?;
+    }
     shared.door.check(method, route, headers)?;
     let nameless = matches!(route.endpoint, Endpoint::Base | Endpoint::Token | Endpoint::Catalog);
     if !nameless && !shared.repositories.names().valid(&route.name) {
