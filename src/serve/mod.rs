@@ -1,11 +1,11 @@
 //! An OCI registry over an image layout folder: the distribution-spec, version 1.1, on HTTP/1.1.
 //!
 //! It is what `serve` runs, what a rehearsal pushes to, and what the registry client is tested against. It answers
-//! as the specification says; a dialect (ECR's) will differ in [`reply`], and [`fault`] makes it fail on purpose.
+//! as the specification says; a dialect (ECR's) will differ in `reply`, and [`fault`] makes it fail on purpose.
 //!
 //! A request goes its way through the files: [`route`] says what the path names, [`auth`] whether the client may,
-//! [`inbound`] reads its body, [`blobs`], [`uploads`], [`manifests`] and [`listings`] answer, from what
-//! [`repositories`] reads in the layout and [`place`] calls it.
+//! `inbound` reads its body, `blobs`, `uploads`, `manifests` and `listings` answer, from what
+//! `repositories` reads in the layout and `place` calls it.
 //!
 //! Threats: whoever can connect can write, so nothing but loopback is listened on unless the caller says so.
 //! Connections, sessions, heads, manifests and buffers are bounded; names, tags and digests are parsed before they are
@@ -57,7 +57,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The registry's name in the references of what is pushed here. On loopback, requests may name it as their host.
     pub registry: String,
-    /// What a client must show.
+    /// What a client must show. The realm of Bearer tokens is the address that is listened on: give one that clients can
+    /// reach.
     pub access: Access,
     /// After how long an upload session that nobody touches is forgotten.
     pub idle: Duration,
