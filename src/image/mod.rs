@@ -1,6 +1,9 @@
 //! Images: recipes become layers, configurations, manifests and an index; images of any origin become facts.
 
+pub mod base;
+pub mod build;
 pub mod config;
 pub mod inspect;
+pub mod plan;
 pub mod recipe;
 pub mod root;

@@ -273,7 +273,7 @@ impl Copy<'_> {
                     // The folders above the link's end come from below too.
                     let (above, _) = super::entry::split(&path);
                     if !above.is_empty() {
-                        self.folder(&above.to_vec(), None)?;
+                        self.folder(above, None)?;
                     }
                 }
                 let made = Entry { mode, uid, gid, xattrs, ..own_folder(path.clone(), (0, 0), 0) };

@@ -1,0 +1,374 @@
+//! A plan becomes an image: layers made side by side, then for each platform a configuration and a manifest, then the
+//! index that names them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use thiserror::Error;
+
+use super::config::{ConfigRecipe, Merged, PartialFile, merge};
+use super::inspect::{Facts, ImageFacts};
+use super::plan::{Content, Plan, PlatformPlan, Task, expected_size, open_archive};
+use super::recipe::Recipe;
+use super::recipe::config_file::parse_config_file;
+use super::recipe::place::RecipeError;
+use super::root::Root;
+use crate::blob::BlobSource;
+use crate::event::{Event, Observer};
+use crate::layer::compress::{Codec, Pool};
+use crate::layer::contents::Contents;
+use crate::layer::entry::{Entry, WHITEOUT, file_name};
+use crate::layer::pack::{self, PackError, Packed, Packing};
+use crate::layer::untar::Reader;
+use crate::layer::{scan, sniff};
+use crate::layout::{LayoutError, Session};
+use crate::oci::config::{History, ImageConfiguration, RootFs};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::manifest::{Index, Manifest};
+use crate::oci::media_type::{self, MediaType};
+use crate::oci::platform::Platform;
+
+/// Why an image was not built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// Something that the recipe names.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The layout that the image goes into.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+/// What a build is made with, beside the plan.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// What flags say of the configuration.
+    pub flags: &'a ConfigRecipe,
+    /// Annotations of flags: they win over the recipe's.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// The compression of the layers.
+    pub codec: Codec,
+    /// `SOURCE_DATE_EPOCH`: when the image was made, and the latest time of a file that keeps its own.
+    pub source_date_epoch: Option<i64>,
+    /// The threads.
+    pub pool: &'a Pool,
+    /// Who wants to know.
+    pub observer: &'a dyn Observer,
+}
+
+/// A layer of a built image.
+#[derive(Debug, Clone)]
+pub struct BuiltLayer {
+    /// The recipe's name; `None` for a layer of the base.
+    pub name: Option<String>,
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The digest of the tar.
+    pub diff_id: Digest,
+    /// What is inside.
+    pub contents: Arc<Contents>,
+}
+
+/// The image of one platform.
+#[derive(Debug, Clone)]
+pub struct BuiltImage {
+    /// The platform.
+    pub platform: Platform,
+    /// The manifest, with its platform: the index's entry.
+    pub manifest: Descriptor,
+    /// The configuration's blob.
+    pub config: Descriptor,
+    /// The configuration.
+    pub configuration: ImageConfiguration,
+    /// The layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// A built image: all of its blobs are in the layout.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The index.
+    pub index: Descriptor,
+    /// The images.
+    pub images: Vec<BuiltImage>,
+}
+
+impl Built {
+    /// What is known of the image, by the name that it shall have in messages.
+    pub fn facts(&self, name: &str) -> Facts {
+        let images = self.images.iter().map(|image| ImageFacts {
+            stated: Some(image.platform.clone()),
+            manifest: image.manifest.clone(),
+            config: image.configuration.clone(),
+            layers: image.layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+            root: Arc::new(Root::of(image.layers.iter().map(|layer| Arc::clone(&layer.contents)).collect())),
+        });
+        Facts { name: name.into(), top: self.index.clone(), is_index: true, images: images.collect() }
+    }
+}
+
+/// Builds what was planned into a layout.
+///
+/// # Errors
+/// Where a file cannot be read or the layout not be written; nothing is in the layout's index then.
+pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Session) -> Result<Built, BuildError> {
+    let files = plan
+        .platforms
+        .iter()
+        .map(|platform| config_file(recipe, platform, &plan, options))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Plan { platforms, tasks } = plan;
+    let made = make_layers(&platforms, tasks, options, session)?;
+    let mut images = Vec::new();
+    for (platform, file) in platforms.into_iter().zip(files) {
+        if let Some(base) = &platform.base {
+            for layer in &base.layers {
+                copy_blob(base.source.as_ref(), &layer.descriptor, session)?;
+            }
+        }
+        let base = platform.base.iter().flat_map(|base| &base.layers).map(|layer| BuiltLayer {
+            name: None,
+            descriptor: layer.descriptor.clone(),
+            diff_id: layer.diff_id,
+            contents: Arc::clone(&layer.contents),
+        });
+        let own = platform.tasks.iter().map(|task| made[*task].clone());
+        let layers: Vec<BuiltLayer> = base.chain(own).collect();
+        let base_config = platform.base.as_ref().map(|base| &base.config);
+        let merged = merge(base_config, file.as_ref(), &recipe.config, options.flags);
+        let configuration = configuration(&platform.platform, base_config, merged, &layers, options);
+        let bytes = crate::oci::canonical(&configuration);
+        session.put(&bytes)?;
+        let config = Descriptor::of(MediaType::ImageConfig, &bytes);
+        let manifest = Manifest::new(
+            config.clone(),
+            layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+            annotations(recipe, options),
+        );
+        let bytes = crate::oci::canonical(&manifest);
+        session.put(&bytes)?;
+        let mut manifest = Descriptor::of(MediaType::ImageManifest, &bytes);
+        manifest.platform = Some(platform.platform.clone());
+        images.push(BuiltImage { platform: platform.platform, manifest, config, configuration, layers });
+    }
+    let manifests = images.iter().map(|image| image.manifest.clone()).collect();
+    let bytes = crate::oci::canonical(&Index::new(manifests, annotations(recipe, options)));
+    session.put(&bytes)?;
+    Ok(Built { index: Descriptor::of(MediaType::ImageIndex, &bytes), images })
+}
+
+fn annotations(recipe: &Recipe, options: Options<'_>) -> BTreeMap<String, String> {
+    let mut annotations = recipe.annotations.clone();
+    annotations.extend(options.annotations.iter().map(|(key, value)| (key.clone(), value.clone())));
+    annotations
+}
+
+/// Reads the configuration file that the flags or the recipe name for a platform.
+fn config_file(
+    recipe: &Recipe,
+    platform: &PlatformPlan,
+    plan: &Plan,
+    options: Options<'_>,
+) -> Result<Option<PartialFile>, RecipeError> {
+    let Some(from) = options.flags.from.as_ref().or(recipe.config.from.as_ref()) else { return Ok(None) };
+    let path = recipe.folder.join(from.value.expand(&platform.platform));
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        RecipeError::new(format!("cannot read the configuration {shown}")).or_at(from.place.clone()).caused_by(error)
+    })?;
+    let file = parse_config_file(&shown, &text)?;
+    if let Some(architecture) = &file.architecture {
+        let built = |one: &PlatformPlan| one.platform.architecture.to_string() == architecture.value;
+        if !plan.platforms.iter().any(built) {
+            let text = format!(
+                "{shown} is for {}, which is not built: the build's own architecture is written",
+                architecture.value
+            );
+            options.observer.note(Event::Warning(&text));
+        }
+    }
+    Ok(Some(file))
+}
+
+fn configuration(
+    platform: &Platform,
+    base: Option<&ImageConfiguration>,
+    merged: Merged,
+    layers: &[BuiltLayer],
+    options: Options<'_>,
+) -> ImageConfiguration {
+    let created = rfc3339(options.source_date_epoch.unwrap_or(0));
+    let mut history: Vec<History> = base.map(|base| base.history.clone()).unwrap_or_default();
+    // Readers match the entries that made a layer with the layers: a base without a history gets one.
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    let of_base = layers.iter().filter(|layer| layer.name.is_none()).count();
+    if told != of_base {
+        history = vec![History { created_by: Some("base".into()), ..History::default() }; of_base];
+    }
+    history.extend(layers.iter().filter_map(|layer| layer.name.as_ref()).map(|name| History {
+        created: Some(created.clone()),
+        created_by: Some(format!("dockless: {name}")),
+        ..History::default()
+    }));
+    ImageConfiguration {
+        created: Some(created),
+        author: merged.author,
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        os_version: platform.os_version.clone(),
+        os_features: platform.os_features.clone(),
+        variant: platform.variant.clone(),
+        config: merged.config,
+        rootfs: RootFs::layers(layers.iter().map(|layer| layer.diff_id).collect()),
+        history,
+        extra: merged.extra,
+    }
+}
+
+/// A time as the specification wants it (RFC 3339, section 5.6).
+fn rfc3339(seconds: i64) -> String {
+    let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}
+
+/// Copies a base's blob, verified, unless it is there.
+fn copy_blob(source: &dyn BlobSource, descriptor: &Descriptor, session: &Session) -> Result<(), BuildError> {
+    if session.layout().contains(descriptor) {
+        return Ok(());
+    }
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        BuildError::Recipe(
+            RecipeError::new(format!("cannot copy layer {} of the base", descriptor.digest)).caused_by(error),
+        )
+    };
+    let mut blob = source.open(descriptor).map_err(|error| failed(error.into()))?;
+    let mut writer = session.writer()?;
+    io::copy(&mut blob, &mut writer).map_err(|error| failed(error.into()))?;
+    session.commit(writer)?;
+    Ok(())
+}
+
+/// Makes all layers, as many at a time as there are threads, the largest first.
+fn make_layers(
+    platforms: &[PlatformPlan],
+    tasks: Vec<Task>,
+    options: Options<'_>,
+    session: &Session,
+) -> Result<Vec<BuiltLayer>, BuildError> {
+    let names: Vec<String> = tasks.iter().map(|task| event_id(task, platforms)).collect();
+    let sizes: Vec<u64> = tasks.iter().map(|task| expected_size(&task.content)).collect();
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(sizes[*index]));
+    let slots: Vec<Mutex<Option<Task>>> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
+    let results: Vec<Mutex<Option<Result<BuiltLayer, BuildError>>>> = slots.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            let Some(task) = slots[index].lock().ok().and_then(|mut slot| slot.take()) else { continue };
+            options.observer.note(Event::LayerStarted { id: &names[index], bytes: sizes[index] });
+            let result = make_layer(task, &names[index], options, session);
+            match &result {
+                Ok(layer) => {
+                    let size = layer.descriptor.size;
+                    options.observer.note(Event::LayerFinished { id: &names[index], size, cached: false });
+                }
+                // What is not begun need not be: the build has failed.
+                Err(_) => next.store(order.len(), Ordering::Relaxed),
+            }
+            if let Ok(mut slot) = results[index].lock() {
+                *slot = Some(result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.pool.width().min(order.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut made = Vec::new();
+    let mut missing = false;
+    for result in results {
+        match result.into_inner().ok().flatten() {
+            Some(result) => made.push(result?),
+            None => missing = true,
+        }
+    }
+    if missing {
+        return Err(RecipeError::new("a layer was not made: please report this as an error of dockless").into());
+    }
+    Ok(made)
+}
+
+/// A layer's name in events: with its platform where not every image has it.
+fn event_id(task: &Task, platforms: &[PlatformPlan]) -> String {
+    if task.platforms.len() == platforms.len() {
+        return task.name.clone();
+    }
+    let only: Vec<String> = task.platforms.iter().map(|index| platforms[*index].platform.to_string()).collect();
+    format!("{} ({})", task.name, only.join(", "))
+}
+
+fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> Result<BuiltLayer, BuildError> {
+    let packing = Packing { pool: options.pool, codec: options.codec, observer: options.observer, id };
+    let writer = session.writer()?;
+    let what = match &task.content {
+        Content::Entries(_) => String::new(),
+        Content::Archive(path) => format!(" from {}", path.display()),
+    };
+    let result = match task.content {
+        Content::Entries(entries) => pack::entries(entries, packing, writer),
+        Content::Archive(path) => open_archive(&path)
+            .and_then(|(file, compression)| sniff::decompress(file, compression))
+            .map_err(|source| PackError::Read { path: path.display().to_string(), source })
+            .and_then(|tar| {
+                let mut names = std::collections::HashSet::new();
+                let map = |entry| from_archive(entry, options.source_date_epoch, &mut names);
+                pack::archive(Reader::new(tar), packing, map, writer)
+            }),
+    };
+    let (writer, packed) = result.map_err(|error| {
+        RecipeError::new(format!("cannot make layer {}{what}", task.name)).or_at(task.place.clone()).caused_by(error)
+    })?;
+    let Packed { diff_id, contents, timed_pyc, .. } = packed;
+    let (digest, size) = session.commit(writer)?;
+    if timed_pyc > 0 {
+        let text = format!(
+            "layer {id}: {timed_pyc} .pyc files hold the time of their source, so Python ignores them where that time is \
+             another in the image; leave them out (exclude = [\"**/__pycache__\"]), or compile with \
+             --invalidation-mode checked-hash"
+        );
+        options.observer.note(Event::Warning(&text));
+    }
+    let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), digest, size);
+    Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents) })
+}
+
+/// An entry of a `tar` layer as it goes into the image.
+fn from_archive(
+    mut entry: Entry,
+    latest: Option<i64>,
+    names: &mut std::collections::HashSet<u64>,
+) -> Result<Option<Entry>, PackError> {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+    if file_name(&entry.path) == WHITEOUT {
+        let path = String::from_utf8_lossy(&entry.path).into_owned();
+        return Err(PackError::Entry(format!("{path} cannot be in a layer: the name .wh. is a whiteout of nothing")));
+    }
+    // The names are remembered by their hash: eight bytes each, and a clash of two in a layer is once in ages.
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.path);
+    if !names.insert(hash) && entry.kind != crate::layer::entry::Kind::Directory {
+        let path = String::from_utf8_lossy(&entry.path).into_owned();
+        return Err(PackError::Entry(format!(
+            "{path} stands twice in the archive: a layer has each path once (it was appended to; make it anew)"
+        )));
+    }
+    if let Some(latest) = latest {
+        entry.mtime = entry.mtime.min(latest);
+    }
+    entry.xattrs = entry.xattrs.and_then(|xattrs| scan::keep(&xattrs));
+    Ok(Some(entry))
+}

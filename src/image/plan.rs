@@ -1,0 +1,388 @@
+//! A recipe becomes a plan: for each layer what it will hold, found by looking at folders and at what lies below, before
+//! anything is written. Whatever is wrong with the recipe's words is said here.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::base::{self, BaseLayer, PlatformBase};
+use super::recipe::load::load_dockerignore;
+use super::recipe::place::{RecipeError, Spanned};
+use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
+use super::root::{Root, Unresolved};
+use crate::event::{Event, Observer};
+use crate::layer::contents::{Contents, Head, Kind as NodeKind};
+use crate::layer::copy::{self, Below, Ground, Rules, Source};
+use crate::layer::entry::{Entry, Kind};
+use crate::layer::git::last_commit_times;
+use crate::layer::pattern::{Patterns, glob};
+use crate::layer::scan::{self, Owners, ScanError};
+use crate::layer::sniff;
+use crate::layer::untar::clean;
+use crate::oci::platform::Platform;
+
+/// A layer that is to be made, once.
+pub struct Task {
+    /// The layer's name.
+    pub name: String,
+    /// Where the recipe says it.
+    pub place: Option<super::recipe::place::Place>,
+    /// The platforms that will have it, by their place among the plan's.
+    pub platforms: Vec<usize>,
+    /// What it will hold.
+    pub content: Content,
+}
+
+/// What a layer will hold.
+#[derive(PartialEq)]
+pub enum Content {
+    /// Files of the disk.
+    Entries(Vec<Entry>),
+    /// The entries of an archive.
+    Archive(PathBuf),
+}
+
+/// One platform's image as it will be.
+pub struct PlatformPlan {
+    /// The platform.
+    pub platform: Platform,
+    /// What its layers lie on.
+    pub base: Option<PlatformBase>,
+    /// Its own layers, lowest first, by their place among the tasks.
+    pub tasks: Vec<usize>,
+}
+
+/// What is to be done.
+pub struct Plan {
+    /// The images.
+    pub platforms: Vec<PlatformPlan>,
+    /// The layers, each made once.
+    pub tasks: Vec<Task>,
+}
+
+/// Looks at everything that a recipe names.
+///
+/// # Errors
+/// Where something does not exist, cannot be read, or cannot be in a layer, with the recipe's place.
+pub fn plan(
+    recipe: &Recipe,
+    platforms: &[Platform],
+    source_date_epoch: Option<i64>,
+    observer: &dyn Observer,
+) -> Result<Plan, RecipeError> {
+    check_platforms(recipe, platforms)?;
+    let ignore = load_dockerignore(&recipe.folder)?;
+    let mut known: Vec<BaseLayer> = Vec::new();
+    let mut plans = Vec::new();
+    let mut roots = Vec::new();
+    for platform in platforms {
+        let base = base::open(recipe, platform, &mut known)?;
+        let layers = base.iter().flat_map(|base| &base.layers).map(|layer| Arc::clone(&layer.contents)).collect();
+        roots.push(Root::of(layers));
+        plans.push(PlatformPlan { platform: platform.clone(), base, tasks: Vec::new() });
+    }
+    let mut tasks: Vec<Task> = Vec::new();
+    for (number, layer) in recipe.layers.iter().enumerate() {
+        // Only copy layers ask what lies below them.
+        let asked = recipe.layers[number + 1..].iter().any(|upper| matches!(upper.kind, LayerKind::Copy { .. }));
+        let first = tasks.len();
+        let reader = Reader { recipe, ignore: &ignore, latest: source_date_epoch, observer };
+        for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
+            let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
+            let task = if shared && tasks.len() > first {
+                first
+            } else {
+                let content = reader.content(layer, platform, &roots[index])?;
+                // A copy layer is shared where what lies below agrees, and so do the entries.
+                let same = tasks[first..].iter().position(|made| layer.is_shared() && made.content == content);
+                same.map_or_else(
+                    || {
+                        let (name, place) = (layer.name.clone(), layer.place.clone());
+                        tasks.push(Task { name, place, platforms: Vec::new(), content });
+                        tasks.len() - 1
+                    },
+                    |same| first + same,
+                )
+            };
+            tasks[task].platforms.push(index);
+            plans[index].tasks.push(task);
+            if asked {
+                let skeleton = skeleton(&tasks[task].content).map_err(|error| in_layer(layer, error))?;
+                roots[index].apply(&Arc::new(skeleton));
+            }
+        }
+    }
+    Ok(Plan { platforms: plans, tasks })
+}
+
+fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
+    RecipeError::new(format!("cannot make layer {}", layer.name)).or_at(layer.place.clone()).caused_by(error)
+}
+
+/// A layer for a platform that is not built is most likely a slip.
+fn check_platforms(recipe: &Recipe, platforms: &[Platform]) -> Result<(), RecipeError> {
+    for layer in &recipe.layers {
+        if platforms.iter().any(|platform| layer.is_for(platform)) {
+            continue;
+        }
+        let Some(only) = layer.platforms.iter().flatten().next() else { continue };
+        let built: Vec<String> = platforms.iter().map(Platform::to_string).collect();
+        // A recipe for two platforms may well be built for one of them.
+        let named = recipe.platforms.iter().any(|platform| platform.value.satisfies(&only.value));
+        if !named {
+            return Err(RecipeError::new(format!(
+                "layer {} is only for {}, which is not built",
+                layer.name, only.value
+            ))
+            .or_at(only.place.clone())
+            .help(format!("the platforms are {}: add it to platforms or to --platform", built.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// What a later layer may ask about: folders, links and what hides them.
+fn skeleton(content: &Content) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
+    match content {
+        Content::Entries(entries) => {
+            let nodes =
+                entries.iter().map(|entry| Entry { source: None, ..entry.clone() }.into_node(Head::Other)).collect();
+            Ok(Contents { nodes })
+        }
+        Content::Archive(path) => {
+            let (file, compression) = open_archive(path)?;
+            Ok(sniff::contents(sniff::decompress(file, compression)?)?)
+        }
+    }
+}
+
+/// Opens an archive and tells its compression.
+pub fn open_archive(path: &Path) -> std::io::Result<(BufReader<File>, crate::oci::media_type::Compression)> {
+    use std::io::BufRead;
+    let mut file = BufReader::with_capacity(256 << 10, File::open(path)?);
+    let compression = sniff::compression(file.fill_buf()?);
+    Ok((file, compression))
+}
+
+struct Reader<'a> {
+    recipe: &'a Recipe,
+    ignore: &'a Patterns,
+    latest: Option<i64>,
+    observer: &'a dyn Observer,
+}
+
+impl Reader<'_> {
+    fn content(&self, layer: &LayerRecipe, platform: &Platform, root: &Root) -> Result<Content, RecipeError> {
+        match &layer.kind {
+            LayerKind::Rootfs { source, owner, owners } => {
+                let folder = self.path(source, platform);
+                if !existing(&folder, source, platform)?.is_dir() {
+                    return Err(RecipeError::new(format!("{} is not a folder", folder.display()))
+                        .or_at(source.place.clone())
+                        .help("a rootfs layer is a folder; use tar for an archive, copy for a file"));
+                }
+                let owners = Owners { all: *owner, map: owners.clone() };
+                let (entries, remarks) =
+                    scan::rootfs(&folder, &owners, self.latest).map_err(|error| in_layer(layer, error))?;
+                for socket in remarks.sockets {
+                    self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
+                }
+                if !remarks.owned_by_root && owner.is_none() && owners.map.is_empty() {
+                    self.warn(&format!(
+                        "layer {}: no file in {} is owned by user 0, so it was unpacked without root; \
+                         if its files belong to root write owner = \"0:0\"",
+                        layer.name,
+                        folder.display()
+                    ));
+                }
+                Ok(Content::Entries(entries))
+            }
+            LayerKind::Tar { source } => {
+                let path = self.path(source, platform);
+                if existing(&path, source, platform)?.is_dir() {
+                    return Err(RecipeError::new(format!("{} is a folder", path.display()))
+                        .or_at(source.place.clone())
+                        .help("a tar layer is an archive; use rootfs or copy for a folder"));
+                }
+                Ok(Content::Archive(path))
+            }
+            LayerKind::Copy { items, mtime } => self.copied(layer, items, *mtime, platform, root).map(Content::Entries),
+        }
+    }
+
+    fn path(&self, template: &Spanned<super::recipe::template::Template>, platform: &Platform) -> PathBuf {
+        self.recipe.folder.join(template.value.expand(platform))
+    }
+
+    fn warn(&self, text: &str) {
+        self.observer.note(Event::Warning(text));
+    }
+
+    fn copied(
+        &self,
+        layer: &LayerRecipe,
+        items: &[CopyItem],
+        mtime: Mtime,
+        platform: &Platform,
+        root: &Root,
+    ) -> Result<Vec<Entry>, RecipeError> {
+        let mut sources = Vec::new();
+        for item in items {
+            sources.push(self.source(item, platform)?);
+        }
+        let commits = match mtime {
+            Mtime::Git => Some(last_commit_times(&self.recipe.folder).map_err(|error| in_layer(layer, error))?),
+            Mtime::Zero | Mtime::At(_) => None,
+        };
+        let time = |path: &Path| time_of(path, mtime, commits.as_ref(), &self.recipe.folder);
+        let ground = Underground { root };
+        let ignore = (!self.ignore.is_empty()).then_some((self.recipe.folder.as_path(), self.ignore));
+        let rules = Rules { ignore, mtime: &time, below: &ground };
+        let copied = copy::copy(&sources, &rules).map_err(|error| {
+            let error_place = items.iter().find_map(|item| item.source.place.clone()).filter(|_| items.len() == 1);
+            match error {
+                // The sentence says it all: which files, which destination.
+                error @ ScanError::Twice { .. } => RecipeError::new(format!("layer {}: {error}", layer.name))
+                    .or_at(error_place.or(layer.place.clone()))
+                    .help("leave one of them out with exclude, or put them into different layers"),
+                error => in_layer(layer, error),
+            }
+        })?;
+        for socket in copied.sockets {
+            self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
+        }
+        for (wanted, found) in copied.rewritten {
+            let (wanted, found) = (String::from_utf8_lossy(&wanted), String::from_utf8_lossy(&found));
+            let text = format!("layer {}, {platform}: /{wanted} is /{found} in the layers below", layer.name);
+            self.observer.note(Event::Detail(&text));
+        }
+        Ok(copied.entries)
+    }
+
+    fn source<'i>(&self, item: &'i CopyItem, platform: &Platform) -> Result<Source<'i>, RecipeError> {
+        let written = item.source.value.expand(platform);
+        let path = self.recipe.folder.join(&written);
+        let dest = item.dest.value.expand(platform);
+        let cleaned = clean(dest.as_bytes()).ok_or_else(|| {
+            RecipeError::new(format!("the destination {dest} leaves the root"))
+                .or_at(item.dest.place.clone())
+                .help("a destination is an absolute path in the image without ..")
+        })?;
+        // A file may be named like a glob: what exists is meant as it stands.
+        let (paths, many) = if path.symlink_metadata().is_err() && glob::is_glob(&written) {
+            let found = glob::expand(&self.recipe.folder, &written).map_err(|error| {
+                RecipeError::new(format!("cannot find what {written} matches"))
+                    .or_at(item.source.place.clone())
+                    .caused_by(error)
+            })?;
+            if found.is_empty() {
+                return Err(RecipeError::new(format!("nothing matches {written}"))
+                    .or_at(item.source.place.clone())
+                    .help(format!("looked in {}", self.recipe.folder.display())));
+            }
+            let found: Vec<PathBuf> = found.into_iter().map(|path| self.recipe.folder.join(path)).collect();
+            let many = found.len() > 1;
+            (found, many)
+        } else {
+            existing(&path, &item.source, platform)?;
+            (vec![path], false)
+        };
+        Ok(Source {
+            paths,
+            dest: cleaned,
+            into: dest.ends_with('/') || many,
+            exclude: &item.exclude,
+            owner: item.owner,
+            mode: item.mode,
+        })
+    }
+}
+
+fn existing(
+    path: &Path,
+    source: &Spanned<super::recipe::template::Template>,
+    platform: &Platform,
+) -> Result<fs::Metadata, RecipeError> {
+    fs::metadata(path).or_else(|_| fs::symlink_metadata(path)).map_err(|error| {
+        let error_at = |message: String| RecipeError::new(message).or_at(source.place.clone());
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return error_at(format!("cannot read {}", path.display())).caused_by(error);
+        }
+        let made_of = source.value.as_written();
+        if source.value.is_shared() {
+            error_at(format!("{} does not exist", path.display()))
+        } else {
+            error_at(format!("{} does not exist: {platform} has no files", path.display())).help(format!(
+                "{made_of} must exist for each platform; say platforms = [\"…\"] in the layer where only some have it"
+            ))
+        }
+    })
+}
+
+fn time_of(
+    path: &Path,
+    mtime: Mtime,
+    commits: Option<&BTreeMap<Vec<u8>, i64>>,
+    folder: &Path,
+) -> Result<i64, ScanError> {
+    use std::os::unix::ffi::OsStrExt;
+    match (mtime, commits) {
+        (Mtime::At(seconds), _) => Ok(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        // Folders have no commits of their own.
+        (Mtime::Git, Some(_)) if path.is_dir() => Ok(0),
+        (Mtime::Git, Some(commits)) => path
+            .strip_prefix(folder)
+            .ok()
+            .and_then(|path| commits.get(path.as_os_str().as_bytes()))
+            .copied()
+            .ok_or_else(|| ScanError::Name {
+                path: path.display().to_string(),
+                reason: "mtime = \"git\", but the file has no commit as it is now; commit it, or exclude it".into(),
+            }),
+        _ => Ok(0),
+    }
+}
+
+/// The layers below, as copying asks about them.
+struct Underground<'a> {
+    root: &'a Root,
+}
+
+impl Below for Underground<'_> {
+    fn at(&self, path: &[u8]) -> Ground {
+        match self.root.resolve(path) {
+            Ok(found) if found.node.kind == NodeKind::Directory => Ground::Folder {
+                path: found.path,
+                mode: found.node.mode,
+                uid: found.node.uid,
+                gid: found.node.gid,
+                xattrs: found.node.xattrs.clone(),
+            },
+            Ok(_) => Ground::Other("a file".into()),
+            Err(Unresolved::Missing(at)) if *at == *path => Ground::Nothing,
+            Err(Unresolved::Missing(at)) => {
+                Ground::Other(format!("a link to /{}, which does not exist", String::from_utf8_lossy(&at)))
+            }
+            Err(Unresolved::NotADirectory(at)) => {
+                Ground::Other(format!("a link through the file /{}", String::from_utf8_lossy(&at)))
+            }
+            Err(Unresolved::Loop(_)) => Ground::Other("a link to itself".into()),
+        }
+    }
+}
+
+/// The bytes that a task's tar will have, nearly.
+pub fn expected_size(content: &Content) -> u64 {
+    match content {
+        Content::Entries(entries) => entries
+            .iter()
+            .map(|entry| match entry.kind {
+                Kind::File(size) => 512 + size.next_multiple_of(512),
+                _ => 512,
+            })
+            .sum(),
+        Content::Archive(path) => fs::metadata(path).map_or(0, |data| data.len()),
+    }
+}
