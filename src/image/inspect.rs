@@ -45,6 +45,17 @@ impl ImageFacts {
     }
 }
 
+/// The machine that programs of an architecture are made for, for the two that ECS runs and their older kin.
+pub fn machine(architecture: &Arch) -> Option<Machine> {
+    match architecture {
+        Arch::Amd64 => Some(Machine::X86_64),
+        Arch::ARM64 => Some(Machine::AARCH64),
+        Arch::i386 => Some(Machine::I386),
+        Arch::ARM => Some(Machine::ARM),
+        _ => None,
+    }
+}
+
 /// What an ELF file means for an image of some architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
