@@ -1,1 +1,16 @@
-//! Not yet.
+//! Task definitions: what a source says of the containers that ECS will start, and where it says so.
+//!
+//! A source may come from a stranger's pull request. Bytes, depth and alias expansion are limited before anything is
+//! built from them; a value that the source does not settle is a value of its own ([`task_definition::Stated`]), never
+//! a guess; values of `environment` and `secrets` are not kept, `PATH` excepted.
+
+mod foreign;
+pub mod json;
+pub mod load;
+mod node;
+pub mod pattern;
+mod reader;
+mod strict;
+pub mod target;
+pub mod task_definition;
+mod yaml;

@@ -1,0 +1,85 @@
+//! Task definitions in JSON or YAML: the input of `register-task-definition`, or wrapped in `taskDefinition` as
+//! `describe-task-definition` prints it.
+//!
+//! The text comes from strangers: its size is limited before anything is read, depth and expansion by the readers of
+//! the two syntaxes. A key that is nearly one of ours is an error, since a misspelt `runtimePlatform` would otherwise
+//! pass for none.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::node::{Node, Source, Value};
+use super::task_definition::{Location, TaskDefinition};
+use super::{foreign, reader, strict, yaml};
+
+/// How large a source may be. ECS takes 64 KiB; comments and white space may come on top.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why a text is not a task definition, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{location}: {message}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Where.
+    pub location: Location,
+}
+
+/// The task definitions that a text holds: one, today. `name` is that of the source; its ending tells YAML from JSON.
+pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > MAX_BYTES {
+        let source = Source::new(name, "");
+        return Err(ParseError {
+            message: "more than 4 MiB: ECS takes a task definition of 64 KiB".into(),
+            help: None,
+            location: source.location(0..0),
+        });
+    }
+    let source = Source::new(name, text);
+    let refused = |found: foreign::Foreign, span| ParseError {
+        message: found.message,
+        help: Some(found.help.into()),
+        location: source.location(span),
+    };
+    if let Some(found) = foreign::by_name(name) {
+        return Err(refused(found, 0..0));
+    }
+    let root = syntax(name, text).map_err(|error| match foreign::by_text(text) {
+        Some(found) => refused(found, error.span),
+        None => ParseError { message: error.message, help: None, location: source.location(error.span) },
+    })?;
+    let scalar = !matches!(root.value, Value::Object(_) | Value::Array(_));
+    if let Some(found) = foreign::by_shape(&root).or_else(|| foreign::by_text(text).filter(|_| scalar)) {
+        return Err(refused(found, root.span.start..root.span.start));
+    }
+    Ok(vec![reader::definition(&source, unwrapped(&root))?])
+}
+
+/// YAML where the name says so, JSON where it says that or the text begins so. JSON is nearly YAML, but not quite
+/// (surrogate pairs, tabs), so a text of the form of JSON is read as JSON first whatever its name.
+fn syntax(name: &str, text: &str) -> Result<Node, strict::SyntaxError> {
+    let ending = Path::new(name).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let braces = text.trim_start().starts_with(['{', '[']);
+    if matches!(ending.as_deref(), Some("yaml" | "yml")) {
+        return match braces.then(|| strict::parse(text)) {
+            Some(Ok(node)) => Ok(node),
+            _ => yaml::parse(text),
+        };
+    }
+    if braces || ending.as_deref() == Some("json") || text.trim().is_empty() {
+        strict::parse(text)
+    } else {
+        yaml::parse(text)
+    }
+}
+
+fn unwrapped(root: &Node) -> &Node {
+    match root.get("taskDefinition") {
+        Some(member) if matches!(member.value.value, Value::Object(_)) => &member.value,
+        _ => root,
+    }
+}

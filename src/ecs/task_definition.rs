@@ -1,0 +1,356 @@
+//! Task definitions as values, whatever format they were written in, each with the place where it stands.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+use crate::oci::platform::{Arch, Os, Platform};
+
+/// A place in a source: for a person the line and column, for a renderer the bytes to underline.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The source as it was named.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The bytes of the source that are meant.
+    pub span: Range<usize>,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Place<'a> {
+            file: &'a str,
+            line: u32,
+            column: u32,
+        }
+        Place { file: &self.file, line: self.line, column: self.column }.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a source says of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stated<T> {
+    /// Nothing.
+    Unset,
+    /// This.
+    Known {
+        /// The value.
+        value: T,
+        /// Where it was found.
+        at: Location,
+        /// How it was found, from the place on: `the default of var.cpu_architecture`. Empty where it simply stands.
+        how: Vec<String>,
+    },
+    /// Something that the source alone does not settle.
+    Unresolved {
+        /// What is missing.
+        reason: String,
+        /// Where it stands.
+        at: Location,
+    },
+}
+
+impl<T> Stated<T> {
+    /// A value that simply stands there.
+    pub fn known(value: T, at: Location) -> Self {
+        Self::Known { value, at, how: Vec::new() }
+    }
+
+    /// The value, where it is known.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            Self::Unset | Self::Unresolved { .. } => None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Known { at, .. } | Self::Unresolved { at, .. } => Some(at),
+            Self::Unset => None,
+        }
+    }
+
+    /// Where it comes from, for a person: `variables.tf:12:3, the default of var.cpu_architecture`.
+    pub fn source(&self) -> Option<String> {
+        match self {
+            Self::Unset => None,
+            Self::Known { at, how, .. } => {
+                Some(std::iter::once(at.to_string()).chain(how.iter().cloned()).collect::<Vec<_>>().join(", "))
+            }
+            Self::Unresolved { reason, at } => Some(format!("{at}, {reason}")),
+        }
+    }
+}
+
+/// `runtimePlatform.cpuArchitecture` in the words of ECS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CpuArchitecture {
+    /// `X86_64`
+    X86_64,
+    /// `ARM64`
+    Arm64,
+}
+
+/// Why a word is not an architecture of ECS.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParseCpuArchitectureError {
+    /// One of the other spellings.
+    #[error("{given:?} is not how ECS spells it: write {repair}")]
+    Spelling {
+        /// What was given.
+        given: String,
+        /// The word of ECS.
+        repair: CpuArchitecture,
+    },
+    /// Something else.
+    #[error("{0:?} is not an architecture that ECS runs: expected X86_64 or ARM64")]
+    Unknown(String),
+}
+
+impl CpuArchitecture {
+    /// The same in the words of OCI. One of the two places where spellings meet.
+    pub fn platform(self) -> Platform {
+        match self {
+            Self::X86_64 => Platform::linux_amd64(),
+            Self::Arm64 => Platform::linux_arm64(),
+        }
+    }
+}
+
+impl fmt::Display for CpuArchitecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X86_64 => "X86_64",
+            Self::Arm64 => "ARM64",
+        })
+    }
+}
+
+impl FromStr for CpuArchitecture {
+    type Err = ParseCpuArchitectureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let repair = match text {
+            "X86_64" => return Ok(Self::X86_64),
+            "ARM64" => return Ok(Self::Arm64),
+            _ => match text.trim().to_ascii_lowercase().as_str() {
+                "x86_64" | "x86-64" | "amd64" | "x64" | "linux/amd64" => Self::X86_64,
+                "arm64" | "aarch64" | "armv8" | "linux/arm64" | "arm64/v8" | "linux/arm64/v8" => Self::Arm64,
+                _ => return Err(ParseCpuArchitectureError::Unknown(text.into())),
+            },
+        };
+        Err(ParseCpuArchitectureError::Spelling { given: text.into(), repair })
+    }
+}
+
+/// `runtimePlatform.operatingSystemFamily`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatingSystem {
+    /// `LINUX`
+    Linux,
+    /// One of the Windows families, in the word of ECS.
+    Windows(String),
+}
+
+/// Why a word is not an operating system family.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is not an operating system family: expected LINUX, or a Windows family such as WINDOWS_SERVER_2022_CORE"
+)]
+pub struct ParseOperatingSystemError(pub String);
+
+impl OperatingSystem {
+    /// The same in the words of OCI.
+    pub fn os(&self) -> Os {
+        match self {
+            Self::Linux => Os::Linux,
+            Self::Windows(_) => Os::Windows,
+        }
+    }
+}
+
+impl fmt::Display for OperatingSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linux => f.write_str("LINUX"),
+            Self::Windows(word) => f.write_str(word),
+        }
+    }
+}
+
+impl FromStr for OperatingSystem {
+    type Err = ParseOperatingSystemError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "LINUX" => Ok(Self::Linux),
+            _ if text.starts_with("WINDOWS_SERVER_") => Ok(Self::Windows(text.into())),
+            _ => Err(ParseOperatingSystemError(text.into())),
+        }
+    }
+}
+
+/// Where ECS runs a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LaunchType {
+    /// On instances of the user's.
+    Ec2,
+    /// On Fargate.
+    Fargate,
+    /// On machines outside AWS.
+    External,
+    /// On instances that ECS manages.
+    ManagedInstances,
+}
+
+/// Why a word is not a launch type.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not a launch type: expected FARGATE, EC2, EXTERNAL or MANAGED_INSTANCES")]
+pub struct ParseLaunchTypeError(pub String);
+
+impl fmt::Display for LaunchType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ec2 => "EC2",
+            Self::Fargate => "FARGATE",
+            Self::External => "EXTERNAL",
+            Self::ManagedInstances => "MANAGED_INSTANCES",
+        })
+    }
+}
+
+impl FromStr for LaunchType {
+    type Err = ParseLaunchTypeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "EC2" => Ok(Self::Ec2),
+            "FARGATE" => Ok(Self::Fargate),
+            "EXTERNAL" => Ok(Self::External),
+            "MANAGED_INSTANCES" => Ok(Self::ManagedInstances),
+            _ => Err(ParseLaunchTypeError(text.into())),
+        }
+    }
+}
+
+/// A port of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Port {
+    /// Its number.
+    Number(u16),
+    /// A range (`8000-8010`), or an expression that is not resolved, as it stands.
+    Words(String),
+}
+
+/// The value of `PATH`: folders joined by colons. It comes from `environment`, so no `Debug` shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SearchPath(pub String);
+
+impl fmt::Debug for SearchPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SearchPath(..)")
+    }
+}
+
+/// A container definition, as far as it decides what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerDefinition {
+    /// Its name.
+    pub name: String,
+    /// The image's reference.
+    pub image: Stated<String>,
+    /// What starts, in place of the image's entrypoint; it drops the image's cmd.
+    pub entry_point: Stated<Vec<String>>,
+    /// What follows, in place of the image's cmd.
+    pub command: Stated<Vec<String>>,
+    /// The folder that it starts in.
+    pub working_directory: Stated<String>,
+    /// The user that it runs as.
+    pub user: Stated<String>,
+    /// The value of `PATH` in `environment`: the only value of all that is kept.
+    pub path: Stated<SearchPath>,
+    /// The names in `environment` and `secrets`.
+    pub environment: Vec<String>,
+    /// Its ports.
+    pub ports: Vec<Port>,
+    /// Whether the task ends with it; ECS takes `true` where nothing is said.
+    pub essential: Stated<bool>,
+    /// The paths at which volumes cover what the image has there.
+    pub mounts: Vec<String>,
+    /// Whether it takes volumes over from another container, whose paths stand there.
+    pub volumes_from: bool,
+    /// The first line of the whole definition.
+    pub location: Location,
+}
+
+/// A task definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskDefinition {
+    /// How it is named in its source: the family, the Terraform address, the logical ID of a template.
+    pub id: String,
+    /// Its family.
+    pub family: Stated<String>,
+    /// `runtimePlatform.cpuArchitecture`.
+    pub architecture: Stated<CpuArchitecture>,
+    /// `runtimePlatform.operatingSystemFamily`.
+    pub operating_system: Stated<OperatingSystem>,
+    /// `requiresCompatibilities`, or what a service in the same source says.
+    pub launch_types: Stated<Vec<LaunchType>>,
+    /// `networkMode`.
+    pub network_mode: Stated<String>,
+    /// Its containers, in order.
+    pub containers: Vec<ContainerDefinition>,
+    /// The first line of the whole definition.
+    pub location: Location,
+}
+
+/// The platform of this operating system on this architecture.
+pub fn platform(operating_system: &OperatingSystem, architecture: CpuArchitecture) -> Platform {
+    match operating_system {
+        OperatingSystem::Linux => architecture.platform(),
+        OperatingSystem::Windows(_) => {
+            let architecture: Arch = architecture.platform().architecture;
+            Platform::new(operating_system.os(), architecture)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repairs_the_other_spellings() {
+        for (given, wanted) in
+            [("x86_64", "X86_64"), ("amd64", "X86_64"), ("arm64", "ARM64"), ("AARCH64", "ARM64"), ("ARM64 ", "ARM64")]
+        {
+            let error = given.parse::<CpuArchitecture>().expect_err("another spelling").to_string();
+            assert!(error.ends_with(&format!("write {wanted}")), "{error}");
+        }
+        assert!(matches!("riscv64".parse::<CpuArchitecture>(), Err(ParseCpuArchitectureError::Unknown(_))));
+        assert_eq!("ARM64".parse::<CpuArchitecture>().map(CpuArchitecture::platform), Ok(Platform::linux_arm64()));
+    }
+}
