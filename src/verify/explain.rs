@@ -1,0 +1,161 @@
+//! A page for each rule, for `verify --explain RULE`.
+
+use super::finding::Rule;
+
+pub(super) const fn page(rule: Rule) -> &'static str {
+    match rule {
+        Rule::PlatformMissing => PLATFORM_MISSING,
+        Rule::ConfigDisagrees => CONFIG_DISAGREES,
+        Rule::ForeignExecutable => FOREIGN_EXECUTABLE,
+        Rule::ArchitectureNotStated => ARCHITECTURE_NOT_STATED,
+        Rule::EntrypointNotFound => ENTRYPOINT_NOT_FOUND,
+        Rule::EntrypointNotExecutable => ENTRYPOINT_NOT_EXECUTABLE,
+        Rule::InterpreterMissing => INTERPRETER_MISSING,
+        Rule::WindowsTask => WINDOWS_TASK,
+        Rule::ContainerNotChosen => CONTAINER_NOT_CHOSEN,
+        Rule::AllowUnused => ALLOW_UNUSED,
+    }
+}
+
+const PLATFORM_MISSING: &str = "\
+platform-missing: the image has nothing for the platform that the task asks for
+
+A task definition asks for linux/amd64 (X86_64) or linux/arm64 (ARM64). From an image index the runtime takes the first
+image whose platform matches. A single manifest it takes without looking, and the program dies when it starts.
+
+What ECS says:
+  CannotPullContainerError: ... image Manifest does not contain descriptor matching platform 'linux/amd64'
+  exec /usr/local/bin/app: exec format error            (a single manifest of the other architecture)
+
+To repair, either build the platform that is missing (dockless build -p linux/amd64,linux/arm64), or state the one that
+there is: \"runtimePlatform\": {\"cpuArchitecture\": \"ARM64\", \"operatingSystemFamily\": \"LINUX\"}. On Fargate a task
+definition that states nothing asks for X86_64.
+
+To allow: --allow platform-missing
+";
+
+const CONFIG_DISAGREES: &str = "\
+config-disagrees: the index says one platform, the image configuration another
+
+The platform stands twice: in the index, by which the runtime chooses, and in the image configuration. Where they
+differ, one of them is wrong, and what runs is decided by neither of them but by the programs in the layers.
+
+What ECS says, if the index is the one that is wrong:
+  exec /usr/local/bin/app: exec format error
+
+To repair, build the image again with the right platform; an image that was retagged or put into an index by hand is
+the usual cause.
+
+To allow: --allow config-disagrees
+";
+
+const FOREIGN_EXECUTABLE: &str = "\
+foreign-executable: an ELF file in the image is made for another machine
+
+Every ELF file of the merged root file system is compared with the image's architecture. On the way of the process that
+ECS starts (the program itself, the interpreter of a script, the dynamic loader, the libraries) it is an error;
+elsewhere a warning, since nobody may ever execute it. BPF and GPU code, object files and debug symbols are nothing. A
+32-bit x86 program on amd64 leaves the verdict open: Fargate does not promise the 32-bit system calls.
+
+What ECS says:
+  exec /usr/local/bin/app: exec format error             (stopCode EssentialContainerExited)
+
+To repair, copy or compile the file for the platform of the image: a layer that was made on an ARM Mac and copied into
+an amd64 image is the usual cause.
+
+To allow a file that is foreign on purpose: --allow foreign-executable=/opt/qemu/**
+";
+
+const ARCHITECTURE_NOT_STATED: &str = "\
+architecture-not-stated: nothing says which architecture the task runs on
+
+Without runtimePlatform.cpuArchitecture Fargate takes X86_64. On EC2, EXTERNAL and managed instances the instance
+decides, and an image for one architecture may land on the other. An image that runs on both runs anywhere.
+
+What ECS says when it went wrong:
+  CannotPullContainerError: ... image Manifest does not contain descriptor matching platform 'linux/amd64'
+  exec /usr/local/bin/app: exec format error
+
+To repair, state it: \"runtimePlatform\": {\"cpuArchitecture\": \"ARM64\", \"operatingSystemFamily\": \"LINUX\"}; or say it
+to dockless only: --architecture ARM64, --launch-type fargate.
+
+To allow: --allow architecture-not-stated
+";
+
+const ENTRYPOINT_NOT_FOUND: &str = "\
+entrypoint-not-found: what the container starts does not exist in the image
+
+The process is the one that ECS starts: entryPoint and command of the container definition, else entrypoint and cmd of
+the image; an entryPoint of the container definition drops the image's cmd. A name without a slash is looked up in
+PATH, a relative path in the working folder, links are followed within the image.
+
+What ECS says:
+  CannotStartContainerError: ... exec: \"app\": executable file not found in $PATH
+  CannotStartContainerError: ... stat /app/server: no such file or directory
+
+To repair, name the path under which the file stands, or put the file into a layer.
+
+To allow, where something puts the file there at run time: --allow entrypoint-not-found=/data/app
+";
+
+const ENTRYPOINT_NOT_EXECUTABLE: &str = "\
+entrypoint-not-executable: what the container starts exists, but the kernel refuses to execute it
+
+It is a folder, has no x bit for the user that runs it, is empty or cut off, or is a script without `#!` in its first
+line: a shell would run such a script, but ECS starts it without one.
+
+What ECS says:
+  exec /app/start.sh: exec format error
+  CannotStartContainerError: ... exec: \"/app/start.sh\": permission denied
+
+To repair, set the mode to 0755 (a copy layer: mode = \"0755\"), write `#!/bin/sh` into the first line, or start it by a
+shell: [\"/bin/sh\", \"/app/start.sh\"].
+
+To allow: --allow entrypoint-not-executable=/app/start.sh
+";
+
+const INTERPRETER_MISSING: &str = "\
+interpreter-missing: what a script or program needs in order to start does not exist in the image
+
+A script names its interpreter after `#!`, with `#!/usr/bin/env NAME` through PATH; a dynamically linked program names
+its loader. A carriage return at the end of a `#!` line belongs to the name, so that a file written on Windows asks for
+`/bin/sh\\r`. A program linked with musl needs /lib/ld-musl-*.so.1, which Debian and Amazon Linux do not have; one
+linked with glibc needs /lib64/ld-linux-*.so.2, which Alpine does not have.
+
+What ECS says, of a file that is there:
+  exec /app/server: no such file or directory
+
+To repair, install the interpreter, save the script with LF line ends, or link the program statically or with the C
+library of the base image.
+
+To allow: --allow interpreter-missing=/app/server
+";
+
+const WINDOWS_TASK: &str = "\
+windows-task: the task asks for Windows
+
+Only the platforms of the image are compared: dockless does not know what Windows programs need in order to start, so
+the verdict is undetermined.
+
+To allow: --allow windows-task
+";
+
+const CONTAINER_NOT_CHOSEN: &str = "\
+container-not-chosen: nothing says which container of the task the image runs in
+
+Rules about a container hold for the one that --container names, else for the only one, else for those whose image is
+of the same repository. Where there is none, the image is judged as it starts by itself, without the entryPoint,
+command, workingDirectory and PATH of a container definition.
+
+To repair: --container NAME
+
+To allow: --allow container-not-chosen
+";
+
+const ALLOW_UNUSED: &str = "\
+allow-unused: an allow that allowed nothing
+
+Nothing was found that it could have allowed. An allow that is left behind may one day hide something else.
+
+To repair, remove it. To allow: --allow allow-unused
+";

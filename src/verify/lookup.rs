@@ -1,0 +1,161 @@
+//! Names to files as the runtime and the kernel find them: `PATH`, the working folder, links within the image, and the
+//! volumes that cover what the image has.
+
+use crate::image::inspect::ImageFacts;
+use crate::image::root::{Found, Unresolved};
+use crate::layer::contents::{Kind, Node};
+
+/// What containerd and Docker set where nobody states `PATH`.
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Who runs the process, as far as numbers say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum User {
+    /// The superuser: any x bit is enough.
+    Root,
+    /// A number, and the group where one was given.
+    Id(u32, Option<u32>),
+    /// A name: who that is stands in a file whose content is not kept.
+    Named,
+}
+
+impl User {
+    pub(super) fn of(text: &str) -> Self {
+        let (user, group) = match text.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (text, None),
+        };
+        match (user, user.parse()) {
+            ("" | "root", _) | (_, Ok(0)) => Self::Root,
+            (_, Ok(id)) => match group.map(str::parse) {
+                Some(Ok(group)) => Self::Id(id, Some(group)),
+                // A group by name: it may be the file's.
+                None | Some(Err(_)) => Self::Id(id, None),
+            },
+            (_, Err(_)) => Self::Named,
+        }
+    }
+
+    /// Whether the mode lets the user execute the file. Without a group, whichever the user has may be the file's.
+    pub(super) fn may_execute(self, node: &Node) -> bool {
+        match self {
+            Self::Root | Self::Named => node.mode & 0o111 != 0,
+            Self::Id(id, _) if id == node.uid => node.mode & 0o100 != 0,
+            Self::Id(_, Some(group)) if group == node.gid => node.mode & 0o010 != 0,
+            Self::Id(_, Some(_)) => node.mode & 0o001 != 0,
+            Self::Id(_, None) => node.mode & 0o011 != 0,
+        }
+    }
+}
+
+/// Where names are looked up.
+pub(super) struct Surroundings<'a> {
+    pub(super) image: &'a ImageFacts,
+    /// The working folder; `None` where it is not known.
+    pub(super) folder: Option<String>,
+    /// `PATH`; `None` where it is not known.
+    pub(super) path: Option<String>,
+    pub(super) user: User,
+    /// Where volumes cover the image.
+    pub(super) mounts: &'a [String],
+    /// Whether volumes stand at paths that are not known.
+    pub(super) unknown_mounts: bool,
+}
+
+/// What a name led to.
+pub(super) enum Sought<'a> {
+    /// An entry.
+    Found(Found<'a>),
+    /// Nothing; the text says where the way ended, where that is not the path itself.
+    Missing(Option<String>),
+    /// It cannot be known, for this reason.
+    Unknown(String),
+}
+
+impl<'a> Surroundings<'a> {
+    /// A path, absolute or relative to the working folder.
+    pub(super) fn at(&self, path: &str) -> Sought<'a> {
+        let absolute = match (path.starts_with('/'), &self.folder) {
+            (true, _) => path.to_owned(),
+            (false, Some(folder)) => format!("{folder}/{path}"),
+            (false, None) => return Sought::Unknown("the working folder is not known".into()),
+        };
+        if let Some(mount) = self.covering(absolute.as_bytes()) {
+            return Sought::Unknown(format!("a volume covers {mount}"));
+        }
+        match self.image.root.resolve(absolute.as_bytes()) {
+            Ok(found) => match self.covering(&found.path) {
+                Some(mount) => Sought::Unknown(format!("a volume covers {mount}")),
+                None => Sought::Found(found),
+            },
+            Err(unresolved) => {
+                let (end, how) = match &unresolved {
+                    Unresolved::Missing(end) => (end, "does not exist"),
+                    Unresolved::NotADirectory(end) => (end, "is not a folder"),
+                    Unresolved::Loop(end) => (end, "is one of a chain of links that does not end"),
+                };
+                if let Some(mount) = self.covering(end) {
+                    return Sought::Unknown(format!("a volume covers {mount}"));
+                }
+                if self.unknown_mounts {
+                    return Sought::Unknown("volumes of another container may stand there".into());
+                }
+                let end = shown(end);
+                Sought::Missing((end != clean(&absolute)).then(|| format!("{end} {how}")))
+            }
+        }
+    }
+
+    /// A name without a slash, in `PATH`: the first regular file that the user may execute. The path as it was built
+    /// comes with it.
+    pub(super) fn in_path(&self, name: &str) -> (String, Sought<'a>) {
+        let Some(path) = &self.path else {
+            return (name.into(), Sought::Unknown("the value of PATH is not known".into()));
+        };
+        let (mut unknown, mut refused) = (None, None);
+        for folder in path.split(':') {
+            let candidate = if folder.is_empty() { format!("./{name}") } else { format!("{folder}/{name}") };
+            match self.at(&candidate) {
+                Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => {
+                    if self.user.may_execute(found.node) {
+                        return (candidate, Sought::Found(found));
+                    }
+                    refused.get_or_insert((candidate, found));
+                }
+                Sought::Unknown(why) => {
+                    unknown.get_or_insert((candidate, why));
+                }
+                Sought::Found(_) | Sought::Missing(_) => {}
+            }
+        }
+        match (unknown, refused) {
+            (Some((candidate, why)), _) => (candidate, Sought::Unknown(why)),
+            (None, Some((candidate, found))) => (candidate, Sought::Found(found)),
+            (None, None) => (name.into(), Sought::Missing(None)),
+        }
+    }
+
+    /// A name or a path, as `execvp` takes it.
+    pub(super) fn find(&self, name: &str) -> (String, Sought<'a>) {
+        if name.contains('/') { (name.into(), self.at(name)) } else { self.in_path(name) }
+    }
+
+    fn covering(&self, path: &[u8]) -> Option<&str> {
+        let path = clean(&String::from_utf8_lossy(path));
+        self.mounts.iter().map(String::as_str).find(|mount| {
+            let mount = clean(mount);
+            mount != "/" && path.strip_prefix(&mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+/// A path of the root for people, with a leading slash.
+pub(super) fn shown(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path))
+}
+
+/// A path with one slash between its parts and none at its end.
+fn clean(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    format!("/{}", parts.join("/"))
+}

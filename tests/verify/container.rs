@@ -1,0 +1,88 @@
+//! The container definition over the image.
+
+use dockless::ecs::target::TargetOptions;
+use dockless::oci::platform::Platform;
+use dockless::verify::rules::Options;
+
+use dockless::verify::finding::Verdict::{DoesNotRun, Runs, Undetermined};
+
+use crate::build::*;
+
+#[test]
+fn the_container_definition_overrides_the_image() {
+    let nodes = || vec![exe("usr/bin/app", program(X86)), exe("srv/tool", program(X86)), folder("srv")];
+    let mut config = entry(&["/missing"]);
+    config.cmd = vec!["/usr/bin/app".into()];
+    let facts = index(vec![image(&Platform::linux_amd64(), vec![nodes()], config)]);
+    let missing = ["error entrypoint-not-found /missing"];
+    for (container, verdict, findings) in [
+        ("", DoesNotRun, &missing[..]),
+        (r#""command":["/usr/bin/app"]"#, DoesNotRun, &missing[..]),
+        (r#""entryPoint":["/usr/bin/app"]"#, Runs, &[]),
+        (r#""entryPoint":["app"]"#, Runs, &[]),
+        (r#""entryPoint":["tool"]"#, DoesNotRun, &["error entrypoint-not-found"]),
+        (r#""entryPoint":["tool"],"environment":[{"name":"PATH","value":"/bin:/srv"}]"#, Runs, &[]),
+        (r#""entryPoint":["./tool"],"workingDirectory":"/srv""#, Runs, &[]),
+        (r#""entryPoint":["./tool"]"#, DoesNotRun, &["error entrypoint-not-found ./tool"]),
+        (r#""entryPoint":["{{ x }}"]"#, Undetermined, &["note entrypoint-not-found"]),
+        (r#""entryPoint":["./tool"],"workingDirectory":"{{ x }}""#, Undetermined, &["note entrypoint-not-found"]),
+        (
+            r#""entryPoint":["/mnt/x"],"mountPoints":[{"containerPath":"/mnt"}]"#,
+            Undetermined,
+            &["note entrypoint-not-found /mnt/x"],
+        ),
+    ] {
+        expect(&facts, &task(X86_64, container), verdict, findings);
+    }
+    let answer = judge(&facts, &task(X86_64, r#""entryPoint":["/nope"]"#));
+    let finding = &answer.targets[0].findings[0];
+    assert!(finding.message.contains("entryPoint of container \"app\" (td.json:1:"), "{}", finding.message);
+    let place = finding.location.as_ref().expect("a place");
+    assert!(place.column > 100, "{place}");
+}
+
+#[test]
+fn of_a_shell_command_the_shell_is_judged() {
+    let nodes = || vec![exe("bin/sh", program(X86)), exe("usr/bin/app", program(X86))];
+    let facts = |script: &str| amd64(nodes(), &["/bin/sh", "-c", script]);
+    expect(&facts("exec app --x"), &task(X86_64, ""), Runs, &[]);
+    expect(&facts("cd /x && nothing"), &task(X86_64, ""), Runs, &[]);
+    let answer = expect(&facts("gunicorn x"), &task(X86_64, ""), Runs, &["note entrypoint-not-found"]);
+    assert!(answer.targets[0].findings[0].message.contains("the shell that starts will not find gunicorn"));
+    expect(
+        &amd64(vec![], &["/bin/sh", "-c", "x"]),
+        &task(X86_64, ""),
+        DoesNotRun,
+        &["error entrypoint-not-found /bin/sh", "note entrypoint-not-found"],
+    );
+}
+
+#[test]
+fn the_container_is_the_named_one_or_that_of_the_repository() {
+    let two = |image: &str| {
+        format!(
+            "{{\"family\":\"f\",{X86_64},\"containerDefinitions\":[{{\"name\":\"proxy\",\"image\":\"envoy\",\
+             \"entryPoint\":[\"/envoy\"]}},{{\"name\":\"app\",\"image\":\"{image}\"}}]}}"
+        )
+    };
+    let facts = amd64(vec![exe("app", program(X86))], &["/app"]);
+    expect(&facts, &two("example.com/team/app@{{ digest }}"), Runs, &[]);
+    let answer = expect(&facts, &two("other"), Runs, &["note container-not-chosen"]);
+    assert!(answer.targets[0].findings[0].message.contains("none of proxy, app has an image of this repository"));
+    let said = TargetOptions { container: Some("proxy".into()), ..TargetOptions::default() };
+    let answer = judge_with(&facts, &two("other"), &said, &Options::default());
+    assert_eq!(brief(answer.all()), ["error entrypoint-not-found /envoy"]);
+    // Nobody knows what the container starts: nothing is certain but the machine.
+    expect(
+        &amd64(vec![], &[]),
+        &two("other"),
+        Undetermined,
+        &["note container-not-chosen", "warning entrypoint-not-found"],
+    );
+    expect(
+        &amd64(vec![exe("app", program(ARM))], &["/app"]),
+        &two("other"),
+        DoesNotRun,
+        &["note container-not-chosen", "error foreign-executable /app"],
+    );
+}

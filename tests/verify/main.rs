@@ -1,0 +1,6 @@
+//! The rules, on images and task definitions made by hand.
+
+mod build;
+mod container;
+mod platforms;
+mod program;

@@ -1,0 +1,205 @@
+//! The program, its interpreter, loader and libraries, and their machine.
+
+use dockless::elf::{self, Elf};
+use dockless::layer::contents::{Head, Kind, Node};
+use dockless::oci::config::Config;
+use dockless::oci::platform::Platform;
+
+use dockless::verify::finding::Verdict::{DoesNotRun, Runs};
+
+use crate::build::*;
+
+#[test]
+fn the_right_image_runs() {
+    expect(&amd64(vec![exe("app", program(X86))], &["/app"]), &task(X86_64, ""), Runs, &[]);
+    expect(&arm64(vec![exe("app", program(ARM))], &["/app"]), &task(ARM64, ""), Runs, &[]);
+}
+
+#[test]
+fn a_foreign_program_names_file_layer_and_both_machines() {
+    let layers = vec![vec![folder("usr"), folder("usr/bin")], vec![exe("usr/bin/app", program(X86))]];
+    let image = image(&Platform::linux_arm64(), layers, entry(&["/usr/bin/app"]));
+    let layer = image.layers[1].digest;
+    let answer = expect(&index(vec![image]), &task(ARM64, ""), DoesNotRun, &["error foreign-executable /usr/bin/app"]);
+    let finding = &answer.targets[0].findings[0];
+    assert_eq!(
+        finding.message,
+        format!(
+            "the entrypoint /usr/bin/app from layer 2 ({layer}) is made for EM_X86_64; wanted is EM_AARCH64 (ARM64, \
+             from td.json:1:52)"
+        )
+    );
+    let json = serde_json::to_value(finding).expect("JSON");
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "rule": "foreign-executable", "severity": "error", "message": finding.message, "help": finding.help,
+            "platform": "linux/arm64", "container": "app", "path": "/usr/bin/app", "layer": layer.to_string(),
+            "found": "EM_X86_64", "wanted": "EM_AARCH64", "location": {"file": "td.json", "line": 1, "column": 52}
+        })
+    );
+}
+
+#[test]
+fn the_way_is_followed_through_links_and_scripts() {
+    let linked = vec![exe("opt/app", program(X86)), link("bin", "usr/bin"), link("usr/bin/app", "../../opt/app")];
+    expect(&arm64(linked, &["/bin/app"]), &task(ARM64, ""), DoesNotRun, &["error foreign-executable /opt/app"]);
+    let python = |machine| {
+        vec![
+            exe("usr/bin/env", program(ARM)),
+            exe("usr/bin/python3.13", program(machine)),
+            link("usr/bin/python3", "python3.13"),
+            script("app/run.py", "/usr/bin/env python3"),
+        ]
+    };
+    expect(&arm64(python(ARM), &["/app/run.py"]), &task(ARM64, ""), Runs, &[]);
+    let wrong = ["error foreign-executable /usr/bin/python3.13"];
+    let answer = expect(&arm64(python(X86), &["/app/run.py"]), &task(ARM64, ""), DoesNotRun, &wrong);
+    let message = &answer.targets[0].findings[0].message;
+    assert!(message.contains("the interpreter of the script /app/run.py"), "{message}");
+}
+
+#[test]
+fn what_a_hash_bang_asks_for_must_be_there() {
+    let sh = || exe("bin/sh", program(X86));
+    let env = || exe("usr/bin/env", program(X86));
+    for (nodes, wanted) in [
+        (vec![script("run", "/bin/bash -e"), sh()], "asks for the interpreter /bin/bash, which is not in the image"),
+        (vec![script("run", "/usr/bin/env node"), env()], "asks for the interpreter node, which is not in PATH"),
+        (vec![script("run", "/usr/bin/env sh -e"), env(), sh()], "write `env -S`"),
+        (vec![script("run", "/bin/sh\r"), sh()], "end with CR LF"),
+        (vec![script("run", "/usr/bin/env sh\r"), env(), sh()], "end with CR LF"),
+    ] {
+        let answer =
+            expect(&amd64(nodes, &["/run"]), &task(X86_64, ""), DoesNotRun, &["error interpreter-missing /run"]);
+        let message = &answer.targets[0].findings[0].message;
+        assert!(message.contains(wanted), "{message}");
+    }
+    let split = vec![script("run", "/usr/bin/env -S A=1 sh -e"), env(), sh()];
+    expect(&amd64(split, &["/run"]), &task(X86_64, ""), Runs, &[]);
+    let chain: Vec<Node> =
+        (0..6).map(|n| script(&format!("s{n}"), &format!("/s{}", n + 1))).chain([exe("s6", program(X86))]).collect();
+    let tail = chain[2..].to_vec();
+    expect(&amd64(chain, &["/s0"]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-executable /s4"]);
+    expect(&amd64(tail, &["/s2"]), &task(X86_64, ""), Runs, &[]);
+}
+
+#[test]
+fn the_loader_must_be_there_and_of_the_machine() {
+    let glibc = "/lib64/ld-linux-x86-64.so.2";
+    let app = || exe("app", dynamic(X86, glibc, &[]));
+    let loader = |machine| exe("lib64/ld-linux-x86-64.so.2", program(machine));
+    expect(&amd64(vec![app(), loader(X86)], &["/app"]), &task(X86_64, ""), Runs, &[]);
+    let foreign = ["error foreign-executable /lib64/ld-linux-x86-64.so.2"];
+    expect(&amd64(vec![app(), loader(ARM)], &["/app"]), &task(X86_64, ""), DoesNotRun, &foreign);
+    let musl = exe("app", dynamic(X86, "/lib/ld-musl-x86_64.so.1", &[]));
+    for (nodes, wanted) in [
+        (vec![musl, loader(X86)], "it is linked with musl, but the image has glibc"),
+        (vec![app(), exe("lib/ld-musl-x86_64.so.1", program(X86))], "linked with glibc, but the image has musl"),
+        (vec![app()], "the image has no C library"),
+    ] {
+        let answer =
+            expect(&amd64(nodes, &["/app"]), &task(X86_64, ""), DoesNotRun, &["error interpreter-missing /app"]);
+        let message = &answer.targets[0].findings[0].message;
+        assert!(message.contains(wanted) && message.contains("/app from layer 1 (sha256:"), "{message}");
+    }
+}
+
+#[test]
+fn libraries_are_followed_as_the_loader_does() {
+    let glibc = "/lib64/ld-linux-x86-64.so.2";
+    let library = |path: &str, machine, needed: &[&str]| {
+        exe(path, Elf { interpreter: None, kind: elf::Kind::Shared, ..dynamic(machine, "", needed) })
+    };
+    let base = || vec![exe("app", dynamic(X86, glibc, &["liba.so"])), exe("lib64/ld-linux-x86-64.so.2", program(X86))];
+    let with = |more: Vec<Node>| amd64(base().into_iter().chain(more).collect(), &["/app"]);
+    let deep = vec![library("usr/lib/liba.so", X86, &["libb.so"]), library("usr/lib/libb.so", ARM, &[])];
+    let wrong = ["error foreign-executable /usr/lib/libb.so"];
+    let answer = expect(&with(deep), &task(X86_64, ""), DoesNotRun, &wrong);
+    let message = &answer.targets[0].findings[0].message;
+    assert!(message.contains("a library that /usr/lib/liba.so needs"), "{message}");
+    // The loader passes over a file of another machine, and ld.so.conf may name any folder.
+    let two = vec![library("lib64/liba.so", ARM, &[]), library("usr/lib/liba.so", X86, &[])];
+    expect(&with(two), &task(X86_64, ""), Runs, &["warning foreign-executable /lib64/liba.so"]);
+    let other = vec![library("lib64/liba.so", ARM, &[]), library("opt/x/liba.so", X86, &[])];
+    expect(&with(other), &task(X86_64, ""), Runs, &["warning foreign-executable /lib64/liba.so"]);
+    // One that is not found is not judged: LD_LIBRARY_PATH and ld.so.conf are not known.
+    expect(&with(Vec::new()), &task(X86_64, ""), Runs, &[]);
+    let mut app = dynamic(X86, glibc, &["libc.so"]);
+    app.search_path = Some(b"$ORIGIN/../lib".as_slice().into());
+    let origin = vec![
+        exe("opt/bin/app", app),
+        exe("lib64/ld-linux-x86-64.so.2", program(X86)),
+        library("opt/lib/libc.so", ARM, &["libc.so"]),
+    ];
+    let wrong = ["error foreign-executable /opt/lib/libc.so"];
+    expect(&amd64(origin, &["/opt/bin/app"]), &task(X86_64, ""), DoesNotRun, &wrong);
+}
+
+#[test]
+fn what_no_kernel_executes() {
+    let mut plain = exe("app", program(X86));
+    plain.mode = 0o644;
+    let mut whole = program(X86);
+    whole.truncated = true;
+    let mut object = program(X86);
+    object.kind = elf::Kind::Relocatable;
+    for (nodes, wanted) in [
+        (vec![file("app", Head::Other)], "neither an ELF file nor a script"),
+        (vec![node("app", Kind::File { size: 0, head: Head::Other })], "is empty"),
+        (vec![plain], "has mode 0644 and owner 0:0: no x bit"),
+        (vec![folder("app")], "is a folder"),
+        (vec![exe("app", whole)], "cut off"),
+        (vec![exe("app", object)], "no program"),
+        (vec![node("app", Kind::Special)], "no regular file"),
+        (vec![script("app", "  ")], "names no interpreter"),
+    ] {
+        let answer =
+            expect(&amd64(nodes, &["/app"]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-executable /app"]);
+        let message = &answer.targets[0].findings[0].message;
+        assert!(message.contains(wanted), "{message}");
+    }
+}
+
+#[test]
+fn the_mode_is_judged_for_the_user_that_runs_it() {
+    let owned = |mode: u16, uid: u32, gid: u32, user: &str| {
+        let mut app = exe("app", program(X86));
+        (app.mode, app.uid, app.gid) = (mode, uid, gid);
+        let config = Config { user: user.into(), ..entry(&["/app"]) };
+        index(vec![image(&Platform::linux_amd64(), vec![vec![app]], config)])
+    };
+    for (mode, uid, gid, user, runs) in [
+        (0o100, 5, 5, "", true),
+        (0o700, 0, 0, "1000:1000", false),
+        (0o700, 1000, 0, "1000", true),
+        (0o070, 0, 1000, "1001:1000", true),
+        (0o070, 0, 1000, "1001:1001", false),
+        (0o070, 0, 1000, "1001", true),
+        (0o655, 1000, 0, "1000", false),
+        (0o700, 0, 0, "www-data", true),
+    ] {
+        let answer = judge(&owned(mode, uid, gid, user), &task(X86_64, ""));
+        assert_eq!(answer.verdict == Runs, runs, "{mode:o} {uid}:{gid} as {user:?}");
+    }
+    let answer = judge(&owned(0o700, 0, 0, ""), &task(X86_64, r#""user":"1000:1000""#));
+    assert_eq!(answer.verdict, DoesNotRun);
+}
+
+#[test]
+fn what_starts_must_be_there() {
+    let nodes = || vec![exe("usr/bin/app", program(X86))];
+    let layers = vec![nodes(), vec![node("usr/bin/app", Kind::Whiteout)]];
+    let gone = index(vec![image(&Platform::linux_amd64(), layers, entry(&["/usr/bin/app"]))]);
+    expect(&gone, &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-found /usr/bin/app"]);
+    let answer = expect(&amd64(nodes(), &[]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-found"]);
+    assert!(answer.targets[0].findings[0].message.starts_with("nothing starts"));
+    expect(&amd64(nodes(), &["app"]), &task(X86_64, ""), Runs, &[]);
+    let answer = expect(&amd64(nodes(), &["server"]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-found"]);
+    let message = &answer.targets[0].findings[0].message;
+    assert!(message.contains("server is in no folder of PATH (/usr/local/sbin:"), "{message}");
+    let dangling = vec![link("app", "/opt/nothing")];
+    let answer =
+        expect(&amd64(dangling, &["/app"]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-found /app"]);
+    assert!(answer.targets[0].findings[0].message.contains("is not there: /opt does not exist"));
+}
