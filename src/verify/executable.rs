@@ -295,10 +295,11 @@ impl<'a> Judge<'a> {
                 return;
             }
         }
-        if let Some(interpreter) = &elf.interpreter {
-            self.loader(found, role, &String::from_utf8_lossy(interpreter));
-        }
+        // A library may name a loader as well (libc.so.6 does): nobody asks it.
         if matches!(role, Role::Program | Role::Interpreter(_)) {
+            if let Some(interpreter) = &elf.interpreter {
+                self.loader(found, role, &String::from_utf8_lossy(interpreter));
+            }
             self.libraries(found, elf);
         }
     }
@@ -318,14 +319,7 @@ impl<'a> Judge<'a> {
                 if self.visited.contains(&next.path) {
                     return;
                 }
-                let next_role = Role::Loader(shown(&program.path));
-                if let Kind::File { head: Head::Elf(elf), .. } = &next.node.kind {
-                    self.visited.insert(next.path.clone());
-                    let elf = elf.clone();
-                    self.elf(interpreter, &next, &elf, &next_role);
-                } else {
-                    self.file(interpreter, &next, &next_role, MAX_SCRIPTS);
-                }
+                self.file(interpreter, &next, &Role::Loader(shown(&program.path)), MAX_SCRIPTS);
             }
             Sought::Unknown(why) => self.unknown(Rule::InterpreterMissing, interpreter, &why),
             Sought::Missing(end) => {
@@ -403,10 +397,12 @@ impl<'a> Judge<'a> {
             let Ok(found) = self.image().root.resolve(candidate.as_bytes()) else { continue };
             let Kind::File { head: Head::Elf(library), .. } = &found.node.kind else { continue };
             let library = library.as_ref().clone();
-            if self.fit(&library) == Fit::Native {
-                return Some((found, library));
+            match self.fit(&library) {
+                Fit::Native => return Some((found, library)),
+                Fit::Foreign => _ = foreign.get_or_insert((found, library)),
+                // 32-bit libraries beside 64-bit ones, and files without code, are passed over.
+                Fit::Compatible | Fit::Irrelevant => {}
             }
-            foreign.get_or_insert((found, library));
         }
         let elsewhere = |path: &[u8], kind: &Kind| match kind {
             Kind::File { head: Head::Elf(library), .. } => split(path).1 == name && self.fit(library) == Fit::Native,

@@ -1,6 +1,6 @@
 //! The program, its interpreter, loader and libraries, and their machine.
 
-use dockless::elf::{self, Elf};
+use dockless::elf::{self, Elf, Machine};
 use dockless::layer::contents::{Head, Kind, Node};
 use dockless::oci::config::Config;
 use dockless::oci::platform::Platform;
@@ -91,6 +91,10 @@ fn the_loader_must_be_there_and_of_the_machine() {
     let loader = |machine| exe("lib64/ld-linux-x86-64.so.2", program(machine));
     expect(&amd64(vec![app(), loader(X86)], &["/app"]), &task(X86_64, ""), Runs, &[]);
     let foreign = ["error foreign-executable /lib64/ld-linux-x86-64.so.2"];
+    let mut plain = loader(X86);
+    plain.mode = 0o644;
+    let closed = ["error entrypoint-not-executable /lib64/ld-linux-x86-64.so.2"];
+    expect(&amd64(vec![app(), plain], &["/app"]), &task(X86_64, ""), DoesNotRun, &closed);
     expect(&amd64(vec![app(), loader(ARM)], &["/app"]), &task(X86_64, ""), DoesNotRun, &foreign);
     let musl = exe("app", dynamic(X86, "/lib/ld-musl-x86_64.so.1", &[]));
     for (nodes, wanted) in [
@@ -123,6 +127,11 @@ fn libraries_are_followed_as_the_loader_does() {
     expect(&with(two), &task(X86_64, ""), Runs, &["warning foreign-executable /lib64/liba.so"]);
     let other = vec![library("lib64/liba.so", ARM, &[]), library("opt/x/liba.so", X86, &[])];
     expect(&with(other), &task(X86_64, ""), Runs, &["warning foreign-executable /lib64/liba.so"]);
+    // What a library names as its loader, and 32-bit libraries, are passed over.
+    let named =
+        vec![exe("usr/lib/liba.so", dynamic(X86, "/lib/none", &[])), library("lib/liba.so", Machine::I386, &[])];
+    expect(&with(named), &task(X86_64, ""), Runs, &[]);
+    expect(&with(vec![library("lib/liba.so", Machine::I386, &[])]), &task(X86_64, ""), Runs, &[]);
     // One that is not found is not judged: LD_LIBRARY_PATH and ld.so.conf are not known.
     expect(&with(Vec::new()), &task(X86_64, ""), Runs, &[]);
     let mut app = dynamic(X86, glibc, &["libc.so"]);
