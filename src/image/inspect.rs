@@ -1,14 +1,24 @@
 //! Facts: what an image says of itself, and what its executables run on. The only place where an ELF machine and an
 //! OCI architecture meet.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use thiserror::Error;
+
+use super::base::read_layer;
+use super::root::Root;
+use crate::blob::{BlobError, BlobSource};
 use crate::elf::{Elf, Machine};
+use crate::event::{Event, Observer};
+use crate::layer::contents::Contents;
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::manifest::{Index, Manifest};
+use crate::oci::media_type::{Kind, kind};
 use crate::oci::platform::{Arch, Platform};
-
-use super::root::Root;
 
 /// What is known of an image.
 #[derive(Debug, Clone)]
@@ -87,4 +97,178 @@ pub fn fit(elf: &Elf, architecture: &Arch) -> Fit {
         (Arch::Amd64, Machine::I386) => Fit::Compatible,
         _ => Fit::Foreign,
     }
+}
+
+/// Why the facts of an image could not be had.
+#[derive(Debug, Error)]
+pub enum InspectError {
+    /// A blob of it.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A document that is not what its media type says.
+    #[error("{digest} of {place} is not {what}")]
+    Document {
+        /// Its digest.
+        digest: Digest,
+        /// Where it is.
+        place: String,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        source: serde_json::Error,
+    },
+    /// A layer that cannot be read.
+    #[error("cannot read layer {digest} of {place}")]
+    Layer {
+        /// Its digest.
+        digest: Digest,
+        /// Where it is.
+        place: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The image cannot be judged.
+    #[error("{place}: {reason}")]
+    Shape {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The documents of one platform's image.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The platform that the index states.
+    pub stated: Option<Platform>,
+    /// The manifest's descriptor.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The configuration.
+    pub config: ImageConfiguration,
+}
+
+/// Reads an image's documents: no layer is opened. The answer says whether the top is an index.
+///
+/// # Errors
+/// Where one is missing, damaged or not what it should be.
+pub fn documents(source: &dyn BlobSource, top: &Descriptor) -> Result<(bool, Vec<Documents>), InspectError> {
+    let parsed = |digest: Digest, what: &'static str| {
+        let place = source.place();
+        move |error: serde_json::Error| InspectError::Document { digest, place, what, source: error }
+    };
+    let mut manifests = Vec::new();
+    let mut todo = vec![(None, top.clone(), 0)];
+    while let Some((stated, descriptor, depth)) = todo.pop() {
+        match kind(&descriptor.media_type) {
+            Kind::Index if depth < 4 => {
+                let index: Index = serde_json::from_slice(&source.document(&descriptor)?)
+                    .map_err(parsed(descriptor.digest, "an image index"))?;
+                let entries = index.manifests.into_iter().rev().filter(|entry| !is_attestation(entry));
+                todo.extend(entries.map(|entry| (entry.platform.clone(), entry, depth + 1)));
+            }
+            Kind::Manifest => manifests.push((stated, descriptor)),
+            _ if depth == 0 => {
+                return Err(InspectError::Shape {
+                    place: source.place(),
+                    reason: format!("{} is no image, its media type is {}", descriptor.digest, descriptor.media_type),
+                });
+            }
+            // Signatures and other artifacts beside the images.
+            _ => {}
+        }
+    }
+    let mut images = Vec::new();
+    for (stated, descriptor) in manifests {
+        let manifest: Manifest = serde_json::from_slice(&source.document(&descriptor)?)
+            .map_err(parsed(descriptor.digest, "an image manifest"))?;
+        if kind(&manifest.config.media_type) != Kind::Config {
+            continue;
+        }
+        let config: ImageConfiguration = serde_json::from_slice(&source.document(&manifest.config)?)
+            .map_err(parsed(manifest.config.digest, "an image configuration"))?;
+        images.push(Documents { stated, descriptor, manifest, config });
+    }
+    if images.is_empty() {
+        return Err(InspectError::Shape { place: source.place(), reason: "it holds no image of any platform".into() });
+    }
+    Ok((kind(&top.media_type) == Kind::Index, images))
+}
+
+/// An attestation that `BuildKit` puts into an index: it stands for no platform.
+fn is_attestation(entry: &Descriptor) -> bool {
+    entry.annotations.contains_key("vnd.docker.reference.type")
+        || entry
+            .platform
+            .as_ref()
+            .is_some_and(|platform| platform.os.to_string() == "unknown" && platform.architecture.to_string() == "unknown")
+}
+
+/// Reads all that is known of an image: its documents, and every layer once, so many at a time.
+///
+/// # Errors
+/// Where anything of it is missing or damaged.
+pub fn facts(
+    name: &str,
+    source: &dyn BlobSource,
+    top: &Descriptor,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<Facts, InspectError> {
+    let (is_index, documents) = documents(source, top)?;
+    let mut layers: Vec<&Descriptor> = Vec::new();
+    for layer in documents.iter().flat_map(|image| &image.manifest.layers) {
+        if !layers.iter().any(|known| known.digest == layer.digest) {
+            layers.push(layer);
+        }
+    }
+    let contents = read_layers(source, &layers, threads, observer)?;
+    let images = documents.into_iter().map(|image| {
+        let root = image.manifest.layers.iter().filter_map(|layer| contents.get(&layer.digest)).cloned().collect();
+        ImageFacts {
+            stated: image.stated,
+            manifest: image.descriptor,
+            config: image.config,
+            layers: image.manifest.layers,
+            root: Arc::new(Root::of(root)),
+        }
+    });
+    Ok(Facts { name: name.into(), top: top.clone(), is_index, images: images.collect() })
+}
+
+fn read_layers(
+    source: &dyn BlobSource,
+    layers: &[&Descriptor],
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<HashMap<Digest, Arc<Contents>>, InspectError> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let id = layer.digest.to_string();
+            observer.note(Event::Detail(&format!("reading layer {id}, {} bytes", layer.size)));
+            let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
+            let result = match kind(&layer.media_type) {
+                Kind::Layer(compression) => read_layer(source, layer, compression).map_err(failed),
+                _ => Err(failed(format!("its media type {} is unknown", layer.media_type).into())),
+            };
+            if result.is_err() {
+                next.store(layers.len(), Ordering::Relaxed);
+            }
+            if let Ok(mut results) = results.lock() {
+                results.push((layer.digest, result));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.max(1).min(layers.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.into_iter().map(|(digest, result)| Ok((digest, Arc::new(result?)))).collect()
 }
