@@ -1,0 +1,588 @@
+//! Why the registry did not do what was asked, as data: the command line adds its hints by variant, never by text.
+//!
+//! What a registry says is hostile input. Its body is read up to [`BODY_LIMIT`], its words lose their control
+//! characters (a terminal would obey them) and are cut. Queries are never kept: upload locations and signed URLs carry
+//! secrets there.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error as ThisError;
+
+use crate::blob::{BlobError, DOCUMENT_LIMIT};
+use crate::oci::digest::Digest;
+
+/// How much of an error's body is read, in bytes.
+pub const BODY_LIMIT: usize = 64 << 10;
+
+/// The longest text of a registry that is kept, in characters.
+const TEXT_LIMIT: usize = 1000;
+
+/// What was attempted: enough to find the line in a registry's log, and nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The registry as in the reference.
+    pub registry: String,
+    /// The repository; empty where none was concerned.
+    pub repository: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The host that was asked, with its port: another one than the registry after a redirect or at a token server.
+    pub host: String,
+    /// The path, without its query.
+    pub path: String,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} at {}", self.method, self.path, self.host)?;
+        if self.host == self.registry { Ok(()) } else { write!(f, " (for {})", self.registry) }
+    }
+}
+
+/// One error of the registry's own (distribution-spec "Error Codes").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OciError {
+    /// `NAME_UNKNOWN`, `DENIED`, …
+    pub code: String,
+    /// Its words.
+    pub message: String,
+}
+
+/// A reply that is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What was attempted.
+    pub attempt: Attempt,
+    /// The HTTP status.
+    pub status: u16,
+    /// The registry's errors; none where the body was not an error envelope.
+    pub errors: Vec<OciError>,
+    /// The body's first words where it was plain text, or what it was instead of an error envelope.
+    pub excerpt: Option<String>,
+    /// How long the registry wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether no credentials were sent.
+    pub anonymous: bool,
+}
+
+impl Reply {
+    /// Whether the registry gave this error code.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.errors.iter().any(|error| error.code == code)
+    }
+
+    /// Whether the same request may succeed later: 408, 429 and 5xx, apart from 501.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500 | 502..=599)
+    }
+
+    /// Reads a body for what can be told of it.
+    pub(super) fn read_body(&mut self, content_type: &str, body: &[u8]) {
+        #[derive(Deserialize)]
+        struct Envelope {
+            #[serde(default)]
+            errors: Vec<One>,
+            // Token servers answer in OAuth's words, some gateways in their own.
+            #[serde(default, alias = "details", alias = "error_description")]
+            message: Option<serde_json::Value>,
+        }
+        #[derive(Deserialize)]
+        struct One {
+            #[serde(default)]
+            code: String,
+            #[serde(default)]
+            message: Option<String>,
+        }
+        if body.is_empty() {
+            return;
+        }
+        if let Ok(envelope) = serde_json::from_slice::<Envelope>(body) {
+            let errors = envelope.errors.into_iter().take(16);
+            self.errors = errors
+                .map(|one| OciError { code: clean(&one.code), message: clean(one.message.as_deref().unwrap_or("")) })
+                .collect();
+            if self.errors.is_empty() {
+                self.excerpt = envelope.message.as_ref().and_then(serde_json::Value::as_str).map(clean);
+            }
+            return;
+        }
+        let start = String::from_utf8_lossy(&body[..body.len().min(4 * TEXT_LIMIT)]);
+        // Markup is a proxy's page or a storage's XML, and the latter repeats what was signed: named, not shown.
+        self.excerpt = Some(if start.trim_start().starts_with('<') || content_type.contains("html") {
+            "a page instead of a registry's error".into()
+        } else if content_type.starts_with("text/plain") {
+            clean(&start)
+        } else {
+            format!("{} bytes that are not a registry's error", body.len())
+        });
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answers {}", self.attempt, self.status)?;
+        for (at, error) in self.errors.iter().enumerate() {
+            let separator = if at == 0 { ": " } else { "; " };
+            match error.message.is_empty() {
+                true => write!(f, "{separator}{}", error.code)?,
+                false => write!(f, "{separator}{} ({})", error.code, error.message)?,
+            }
+        }
+        match &self.excerpt {
+            Some(excerpt) if !excerpt.is_empty() => write!(f, ": {excerpt}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A stranger's text, fit for a terminal and a log: one line, no control characters, cut.
+pub(super) fn clean(text: &str) -> String {
+    let flat: String = text
+        .trim()
+        .trim_end_matches('.')
+        .chars()
+        .take(TEXT_LIMIT)
+        .map(|c| match c {
+            c if c.is_whitespace() => ' ',
+            // Bidirectional overrides turn a line around as a control character would.
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '?',
+            c => c,
+        })
+        .collect();
+    flat
+}
+
+/// Why no connection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The host's name has no address.
+    Name,
+    /// Nobody listens there.
+    Refused,
+    /// No answer in time.
+    Timeout,
+    /// The certificate is no longer valid, or not yet.
+    CertificateExpired,
+    /// The certificate was signed by somebody whom this machine does not trust.
+    CertificateIssuer,
+    /// The certificate is another host's.
+    CertificateName,
+    /// Something else about the certificate or the TLS handshake.
+    Tls,
+    /// The other side does not speak TLS.
+    NotTls,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "its name cannot be resolved",
+            Self::Refused => "the connection is refused",
+            Self::Timeout => "it does not answer in time",
+            Self::CertificateExpired => "its certificate is not valid at this time",
+            Self::CertificateIssuer => "its certificate is signed by an unknown issuer",
+            Self::CertificateName => "its certificate is for another name",
+            Self::Tls => "the TLS handshake fails",
+            Self::NotTls => "it does not speak TLS",
+            Self::Other => "the connection fails",
+        })
+    }
+}
+
+/// The innermost reason of a failed connection, in the words of whoever found it.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+#[error("{0}")]
+pub struct Cause(pub(super) String);
+
+/// Why a registry did not do what was asked.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum Error {
+    /// 401: no credentials, or such as the registry does not know.
+    #[error("{0}")]
+    Unauthorized(Box<Reply>),
+    /// 403: the credentials do not allow it.
+    #[error("{0}")]
+    Denied(Box<Reply>),
+    /// The repository does not exist.
+    #[error("{0}")]
+    NameUnknown(Box<Reply>),
+    /// The manifest, tag or digest, does not exist.
+    #[error("{0}")]
+    ManifestUnknown(Box<Reply>),
+    /// The blob does not exist.
+    #[error("{0}")]
+    BlobUnknown(Box<Reply>),
+    /// 429, also after all retries.
+    #[error("{0}")]
+    TooManyRequests(Box<Reply>),
+    /// 408 or 5xx, also after all retries.
+    #[error("{0}")]
+    Server(Box<Reply>),
+    /// Any other status that is not success.
+    #[error("{0}")]
+    Refused(Box<Reply>),
+    /// No connection came about.
+    #[error("{attempt}: {obstacle}")]
+    Connect {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// What was in the way.
+        obstacle: Obstacle,
+        /// Its words.
+        source: Cause,
+    },
+    /// The connection broke.
+    #[error("{attempt}: the connection is lost")]
+    Lost {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// Its words.
+        source: Cause,
+    },
+    /// No byte moved for too long.
+    #[error("{attempt}: nothing moves for {} seconds", after.as_secs())]
+    Stalled {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// For how long nothing moved.
+        after: Duration,
+    },
+    /// A reply that breaks the protocol.
+    #[error("{attempt}: {why}")]
+    Garbage {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// What is wrong with the reply.
+        why: String,
+    },
+    /// A redirect or location that is not followed.
+    #[error("{attempt}: it sends us to {host}, {why}")]
+    Redirect {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// Where to.
+        host: String,
+        /// Why it is not followed.
+        why: &'static str,
+    },
+    /// The bytes of a manifest are not what was asked for.
+    #[error("{attempt}: the manifest has the digest {found} instead of {promised}")]
+    DigestMismatch {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+        /// The digest that was asked for.
+        promised: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// A manifest larger than [`DOCUMENT_LIMIT`].
+    #[error("{attempt}: the manifest has more than {DOCUMENT_LIMIT} bytes")]
+    TooLarge {
+        /// What was attempted.
+        attempt: Box<Attempt>,
+    },
+    /// A blob is at the registry with another size than its descriptor says.
+    #[error("blob {digest} has {found} bytes at {repository}, but {promised} in its descriptor")]
+    Size {
+        /// Which blob.
+        digest: Digest,
+        /// `registry/repository`
+        repository: String,
+        /// The size in the descriptor, in bytes.
+        promised: u64,
+        /// The size at the registry, in bytes.
+        found: u64,
+    },
+    /// A blob could not be sent in the sessions that it was given.
+    #[error("blob {digest} cannot be sent to {repository}: {sessions} upload sessions failed")]
+    Upload {
+        /// Which blob.
+        digest: Digest,
+        /// `registry/repository`
+        repository: String,
+        /// The number of sessions.
+        sessions: u32,
+        /// Why the last one failed.
+        source: Box<Error>,
+    },
+    /// Plain http to a host that is not this machine.
+    #[error("plain http is refused: {0} is not this machine")]
+    PlainHttp(String),
+    /// A registry's name that no URL can be made of.
+    #[error("no URL can be made of registry {0:?}")]
+    Address(String),
+    /// A credential helper failed.
+    #[error("credential helper {helper} fails for {registry}: {why}")]
+    CredentialHelper {
+        /// The helper's program.
+        helper: String,
+        /// Which credentials it was asked for.
+        registry: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// A file of credentials that cannot be read.
+    #[error("credentials cannot be read from {path:?}")]
+    CredentialFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of credentials whose content is wrong.
+    #[error("{}:{line}:{column}: {why}", path.display())]
+    CredentialSyntax {
+        /// Which file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong; never the content.
+        why: String,
+    },
+    /// A file of CA certificates whose content is wrong.
+    #[error("{path:?} holds no usable CA certificate: {why}")]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client cannot be set up")]
+    Setup {
+        /// Why.
+        source: Cause,
+    },
+    /// A blob of ours cannot be had, or is damaged.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A manifest or index of ours that is none.
+    #[error("{digest} of {place} is no image manifest or index")]
+    Document {
+        /// Its digest.
+        digest: Digest,
+        /// Where it is.
+        place: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Indexes within indexes, deeper than anybody makes them.
+    #[error("index {digest} of {place} is nested too deeply")]
+    Nested {
+        /// The digest where we stopped.
+        digest: Digest,
+        /// Where it is.
+        place: String,
+    },
+    /// Two descriptors of one blob disagree about its size.
+    #[error("blob {digest} has {first} bytes in one descriptor and {second} in another")]
+    SizeConflict {
+        /// Which blob.
+        digest: Digest,
+        /// One size in bytes.
+        first: u64,
+        /// The other.
+        second: u64,
+    },
+    /// A reference to push to names the digest of something else.
+    #[error("{reference} cannot be pushed to: the image has the digest {digest}")]
+    OtherDigest {
+        /// The reference.
+        reference: String,
+        /// The image's digest.
+        digest: Digest,
+    },
+    /// A worker thread ended before its work was done.
+    #[error("a worker ended before its work was done")]
+    Worker,
+}
+
+impl Error {
+    /// The failure that a reply stands for.
+    pub(super) fn of(reply: Reply) -> Self {
+        let reply = Box::new(reply);
+        let path = reply.attempt.path.as_str();
+        match reply.status {
+            401 => Self::Unauthorized(reply),
+            403 => Self::Denied(reply),
+            404 if reply.has_code("NAME_UNKNOWN") => Self::NameUnknown(reply),
+            404 if reply.has_code("MANIFEST_UNKNOWN") || path.contains("/manifests/") => Self::ManifestUnknown(reply),
+            404 if reply.has_code("BLOB_UNKNOWN") => Self::BlobUnknown(reply),
+            // A session that never was: nobody but a repository can be unknown there.
+            404 if path.ends_with("/blobs/uploads/") || path.ends_with("/tags/list") => Self::NameUnknown(reply),
+            404 if path.contains("/blobs/sha256:") => Self::BlobUnknown(reply),
+            429 => Self::TooManyRequests(reply),
+            _ if reply.is_temporary() => Self::Server(reply),
+            _ => Self::Refused(reply),
+        }
+    }
+
+    /// The registry's reply, where there was one.
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Unauthorized(reply)
+            | Self::Denied(reply)
+            | Self::NameUnknown(reply)
+            | Self::ManifestUnknown(reply)
+            | Self::BlobUnknown(reply)
+            | Self::TooManyRequests(reply)
+            | Self::Server(reply)
+            | Self::Refused(reply) => Some(reply),
+            Self::Upload { source, .. } => source.reply(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::Stalled { .. } => true,
+            // A name that does not resolve or a certificate that is wrong will be so in a second as well. A refused
+            // connection may be a registry that is being restarted.
+            Self::Connect { obstacle, .. } => {
+                matches!(obstacle, Obstacle::Refused | Obstacle::Timeout | Obstacle::Other)
+            }
+            Self::TooManyRequests(_) | Self::Server(_) => true,
+            _ => false,
+        }
+    }
+
+    /// One sentence of repair, where there is something to do.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Unauthorized(reply) if reply.anonymous => {
+                format!("no credentials are found for {0}: log in to {0} first", reply.attempt.registry)
+            }
+            Self::Unauthorized(reply) => {
+                format!(
+                    "the credentials for {0} are wrong or have expired: log in to {0} again",
+                    reply.attempt.registry
+                )
+            }
+            Self::Denied(reply) if reply.anonymous => {
+                format!("no credentials are found for {0}: log in to {0} first", reply.attempt.registry)
+            }
+            Self::Denied(reply) => format!(
+                "the credentials for {} are valid, but do not allow this on {:?}: ask for the permission, or check \
+                 the repository's name",
+                reply.attempt.registry, reply.attempt.repository
+            ),
+            Self::NameUnknown(reply) => format!(
+                "create the repository {:?} at {}, or check how it is spelled",
+                reply.attempt.repository, reply.attempt.registry
+            ),
+            Self::ManifestUnknown(reply) => {
+                format!("check the tag or digest: it is not in {}/{}", reply.attempt.registry, reply.attempt.repository)
+            }
+            Self::TooManyRequests(_) => "wait a while, or run fewer jobs at a time (--jobs)".into(),
+            Self::Server(_) => "the registry itself is in trouble: try again later".into(),
+            Self::Refused(reply) if reply.has_code("TAG_INVALID") => {
+                "the tag exists already and the repository's tags are immutable, or the registry does not take such a \
+                 tag: push another one"
+                    .into()
+            }
+            Self::Refused(reply) if reply.status == 413 => {
+                "the registry or a proxy before it takes smaller requests only: give a smaller --chunk-size".into()
+            }
+            Self::Connect { obstacle, attempt, .. } => match obstacle {
+                Obstacle::Name => format!("check the name {} and this machine's DNS", attempt.host),
+                Obstacle::Refused => format!("check that a registry listens at {}", attempt.host),
+                Obstacle::Timeout => format!("check the route to {}: firewall, proxy, VPC endpoint", attempt.host),
+                Obstacle::CertificateExpired => {
+                    format!("renew the certificate of {}, or set this machine's clock", attempt.host)
+                }
+                Obstacle::CertificateIssuer => format!(
+                    "give the CA that signed the certificate of {} with --ca-file, or install this machine's CA \
+                     certificates",
+                    attempt.host
+                ),
+                Obstacle::CertificateName => format!("use the name that the certificate of {} is for", attempt.host),
+                Obstacle::NotTls => {
+                    format!("{} speaks plain http, which is spoken on this machine's own addresses only", attempt.host)
+                }
+                Obstacle::Tls | Obstacle::Other => return None,
+            },
+            Self::Lost { attempt, .. } | Self::Stalled { attempt, .. } => {
+                format!("check the connection to {}; what was sent so far is not lost where it was whole", attempt.host)
+            }
+            Self::Upload { source, .. } => return source.help(),
+            Self::PlainHttp(_) => "give the registry a certificate (--ca-file names its CA)".into(),
+            Self::CredentialHelper { helper, .. } => format!("check that {helper} is on the PATH and works"),
+            Self::CredentialSyntax { path, .. } => format!("repair {}, or log in again", path.display()),
+            Self::CaFile { .. } => "a PEM file with -----BEGIN CERTIFICATE----- is expected".into(),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn reply(status: u16, path: &str, content_type: &str, body: &[u8]) -> Reply {
+        let attempt = Attempt {
+            registry: "example.com".into(),
+            repository: "team/app".into(),
+            method: "PUT".into(),
+            host: "example.com".into(),
+            path: path.into(),
+        };
+        let mut reply = Reply { attempt, status, errors: vec![], excerpt: None, retry_after: None, anonymous: false };
+        reply.read_body(content_type, body);
+        reply
+    }
+
+    #[test]
+    fn tells_what_the_registry_said() {
+        let body =
+            br#"{"errors":[{"code":"NAME_UNKNOWN","message":"no such\u001b[31m repository.","detail":{"a":1}}]}"#;
+        let error = Error::of(reply(404, "/v2/team/app/blobs/uploads/", "application/json", body));
+        assert!(matches!(error, Error::NameUnknown(_)));
+        assert_eq!(
+            error.to_string(),
+            "PUT /v2/team/app/blobs/uploads/ at example.com answers 404: NAME_UNKNOWN (no such?[31m repository)"
+        );
+        assert_eq!(
+            error.help().as_deref(),
+            Some("create the repository \"team/app\" at example.com, or check how it is spelled")
+        );
+    }
+
+    #[test]
+    fn takes_any_body() {
+        for (content_type, body, excerpt) in [
+            ("text/html", &b"<html>secret</html>"[..], Some("a page instead of a registry's error")),
+            ("application/xml", b"<Error><StringToSign>x", Some("a page instead of a registry's error")),
+            ("text/plain; charset=utf-8", b"404 page not found\n", Some("404 page not found")),
+            ("application/json", b"{\"errors\": 3}", Some("13 bytes that are not a registry's error")),
+            ("application/json", b"{\"message\":\"Forbidden\"}", Some("Forbidden")),
+            ("", b"\xff\x00", Some("2 bytes that are not a registry's error")),
+            ("", b"", None),
+        ] {
+            let reply = reply(500, "/v2/", content_type, body);
+            assert_eq!((reply.excerpt.as_deref(), reply.errors.len()), (excerpt, 0), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn tells_failures_apart() {
+        let of = |status, path| Error::of(reply(status, path, "", b""));
+        assert!(matches!(of(401, "/v2/"), Error::Unauthorized(_)));
+        assert!(matches!(of(403, "/v2/"), Error::Denied(_)));
+        assert!(matches!(of(404, "/v2/a/manifests/v1"), Error::ManifestUnknown(_)));
+        assert!(matches!(of(404, "/v2/a/blobs/sha256:00"), Error::BlobUnknown(_)));
+        assert!(matches!(of(404, "/v2/a/blobs/uploads/"), Error::NameUnknown(_)));
+        assert!(matches!(of(429, "/v2/"), Error::TooManyRequests(_)));
+        assert!(matches!(of(503, "/v2/"), Error::Server(_)));
+        assert!(matches!(of(405, "/v2/"), Error::Refused(_)));
+        assert!(!of(501, "/v2/").is_temporary());
+    }
+}

@@ -1,0 +1,247 @@
+//! Where a registry is spoken to: its base URL, and which other URLs it may send us to.
+//!
+//! A registry may send us anywhere by redirect or `Location`. [`check`] is the gate: https, or plain http on this
+//! machine's own addresses, nothing else. A registry that was reached over https cannot send us to plain http, not even
+//! on loopback ([`Registry::follow`]): whoever listens there is not who was asked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use thiserror::Error as ThisError;
+use url::{Host, Url};
+
+use crate::registry::error::{Attempt, Error};
+
+/// Registries that are spoken to elsewhere, by the host of the reference: `HOST=URL[,HOST=URL…]`, as the environment
+/// variable `DOCKLESS_REGISTRY_ENDPOINT` says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Endpoints(BTreeMap<String, Url>);
+
+/// Why a text is not a map of endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+pub enum ParseEndpointsError {
+    /// No `HOST=URL`.
+    #[error("{0:?} is not an endpoint: expected HOST=URL, such as registry.example.com=http://127.0.0.1:5000")]
+    Form(String),
+    /// A URL that is none, or that has more than scheme, host and port.
+    #[error("{0:?} is not an endpoint's URL: expected https:// or http://, a host and perhaps a port")]
+    Url(String),
+    /// Plain http to another machine.
+    #[error("the endpoint {0:?} is refused: plain http is spoken to this machine only")]
+    PlainHttp(String),
+    /// Two endpoints for one registry.
+    #[error("{0:?} has two endpoints")]
+    Twice(String),
+}
+
+impl Endpoints {
+    /// Sends one registry's traffic to a URL.
+    pub fn insert(&mut self, host: &str, url: &str) -> Result<(), ParseEndpointsError> {
+        let parsed = Url::parse(url).map_err(|_| ParseEndpointsError::Url(url.into()))?;
+        let plain = parsed.path() == "/"
+            && parsed.query().is_none()
+            && parsed.fragment().is_none()
+            && parsed.username().is_empty()
+            && parsed.password().is_none();
+        if !plain || !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+            // What may hold a password is not repeated.
+            let shown = if parsed.password().is_some() { host } else { url };
+            return Err(ParseEndpointsError::Url(shown.into()));
+        }
+        if !allowed(&parsed) {
+            return Err(ParseEndpointsError::PlainHttp(url.into()));
+        }
+        match self.0.insert(host.into(), parsed) {
+            Some(_) => Err(ParseEndpointsError::Twice(host.into())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Endpoints {
+    type Err = ParseEndpointsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut endpoints = Self::default();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let (host, url) = item.split_once('=').ok_or_else(|| ParseEndpointsError::Form(item.into()))?;
+            let (host, url) = (host.trim(), url.trim());
+            if host.is_empty() || host.contains('/') {
+                return Err(ParseEndpointsError::Form(item.into()));
+            }
+            endpoints.insert(host, url)?;
+        }
+        Ok(endpoints)
+    }
+}
+
+/// A registry and where it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// As in the reference; credentials are found by it.
+    pub name: String,
+    /// Scheme, host and port of its API.
+    pub base: Url,
+    /// Where it would be without an endpoint of its own.
+    nominal: Url,
+}
+
+impl Registry {
+    /// Finds a registry. Without an endpoint of its own it is https, and plain http on loopback.
+    pub fn new(name: &str, endpoints: &Endpoints) -> Result<Self, Error> {
+        let address = || Error::Address(name.into());
+        let host = match name {
+            // The name in references; the API is elsewhere.
+            "docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let mut nominal = Url::parse(&format!("https://{host}/")).map_err(|_| address())?;
+        if is_loopback(&nominal) {
+            nominal = Url::parse(&format!("http://{host}/")).map_err(|_| address())?;
+        }
+        let base = endpoints.0.get(name).cloned().unwrap_or_else(|| nominal.clone());
+        Ok(Self { name: name.into(), base, nominal })
+    }
+
+    /// A URL of the API: `path` begins with `/v2/`.
+    pub(in crate::registry) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// Whether a URL is on the origin that our credentials are for.
+    pub(in crate::registry) fn owns(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// The URL that a `Location`, seen in a reply to `from`, sends us to.
+    pub(in crate::registry) fn follow(&self, attempt: &Attempt, from: &Url, location: &str) -> Result<Url, Error> {
+        let refuse = |host: &str, why| Error::Redirect { attempt: Box::new(attempt.clone()), host: host.into(), why };
+        let mut to = from.join(location).map_err(|_| refuse("nowhere", "its location is not a URL"))?;
+        // A rehearsal's registry that knows its real name only must not lead out of the rehearsal.
+        if self.base != self.nominal && to.origin() == self.nominal.origin() {
+            let (path, query) = (to.path().to_owned(), to.query().map(ToOwned::to_owned));
+            to = self.url(&path);
+            to.set_query(query.as_deref());
+        }
+        let host = host_of(&to);
+        if from.scheme() == "https" && to.scheme() != "https" {
+            return Err(refuse(&host, "from https to plain http"));
+        }
+        if !allowed(&to) {
+            return Err(refuse(&host, "where only https is spoken to other machines"));
+        }
+        if !to.username().is_empty() || to.password().is_some() {
+            return Err(refuse(&host, "with credentials in the URL"));
+        }
+        to.set_fragment(None);
+        Ok(to)
+    }
+}
+
+/// Refuses a URL that is neither https nor on loopback.
+pub(in crate::registry) fn check(url: &Url) -> Result<(), Error> {
+    if allowed(url) { Ok(()) } else { Err(Error::PlainHttp(host_of(url))) }
+}
+
+fn allowed(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+/// Whether a URL names this machine: `localhost`, 127.0.0.0/8, `[::1]`. A name that merely resolves to it does not.
+pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// Host and port as they stand in a reference.
+pub(in crate::registry) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(name: &str, endpoints: &str) -> Registry {
+        Registry::new(name, &endpoints.parse().expect("endpoints")).expect("a registry")
+    }
+
+    fn attempt() -> Attempt {
+        let text = String::new;
+        Attempt { registry: text(), repository: text(), method: text(), host: text(), path: text() }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback() {
+        for (name, base) in [
+            ("example.com", "https://example.com/"),
+            ("example.com:5000", "https://example.com:5000/"),
+            ("docker.io", "https://registry-1.docker.io/"),
+            ("localhost:5000", "http://localhost:5000/"),
+            ("127.9.9.9:5000", "http://127.9.9.9:5000/"),
+            ("[::1]:5000", "http://[::1]:5000/"),
+            ("localhost.example.com", "https://localhost.example.com/"),
+            ("10.0.0.1:5000", "https://10.0.0.1:5000/"),
+        ] {
+            assert_eq!(registry(name, "").base.as_str(), base);
+        }
+        assert_eq!(
+            registry("localhost:5000", "localhost:5000=https://localhost:5000").base.as_str(),
+            "https://localhost:5000/"
+        );
+    }
+
+    #[test]
+    fn endpoints_are_parsed() {
+        let ecr = "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com";
+        let endpoints = format!("{ecr}=http://127.0.0.1:5000, example.com = https://mirror.example.com ,");
+        assert_eq!(registry(ecr, &endpoints).base.as_str(), "http://127.0.0.1:5000/");
+        assert_eq!(registry("example.com", &endpoints).base.as_str(), "https://mirror.example.com/");
+        let error = |text: &str| text.parse::<Endpoints>().expect_err(text);
+        assert!(matches!(error("example.com"), ParseEndpointsError::Form(_)));
+        assert!(matches!(error("=http://127.0.0.1"), ParseEndpointsError::Form(_)));
+        assert!(matches!(error("a.io=127.0.0.1:5000"), ParseEndpointsError::Url(_)));
+        assert!(matches!(error("a.io=https://b.io/v2/"), ParseEndpointsError::Url(_)));
+        assert!(!error("a.io=https://me:hunter2@b.io").to_string().contains("hunter2"));
+        assert!(matches!(error("a.io=http://b.io"), ParseEndpointsError::PlainHttp(_)));
+        assert!(matches!(error("a.io=https://b.io,a.io=https://c.io"), ParseEndpointsError::Twice(_)));
+    }
+
+    #[test]
+    fn follows_only_where_it_is_safe() {
+        let registry_ = registry("example.com", "");
+        let from = registry_.url("/v2/a/blobs/uploads/");
+        let to = |location: &str| registry_.follow(&attempt(), &from, location).map(|url| url.to_string());
+        assert_eq!(
+            to("/v2/a/blobs/uploads/1?_state=x%3D").expect("a URL"),
+            "https://example.com/v2/a/blobs/uploads/1?_state=x%3D"
+        );
+        assert_eq!(to("https://store.example.net/x?sig=1").expect("a URL"), "https://store.example.net/x?sig=1");
+        for location in ["http://example.com/x", "http://127.0.0.1/x", "ftp://example.com/x", "https://me:pw@e.com/"] {
+            let error = to(location).expect_err(location);
+            assert!(matches!(error, Error::Redirect { .. }), "{error}");
+            assert!(!error.to_string().contains("pw"));
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_stays_where_it_is() {
+        let rehearsal = registry("example.com", "example.com=http://127.0.0.1:5000");
+        let from = rehearsal.url("/v2/");
+        let to = rehearsal.follow(&attempt(), &from, "https://example.com/v2/u/1?s=2").expect("a URL");
+        assert_eq!(to.as_str(), "http://127.0.0.1:5000/v2/u/1?s=2");
+        assert!(!rehearsal.owns(&Url::parse("http://127.0.0.1:5001/").expect("a URL")));
+    }
+}

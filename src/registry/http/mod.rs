@@ -1,0 +1,322 @@
+//! Requests to a registry: sent, authorised, redirected, retried.
+//!
+//! [`transport`] sends one request and watches it; [`session`] knows the `Authorization` header; [`endpoint`] says where
+//! a registry is and where it may send us; [`retry`] says how often and when. Here they come together.
+//!
+//! Invariant: a request carries `Authorization` only where its URL is on the registry's own origin
+//! ([`Registry::owns`]). Nobody outside this module adds that header.
+
+pub mod endpoint;
+pub mod retry;
+mod session;
+pub mod transport;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use url::Url;
+
+use self::endpoint::{Registry, check, host_of};
+use self::retry::{Retry, retry_after};
+use self::session::Session;
+use self::transport::{CaFile, Patience, Progress, Transport, broken};
+use super::auth::Authenticator;
+use super::error::{Attempt, BODY_LIMIT, Error, Reply};
+use crate::event::{Event, Observer};
+
+/// How many redirects are followed.
+const REDIRECTS: usize = 5;
+
+/// How often a request is sent at most while the registry and we find out about credentials.
+const ROUNDS: usize = 3;
+
+/// Makes a body; called again where the request has to be sent again.
+pub(super) type MakeBody = Arc<dyn Fn(Progress) -> reqwest::Body + Send + Sync>;
+
+/// What a request carries.
+#[derive(Clone)]
+pub(super) enum Payload {
+    /// Nothing.
+    Empty,
+    /// Something small.
+    Bytes(Bytes),
+    /// So many bytes, made as they are sent.
+    Stream(u64, MakeBody),
+}
+
+/// A request.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    /// What a bearer token must allow.
+    pub(super) scopes: Vec<String>,
+    /// For messages.
+    pub(super) repository: String,
+}
+
+/// The head of a reply, and its body to be read.
+pub(super) struct Answer {
+    pub(super) attempt: Attempt,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) url: Url,
+    pub(super) anonymous: bool,
+    response: reqwest::Response,
+    patience: Patience,
+}
+
+/// The way to all registries.
+pub(super) struct Http {
+    transport: Transport,
+    pub(super) retry: Retry,
+    authenticator: Arc<dyn Authenticator>,
+    observer: Arc<dyn Observer>,
+    sessions: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Session>>>>,
+    /// Whether anybody has ever answered: a first connection that fails is most likely a wrong name or port.
+    answered: AtomicBool,
+}
+
+impl Http {
+    pub(super) fn new(
+        ca: &[CaFile],
+        patience: Patience,
+        retry: Retry,
+        authenticator: Arc<dyn Authenticator>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Error> {
+        let transport = Transport::new(ca, patience)?;
+        let (sessions, answered) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { transport, retry, authenticator, observer, sessions, answered })
+    }
+
+    pub(super) fn attempt(&self, registry: &Registry, ask: &Ask) -> Attempt {
+        // With an endpoint of its own the registry keeps its name; elsewhere the host says who was asked.
+        let host = if registry.owns(&ask.url) { registry.name.clone() } else { host_of(&ask.url) };
+        Attempt {
+            registry: registry.name.clone(),
+            repository: ask.repository.clone(),
+            method: ask.method.to_string(),
+            host,
+            path: ask.url.path().to_owned(),
+        }
+    }
+
+    /// Sends a request once. `authorization` is the caller's duty.
+    async fn once(&self, registry: &Registry, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer, Error> {
+        check(&ask.url)?;
+        let attempt = self.attempt(registry, ask);
+        let mut request = reqwest::Request::new(ask.method.clone(), ask.url.clone());
+        *request.headers_mut() = ask.headers.clone();
+        if let Some(value) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+        let progress = Progress::default();
+        let length = match &ask.payload {
+            // Some proxies want to be told that nothing comes.
+            Payload::Empty => matches!(ask.method, Method::POST | Method::PUT | Method::PATCH).then_some(0),
+            Payload::Bytes(bytes) => {
+                *request.body_mut() = Some(bytes.clone().into());
+                Some(bytes.len() as u64)
+            }
+            Payload::Stream(length, make) => {
+                *request.body_mut() = Some(make(progress.clone()));
+                Some(*length)
+            }
+        };
+        if let Some(length) = length {
+            request.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let response = self.transport.send(request, &progress, &attempt).await?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(Answer {
+            attempt,
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            url: ask.url.clone(),
+            anonymous: authorization.is_none() && !ask.headers.contains_key(AUTHORIZATION),
+            response,
+            patience: self.transport.patience,
+        })
+    }
+
+    /// Sends a request with what the registry wants to know of us. Any status is a reply.
+    pub(super) async fn ask(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
+        if !registry.owns(&ask.url) {
+            return self.once(registry, ask, None).await;
+        }
+        let mut header = self.authorization(registry, ask).await?;
+        let mut round = 1;
+        loop {
+            let answer = self.once(registry, ask, header.as_ref()).await?;
+            let next = match answer.status {
+                401 if round < ROUNDS => self.challenged(registry, ask, &answer, header.as_ref()).await?,
+                403 if round < ROUNDS && header.is_some() => self.renewed(registry, ask).await?,
+                _ => None,
+            };
+            match next {
+                None => return Ok(answer),
+                Some(next) => {
+                    answer.drain().await;
+                    header = Some(next);
+                    round += 1;
+                }
+            }
+        }
+    }
+
+    /// As [`ask`](Self::ask), again after what may pass. The reply is none of 408, 429 and 5xx.
+    pub(super) async fn send(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
+        self.retried(|| self.ask(registry, ask)).await
+    }
+
+    /// As [`send`](Self::send), through redirects; for requests without a body.
+    pub(super) async fn fetch(&self, registry: &Registry, mut ask: Ask) -> Result<Answer, Error> {
+        for _ in 0..REDIRECTS {
+            let answer = self.send(registry, &ask).await?;
+            if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(answer);
+            }
+            let location = answer.location()?;
+            ask.url = registry.follow(&answer.attempt, &answer.url, &location)?;
+            answer.drain().await;
+        }
+        let attempt = Box::new(self.attempt(registry, &ask));
+        Err(Error::Garbage { attempt, why: format!("it redirects more than {REDIRECTS} times") })
+    }
+
+    async fn retried<F>(&self, mut send: impl FnMut() -> F) -> Result<Answer, Error>
+    where
+        F: Future<Output = Result<Answer, Error>>,
+    {
+        let mut failures = 0;
+        loop {
+            let error = match send().await {
+                Ok(answer) if matches!(answer.status, 408 | 429 | 500 | 502..=599) => answer.into_error().await,
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failures += 1;
+            if !self.again(&error, failures) {
+                return Err(error);
+            }
+            self.pause(&error, failures).await;
+        }
+    }
+
+    /// Whether it is worth trying again after so many failures.
+    pub(super) fn again(&self, error: &Error, failures: u32) -> bool {
+        let first_contact = matches!(error, Error::Connect { .. }) && !self.answered.load(Ordering::Relaxed);
+        error.is_temporary() && failures < if first_contact { self.retry.attempts.min(2) } else { self.retry.attempts }
+    }
+
+    /// Says that there will be another try, and waits before it where the failure is one that passes.
+    pub(super) async fn pause(&self, error: &Error, failures: u32) {
+        let after = match error.is_temporary() {
+            true => self.retry.pause(failures, error.reply().and_then(|reply| reply.retry_after)),
+            false => Duration::ZERO,
+        };
+        let (what, reason) = match error {
+            Error::Connect { attempt, obstacle, .. } => (Some(&**attempt), obstacle.to_string()),
+            Error::Lost { attempt, .. } => (Some(&**attempt), "the connection is lost".into()),
+            Error::Stalled { attempt, .. } => (Some(&**attempt), "nothing moves".into()),
+            other => match other.reply() {
+                Some(reply) => {
+                    let code = reply.errors.first().map(|error| format!(" {}", error.code)).unwrap_or_default();
+                    (Some(&reply.attempt), format!("status {}{code}", reply.status))
+                }
+                None => (None, other.to_string()),
+            },
+        };
+        let what = what.map(|attempt| format!("{} {}", attempt.method, attempt.path)).unwrap_or_default();
+        self.observer.note(Event::Retry { what: &what, reason: &reason, after });
+        tokio::time::sleep(after).await;
+    }
+
+    fn session(&self, registry: &Registry) -> Arc<tokio::sync::Mutex<Session>> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(sessions.entry(registry.name.clone()).or_default())
+    }
+}
+
+impl Answer {
+    /// A header's value, where it is text.
+    pub(super) fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The `Location` header.
+    pub(super) fn location(&self) -> Result<String, Error> {
+        let location = self.header(LOCATION).filter(|location| !location.is_empty()).map(ToOwned::to_owned);
+        location.ok_or_else(|| self.garbage(format!("status {} comes without a location", self.status)))
+    }
+
+    /// The length that the head states.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH)?.parse().ok()
+    }
+
+    pub(super) fn garbage(&self, why: impl Into<String>) -> Error {
+        Error::Garbage { attempt: Box::new(self.attempt.clone()), why: why.into() }
+    }
+
+    /// The next bytes of the body.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match tokio::time::timeout(self.patience.stall, self.response.chunk()).await {
+            Ok(result) => result.map_err(|error| match broken(&self.attempt, error) {
+                Error::Connect { attempt, source, .. } => Error::Lost { attempt, source },
+                other => other,
+            }),
+            Err(_) => Err(Error::Stalled { attempt: Box::new(self.attempt.clone()), after: self.patience.stall }),
+        }
+    }
+
+    /// The whole body, if it is not larger than a limit in bytes.
+    pub(super) async fn bytes(mut self, limit: usize) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                return Err(Error::TooLarge { attempt: Box::new(self.attempt) });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The failure that this reply is.
+    pub(super) async fn into_error(mut self) -> Error {
+        let mut body = Vec::new();
+        // What cannot be read of an error's body is not worth another error.
+        while let Ok(Some(chunk)) = self.chunk().await {
+            let room = BODY_LIMIT - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == BODY_LIMIT {
+                break;
+            }
+        }
+        let retry_after = self.header(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+        let content_type = self.header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let (status, anonymous) = (self.status, self.anonymous);
+        let mut reply =
+            Reply { attempt: self.attempt, status, errors: Vec::new(), excerpt: None, retry_after, anonymous };
+        reply.read_body(&content_type, &body);
+        Error::of(reply)
+    }
+
+    /// Reads what is left, so that the connection can be used again; a long rest is not worth it.
+    pub(super) async fn drain(mut self) {
+        let mut left = BODY_LIMIT;
+        while let Ok(Some(chunk)) = self.chunk().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    }
+}

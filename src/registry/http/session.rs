@@ -1,0 +1,252 @@
+//! What a registry asked for and what we have for it: the `Authorization` header of its requests (distribution's
+//! "Token Authentication Specification", RFC 6749 section 6 for refresh tokens).
+//!
+//! A registry names the realm that its tokens come from, and our password goes there. The realm must be https, or on
+//! loopback for a registry that is on loopback itself; it is never redirected.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use serde::Deserialize;
+use url::Url;
+
+use super::endpoint::{Registry, check, host_of, is_loopback};
+use super::{Answer, Ask, Http, Payload};
+use crate::registry::auth::challenge::{self, Challenge};
+use crate::registry::auth::{Credentials, Secret};
+use crate::registry::error::Error;
+
+/// The largest answer of a token server, in bytes.
+const TOKEN_LIMIT: usize = 1 << 20;
+
+/// How long a token lives that does not say it (distribution: "at least 60 seconds").
+const SHORT_LIFE: Duration = Duration::from_secs(60);
+
+/// The state of one registry.
+#[derive(Default)]
+pub(super) struct Session {
+    challenge: Option<Challenge>,
+    credentials: Option<Credentials>,
+    tokens: HashMap<String, Token>,
+}
+
+struct Token {
+    text: Secret,
+    until: Instant,
+}
+
+/// The answer of a token server. Both names are in use.
+#[derive(Deserialize)]
+struct TokenReply {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Http {
+    /// The header for the next request, if the registry is known to want one.
+    pub(super) async fn authorization(&self, registry: &Registry, ask: &Ask) -> Result<Option<HeaderValue>, Error> {
+        let session = self.session(registry);
+        let mut session = session.lock().await;
+        if session.challenge.is_none() {
+            return Ok(None);
+        }
+        self.header(&mut session, registry, ask).await
+    }
+
+    /// The header to try after a 401; `None` where there is nothing else to try.
+    pub(super) async fn challenged(
+        &self,
+        registry: &Registry,
+        ask: &Ask,
+        answer: &Answer,
+        used: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let session = self.session(registry);
+        let mut session = session.lock().await;
+        let headers = answer.headers.get_all(WWW_AUTHENTICATE);
+        let offered: Vec<Challenge> =
+            headers.iter().filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect();
+        // A token is worth less to a thief than a password: Bearer first.
+        let chosen = offered
+            .iter()
+            .find(|one| one.scheme == "bearer" && one.parameter("realm").is_some())
+            .or_else(|| offered.iter().find(|one| one.scheme == "basic"));
+        if let Some(chosen) = chosen {
+            session.challenge = Some(chosen.clone());
+        }
+        if session.challenge.is_none() {
+            return Ok(None);
+        }
+        let Some(used) = used else { return self.header(&mut session, registry, ask).await };
+        // Another request may have renewed it while ours was under way.
+        if let Some(current) = session.kept(ask)
+            && current != *used
+        {
+            return Ok(Some(current));
+        }
+        session.tokens.remove(&ask.scopes.join(" "));
+        match self.header(&mut session, registry, ask).await {
+            Ok(Some(header)) if header != *used => Ok(Some(header)),
+            Ok(_) | Err(Error::Unauthorized(_)) => self.renewed_header(&mut session, registry, ask).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The header to try after a 403 in place of the one that was used. An expired token of ECR is refused so instead of
+    /// by a 401; whether there are others is for the source of the credentials to say.
+    pub(super) async fn renewed(&self, registry: &Registry, ask: &Ask) -> Result<Option<HeaderValue>, Error> {
+        let session = self.session(registry);
+        let mut session = session.lock().await;
+        match &session.challenge {
+            Some(challenge) if challenge.scheme == "basic" => self.renewed_header(&mut session, registry, ask).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn renewed_header(
+        &self,
+        session: &mut Session,
+        registry: &Registry,
+        ask: &Ask,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let credentials = self.authenticator.credentials(&registry.name, true).await?;
+        if session.credentials.as_ref() == Some(&credentials) {
+            return Ok(None);
+        }
+        session.credentials = Some(credentials);
+        session.tokens.clear();
+        self.header(session, registry, ask).await
+    }
+
+    async fn header(
+        &self,
+        session: &mut Session,
+        registry: &Registry,
+        ask: &Ask,
+    ) -> Result<Option<HeaderValue>, Error> {
+        if session.credentials.is_none() {
+            session.credentials = Some(self.authenticator.credentials(&registry.name, false).await?);
+        }
+        if let Some(header) = session.kept(ask) {
+            return Ok(Some(header));
+        }
+        match session.challenge.clone() {
+            Some(challenge) if challenge.scheme == "bearer" => {
+                let token = self.fetch_token(session, registry, ask, &challenge).await?;
+                let header = secret_header(&format!("Bearer {}", token.text.expose()));
+                session.tokens.insert(ask.scopes.join(" "), token);
+                Ok(header)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn fetch_token(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        ask: &Ask,
+        challenge: &Challenge,
+    ) -> Result<Token, Error> {
+        let attempt = self.attempt(registry, ask);
+        let garbage = |why: &str| Error::Garbage { attempt: Box::new(attempt.clone()), why: why.into() };
+        let realm = challenge.parameter("realm").unwrap_or_default();
+        let mut realm = Url::parse(realm).map_err(|_| garbage("its token realm is not a URL"))?;
+        check(&realm)?;
+        if realm.scheme() == "http" && !is_loopback(&registry.base) {
+            return Err(Error::PlainHttp(host_of(&realm)));
+        }
+        // Ours first, so that one token serves the whole push; what the registry adds is asked for as well.
+        let mut scopes: Vec<&str> = ask.scopes.iter().map(String::as_str).collect();
+        scopes.extend(challenge.parameter("scope").unwrap_or_default().split_ascii_whitespace());
+        let mut seen = BTreeSet::new();
+        scopes.retain(|scope| seen.insert(*scope));
+        let service = challenge.parameter("service");
+        let mut headers = HeaderMap::new();
+        let (method, payload) = match &session.credentials {
+            Some(Credentials::IdentityToken(token)) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("refresh_token", token.expose());
+                form.append_pair("client_id", "dockless");
+                form.append_pair("scope", &scopes.join(" "));
+                if let Some(service) = service {
+                    form.append_pair("service", service);
+                }
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+                (Method::POST, Payload::Bytes(form.finish().into()))
+            }
+            credentials => {
+                let mut query = realm.query_pairs_mut();
+                for scope in &scopes {
+                    query.append_pair("scope", scope);
+                }
+                if let Some(service) = service {
+                    query.append_pair("service", service);
+                }
+                query.append_pair("client_id", "dockless");
+                drop(query);
+                if let Some(header) = credentials.as_ref().and_then(basic) {
+                    headers.insert(AUTHORIZATION, header);
+                }
+                (Method::GET, Payload::Empty)
+            }
+        };
+        let anonymous = matches!(session.credentials, None | Some(Credentials::Anonymous));
+        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository: ask.repository.clone() };
+        let mut answer = self.retried(|| self.once(registry, &ask, None)).await?;
+        answer.anonymous = anonymous;
+        if answer.status != 200 {
+            return Err(answer.into_error().await);
+        }
+        let attempt = answer.attempt.clone();
+        let body = answer.bytes(TOKEN_LIMIT).await?;
+        let garbage = |why: &str| Error::Garbage { attempt: Box::new(attempt.clone()), why: why.into() };
+        let reply: TokenReply = serde_json::from_slice(&body).map_err(|_| garbage("its token is not JSON"))?;
+        let text = [reply.token, reply.access_token].into_iter().flatten().find(|token| !token.is_empty());
+        let text = text.ok_or_else(|| garbage("there is no token in its reply"))?;
+        if secret_header(&text).is_none() {
+            return Err(garbage("its token has characters that no header can hold"));
+        }
+        // Seconds from our own receipt: `issued_at` would compare two clocks.
+        let life = reply.expires_in.map_or(SHORT_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)));
+        Ok(Token { text: Secret::new(text), until: Instant::now() + life.saturating_sub(life / 10) })
+    }
+}
+
+impl Session {
+    /// The header that needs no request.
+    fn kept(&self, ask: &Ask) -> Option<HeaderValue> {
+        match self.challenge.as_ref()?.scheme.as_str() {
+            "basic" => basic(self.credentials.as_ref()?),
+            _ => {
+                let token = self.tokens.get(&ask.scopes.join(" "))?;
+                if token.until <= Instant::now() {
+                    return None;
+                }
+                secret_header(&format!("Bearer {}", token.text.expose()))
+            }
+        }
+    }
+}
+
+fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+    match credentials {
+        Credentials::Basic { user, password } => {
+            secret_header(&format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose()))))
+        }
+        _ => None,
+    }
+}
+
+fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    // hyper and others leave it out of what they print.
+    value.set_sensitive(true);
+    Some(value)
+}

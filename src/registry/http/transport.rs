@@ -1,0 +1,251 @@
+//! One request over the wire, and what can go wrong there.
+//!
+//! No request has a limit as a whole, for a blob may be large and a line slow; but where nothing moves for a while the
+//! request is given up. reqwest's own read timeout counts from the request's start and would end a long upload, so the
+//! watch is ours.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{CertificateError, RootCertStore};
+use thiserror::Error as ThisError;
+
+use super::endpoint::is_loopback;
+use crate::registry::error::{Attempt, Cause, Error, Obstacle};
+
+/// How long we wait for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// For the next byte to move, either way.
+    pub stall: Duration,
+    /// For the answer to a body that has been sent whole: a registry hashes and moves gigabytes before it answers.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(20), stall: Duration::from_secs(60), answer: Duration::from_secs(300) }
+    }
+}
+
+/// CA certificates that are trusted beside the machine's own.
+#[derive(Debug, Clone)]
+pub struct CaFile {
+    certificates: Vec<reqwest::Certificate>,
+}
+
+impl CaFile {
+    /// Takes a PEM file's content; `path` is for messages. A file without any certificate is refused, and so is one
+    /// with a certificate that cannot be read: both would show as an unknown issuer much later.
+    pub fn parse(path: impl Into<PathBuf>, pem: &[u8]) -> Result<Self, Error> {
+        let path = path.into();
+        let wrong = |why: &str| Error::CaFile { path: path.clone(), why: why.into() };
+        let mut certificates = Vec::new();
+        // The store is thrown away: reqwest looks into a certificate only when all of them are put to use.
+        let mut store = RootCertStore::empty();
+        for der in CertificateDer::pem_slice_iter(pem) {
+            let der = der.map_err(|_| wrong("its PEM is broken"))?;
+            store.add(der.clone()).map_err(|_| wrong("a certificate in it cannot be read"))?;
+            certificates.push(reqwest::Certificate::from_der(&der).map_err(|_| wrong("a certificate is not DER"))?);
+        }
+        if certificates.is_empty() {
+            return Err(wrong("there is no certificate in it"));
+        }
+        Ok(Self { certificates })
+    }
+}
+
+/// The name does not resolve: typed, so that nobody has to read the resolver's words.
+#[derive(Debug, ThisError)]
+#[error("{0}")]
+struct NoAddress(io::Error);
+
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NoAddress)?;
+            let addresses: Vec<SocketAddr> = found.collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// How far a body has been handed over.
+#[derive(Debug, Clone, Default)]
+pub(in crate::registry) struct Progress {
+    moved: Arc<AtomicU64>,
+    whole: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// Some bytes were handed over.
+    pub(in crate::registry) fn advance(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of them were.
+    pub(in crate::registry) fn complete(&self) {
+        self.advance();
+        self.whole.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The two ways out: loopback never goes through a proxy.
+pub(super) struct Transport {
+    outside: reqwest::Client,
+    loopback: reqwest::Client,
+    pub(super) patience: Patience,
+}
+
+impl Transport {
+    pub(super) fn new(ca: &[CaFile], patience: Patience) -> Result<Self, Error> {
+        let certificates: Vec<_> = ca.iter().flat_map(|file| file.certificates.clone()).collect();
+        let builder = |only: bool| {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("dockless/", env!("CARGO_PKG_VERSION")))
+                // Followed by hand: reqwest would carry a body and headers where they may not go.
+                .redirect(Policy::none())
+                // HTTP/2 would put all uploads of a push on one TCP connection and one flow-control window.
+                .http1_only()
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .dns_resolver(Resolver)
+                .tcp_keepalive(Duration::from_secs(30))
+                .connect_timeout(patience.connect);
+            if only {
+                builder.tls_certs_only(certificates.clone())
+            } else {
+                builder.tls_certs_merge(certificates.clone())
+            }
+        };
+        let failed = |error: reqwest::Error| Error::Setup { source: cause(&error.without_url()) };
+        // A machine without any CA certificates (a slim container) still speaks to loopback, and to registries whose CA
+        // it is given; the others have an unknown issuer then, and the help says what to install.
+        let both = |only| Ok((builder(only).build()?, builder(only).no_proxy().build()?));
+        let (outside, loopback) = both(false).or_else(|_| both(true)).map_err(failed)?;
+        Ok(Self { outside, loopback, patience })
+    }
+
+    /// Sends one request and waits for the head of its reply.
+    pub(super) async fn send(
+        &self,
+        request: reqwest::Request,
+        progress: &Progress,
+        attempt: &Attempt,
+    ) -> Result<reqwest::Response, Error> {
+        let client = if is_loopback(request.url()) { &self.loopback } else { &self.outside };
+        let mut reply = std::pin::pin!(client.execute(request));
+        let mut seen = progress.moved.load(Ordering::Relaxed);
+        loop {
+            let whole = progress.whole.load(Ordering::Relaxed);
+            let limit = if whole { self.patience.answer } else { self.patience.stall };
+            match tokio::time::timeout(limit, &mut reply).await {
+                Ok(result) => return result.map_err(|error| broken(attempt, error)),
+                Err(_) => {
+                    let now = progress.moved.load(Ordering::Relaxed);
+                    if now == seen {
+                        return Err(Error::Stalled { attempt: Box::new(attempt.clone()), after: limit });
+                    }
+                    seen = now;
+                }
+            }
+        }
+    }
+}
+
+/// What a failed request means.
+pub(super) fn broken(attempt: &Attempt, error: reqwest::Error) -> Error {
+    let (connecting, error) = (error.is_connect(), error.without_url());
+    let attempt = Box::new(attempt.clone());
+    let source = cause(&error);
+    match obstacle(&error) {
+        Some(obstacle) => Error::Connect { attempt, obstacle, source },
+        None if connecting => Error::Connect { attempt, obstacle: Obstacle::Other, source },
+        None => Error::Lost { attempt, source },
+    }
+}
+
+/// Walks a chain of errors. An `io::Error` made of another error passes over that one in its own `source`.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner as &(dyn StdError + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The innermost reason.
+fn cause(error: &(dyn StdError + 'static)) -> Cause {
+    Cause(chain(error).last().map(ToString::to_string).unwrap_or_default())
+}
+
+fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
+    let connecting = error.is_connect();
+    chain(error)
+        .find_map(|link| {
+            if link.is::<NoAddress>() {
+                return Some(Obstacle::Name);
+            }
+            if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+                return Some(match tls {
+                    rustls::Error::InvalidCertificate(certificate) => match certificate {
+                        CertificateError::Expired
+                        | CertificateError::ExpiredContext { .. }
+                        | CertificateError::NotValidYet
+                        | CertificateError::NotValidYetContext { .. } => Obstacle::CertificateExpired,
+                        CertificateError::UnknownIssuer => Obstacle::CertificateIssuer,
+                        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                            Obstacle::CertificateName
+                        }
+                        _ => Obstacle::Tls,
+                    },
+                    // The first bytes are not a TLS record: plain http answers so.
+                    rustls::Error::InvalidMessage(_) => Obstacle::NotTls,
+                    _ => Obstacle::Tls,
+                });
+            }
+            let io = link.downcast_ref::<io::Error>().filter(|_| connecting)?;
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused => Some(Obstacle::Refused),
+                io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                    Some(Obstacle::Timeout)
+                }
+                _ => None,
+            }
+        })
+        // The connector's own limit has no type of its own.
+        .or_else(|| (connecting && error.is_timeout()).then_some(Obstacle::Timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_is_read_at_once() {
+        let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+        assert!(CaFile::parse("ca.pem", certificate.cert.pem().as_bytes()).is_ok());
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (pem, why) in [
+            ("", "there is no certificate in it"),
+            ("garbage", "there is no certificate in it"),
+            (garbage, "a certificate in it cannot be read"),
+            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "its PEM is broken"),
+        ] {
+            let error = CaFile::parse("ca.pem", pem.as_bytes()).expect_err(why);
+            assert!(matches!(&error, Error::CaFile { why: found, .. } if found == why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A repository as a place of blobs, for everybody who reads an image without knowing where it is.
+//!
+//! What comes from a registry is held to its descriptor by [`BlobSource::open`]; here a broken connection is taken up
+//! where it broke, and memory is bounded by a few chunks in flight.
+
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::client::{Access, BlobStream, Client, Repository};
+use super::error::Error;
+use crate::blob::{BlobError, BlobSource};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::media_type::{Kind, kind};
+use crate::oci::reference::Reference;
+
+/// How many chunks wait for a reader.
+const AHEAD: usize = 8;
+
+/// The manifest or index that a reference names, and its bytes. A digest goes before a tag.
+pub async fn resolve(client: &Client, reference: &Reference) -> Result<(Descriptor, Vec<u8>), Error> {
+    let repository = client.repository(reference, Access::Pull)?;
+    match (reference.digest(), reference.tag_or_latest()) {
+        (Some(digest), _) => repository.get_manifest(&digest.to_string()).await,
+        (None, tag) => repository.get_manifest(tag.unwrap_or("latest")).await,
+    }
+}
+
+/// The blobs and manifests of one repository.
+///
+/// Its readers block: they are for threads outside the runtime that `runtime` names.
+pub struct RemoteBlobs {
+    repository: Arc<Repository>,
+    runtime: Handle,
+}
+
+impl RemoteBlobs {
+    /// The repository of a reference; its tag or digest do not matter.
+    pub fn new(client: &Client, reference: &Reference, runtime: Handle) -> Result<Self, Error> {
+        Ok(Self { repository: Arc::new(client.repository(reference, Access::Pull)?), runtime })
+    }
+
+    fn failed(&self, descriptor: &Descriptor, error: Error) -> BlobError {
+        let (digest, place) = (descriptor.digest, self.place());
+        match error {
+            Error::BlobUnknown(_) | Error::ManifestUnknown(_) => BlobError::Missing { digest, place },
+            error => BlobError::Read { digest, place, source: error.into() },
+        }
+    }
+
+    /// Runs a request on the runtime and waits for it here.
+    fn wait<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (sender, mut receiver) = mpsc::channel(1);
+        self.runtime.spawn(async move { sender.send(work.await).await });
+        receiver.blocking_recv().unwrap_or(Err(Error::Worker))
+    }
+
+    fn manifest(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+        let (repository, digest) = (Arc::clone(&self.repository), descriptor.digest);
+        let (_, bytes) = self
+            .wait(async move { repository.get_manifest(&digest.to_string()).await })
+            .map_err(|error| self.failed(descriptor, error))?;
+        let mut reader = Cursor::new(bytes);
+        reader.set_position(offset);
+        Ok(Box::new(reader))
+    }
+}
+
+impl BlobSource for RemoteBlobs {
+    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+        // Manifests are blobs in an image layout, but not at a registry.
+        let kind = kind(&descriptor.media_type);
+        if matches!(kind, Kind::Index | Kind::Manifest) {
+            return self.manifest(descriptor, offset);
+        }
+        let (repository, digest) = (Arc::clone(&self.repository), descriptor.digest);
+        let opened = self.wait(async move { repository.get_blob(digest, offset).await });
+        let stream = match opened {
+            Ok(stream) => stream,
+            // An artifact's manifest may have any type.
+            Err(Error::BlobUnknown(_)) if kind == Kind::Other => return self.manifest(descriptor, offset),
+            Err(error) => return Err(self.failed(descriptor, error)),
+        };
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let download =
+            Download { repository: Arc::clone(&self.repository), descriptor: descriptor.clone(), offset, sender };
+        self.runtime.spawn(download.run(stream));
+        Ok(Box::new(Remote { receiver, chunk: Bytes::new() }))
+    }
+
+    fn place(&self) -> String {
+        self.repository.full_name()
+    }
+}
+
+struct Download {
+    repository: Arc<Repository>,
+    descriptor: Descriptor,
+    offset: u64,
+    sender: mpsc::Sender<Result<Bytes, Error>>,
+}
+
+impl Download {
+    /// Fetches until the end, anew from where it broke; ends early where nobody reads any more.
+    async fn run(mut self, mut stream: BlobStream) {
+        let mut failures = 0;
+        loop {
+            let error = match stream.chunk().await {
+                Ok(Some(chunk)) => {
+                    self.offset += chunk.len() as u64;
+                    // Only failures in a row count: a large blob over a bad line may break often.
+                    failures = 0;
+                    if self.sender.send(Ok(chunk)).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                // The size is for `Verified` to judge.
+                Ok(None) => return,
+                Err(error) => error,
+            };
+            if self.offset >= self.descriptor.size {
+                return;
+            }
+            failures += 1;
+            if !self.repository.http.again(&error, failures) {
+                let _ = self.sender.send(Err(error)).await;
+                return;
+            }
+            self.repository.http.pause(&error, failures).await;
+            match self.repository.get_blob(self.descriptor.digest, self.offset).await {
+                Ok(next) => stream = next,
+                Err(error) => {
+                    let _ = self.sender.send(Err(error)).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+struct Remote {
+    receiver: mpsc::Receiver<Result<Bytes, Error>>,
+    chunk: Bytes,
+}
+
+impl Read for Remote {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.chunk.is_empty() {
+            match self.receiver.blocking_recv() {
+                None => return Ok(0),
+                Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
+            }
+        }
+        let count = buffer.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}

@@ -1,0 +1,352 @@
+//! An image to a registry: what is missing there, blobs side by side, manifests after what they name, tags last.
+//!
+//! The order is chosen for early and clear failures: the tag is looked at first (the same digest: done, one request);
+//! the first missing blob's POST shows whether the repository exists and may be written to before a byte is sent; and a
+//! tag never points at something that is not whole.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::client::{Access, Client, Repository};
+use super::error::Error;
+use super::upload::{ChunkSize, Dialect, Session, Started, start, upload};
+use crate::blob::BlobSource;
+use crate::event::{BlobStatus, Event, Observer};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::manifest::{Index, Manifest};
+use crate::oci::media_type::{Kind, MediaType, kind};
+use crate::oci::reference::Reference;
+
+/// How many blobs are asked about at a time: requests without bodies.
+const QUESTIONS: usize = 8;
+
+/// How deeply indexes may be nested.
+const DEPTH: usize = 8;
+
+/// How a push is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many blobs are sent at a time.
+    pub jobs: usize,
+    /// The size of parts, where the user asked for one.
+    pub chunk_size: Option<ChunkSize>,
+    /// A repository of the same registry that blobs may be mounted from.
+    pub mount_from: Option<String>,
+    /// Repositories of the same registry where single blobs are known to be: a base image's layers. They go before
+    /// `mount_from`.
+    pub mounts: BTreeMap<Digest, String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { jobs: 4, chunk_size: None, mount_from: None, mounts: BTreeMap::new() }
+    }
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pushed {
+    /// `registry/repository@sha256:…` of each distinct repository, in the order of the references.
+    pub references: Vec<String>,
+    /// Every blob of every repository.
+    pub uploads: Vec<Upload>,
+}
+
+/// What became of one blob.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upload {
+    /// `registry/repository`
+    pub repository: String,
+    /// Which blob.
+    pub digest: Digest,
+    /// All bytes of it that were sent, those that were sent again included.
+    pub bytes_sent: u64,
+    /// How it came there.
+    pub status: BlobStatus,
+    /// How often something was sent again.
+    pub retries: u32,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Pushes what `top` names, an index or a manifest, to each repository of the references, under their tags.
+///
+/// A reference with neither tag nor digest is `latest`; a digest must be `top`'s.
+pub async fn push(
+    client: &Client,
+    source: Arc<dyn BlobSource>,
+    top: &Descriptor,
+    references: &[Reference],
+    options: &Options,
+    observer: Arc<dyn Observer>,
+) -> Result<Pushed, Error> {
+    for reference in references {
+        if reference.digest().is_some_and(|digest| digest != top.digest) {
+            return Err(Error::OtherDigest { reference: reference.to_string(), digest: top.digest });
+        }
+    }
+    let tree = {
+        let (source, top) = (Arc::clone(&source), top.clone());
+        tokio::task::spawn_blocking(move || Tree::read(&*source, &top)).await.map_err(|_| Error::Worker)??
+    };
+    let mut targets: Vec<(&Reference, Vec<&str>)> = Vec::new();
+    for reference in references {
+        let known = targets.iter_mut().find(|(first, _)| first.name() == reference.name());
+        let tag = reference.tag_or_latest();
+        match known {
+            Some((_, tags)) => tags.extend(tag.filter(|tag| !tags.contains(tag))),
+            None => targets.push((reference, tag.into_iter().collect())),
+        }
+    }
+    let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
+    // Where the same blobs are by now, for mounting: by registry.
+    let mut done: HashMap<&str, &str> = HashMap::new();
+    for (reference, tags) in targets {
+        let earlier = done.get(reference.registry()).copied();
+        let job = Job {
+            repository: client.repository(reference, Access::Push)?,
+            source: &source,
+            tree: &tree,
+            dialect: Dialect::of(reference.registry()).with(options.chunk_size),
+            options,
+            earlier,
+            observer: &observer,
+        };
+        pushed.uploads.extend(job.run(top, &tags).await?);
+        pushed.references.push(reference.at(top.digest).to_string());
+        done.entry(reference.registry()).or_insert(reference.repository());
+    }
+    Ok(pushed)
+}
+
+/// All that an index or a manifest names.
+struct Tree {
+    /// Children before their parents, the top last. The bytes as they are stored.
+    manifests: Vec<(Descriptor, Bytes)>,
+    /// Each blob once.
+    blobs: Vec<Descriptor>,
+}
+
+impl Tree {
+    fn read(source: &dyn BlobSource, top: &Descriptor) -> Result<Self, Error> {
+        let mut tree = Self { manifests: Vec::new(), blobs: Vec::new() };
+        tree.add(source, top, 0, &mut HashSet::new(), &mut HashMap::new())?;
+        Ok(tree)
+    }
+
+    fn add(
+        &mut self,
+        source: &dyn BlobSource,
+        descriptor: &Descriptor,
+        depth: usize,
+        seen: &mut HashSet<Digest>,
+        sizes: &mut HashMap<Digest, u64>,
+    ) -> Result<(), Error> {
+        let (digest, place) = (descriptor.digest, || source.place());
+        if depth == DEPTH {
+            return Err(Error::Nested { digest, place: place() });
+        }
+        if !seen.insert(digest) {
+            return Ok(());
+        }
+        let bytes = source.document(descriptor)?;
+        let wrong = |error| Error::Document { digest, place: place(), source: error };
+        if kind(&descriptor.media_type) == Kind::Index {
+            let index: Index = serde_json::from_slice(&bytes).map_err(wrong)?;
+            for child in &index.manifests {
+                self.add(source, child, depth + 1, seen, sizes)?;
+            }
+        } else {
+            let manifest: Manifest = serde_json::from_slice(&bytes).map_err(wrong)?;
+            for blob in manifest.layers.iter().chain([&manifest.config]).filter(|blob| !is_foreign(blob)) {
+                match sizes.insert(blob.digest, blob.size) {
+                    None => self.blobs.push(blob.clone()),
+                    Some(first) if first != blob.size => {
+                        return Err(Error::SizeConflict { digest: blob.digest, first, second: blob.size });
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        self.manifests.push((descriptor.clone(), bytes.into()));
+        Ok(())
+    }
+}
+
+/// Whether a layer may not be pushed and is fetched from elsewhere (image-spec layer.md "Non-Distributable Layers").
+fn is_foreign(blob: &Descriptor) -> bool {
+    !blob.urls.is_empty()
+        && match &blob.media_type {
+            MediaType::ImageLayerNonDistributable
+            | MediaType::ImageLayerNonDistributableGzip
+            | MediaType::ImageLayerNonDistributableZstd => true,
+            MediaType::Other(other) => other.starts_with("application/vnd.docker.image.rootfs.foreign.diff.tar"),
+            _ => false,
+        }
+}
+
+/// A push to one repository.
+struct Job<'a> {
+    repository: Repository,
+    source: &'a Arc<dyn BlobSource>,
+    tree: &'a Tree,
+    dialect: Dialect,
+    options: &'a Options,
+    /// A repository of the same registry that this push has already served.
+    earlier: Option<&'a str>,
+    observer: &'a Arc<dyn Observer>,
+}
+
+impl Job<'_> {
+    async fn run(&self, top: &Descriptor, tags: &[&str]) -> Result<Vec<Upload>, Error> {
+        let by_digest = top.digest.to_string();
+        let mut wanted: Vec<&str> = if tags.is_empty() { vec![&by_digest] } else { tags.to_vec() };
+        let mut there = false;
+        for name in wanted.clone() {
+            if self.is_same(name, top).await? {
+                wanted.retain(|one| *one != name);
+                there = true;
+            }
+        }
+        if there {
+            // What a tag points at is whole: the registry saw to it. Other tags need nothing but the top.
+            for name in &wanted {
+                self.put(name, top).await?;
+            }
+            return Ok(self.tree.blobs.iter().map(|blob| self.present(blob)).collect());
+        }
+        let mut uploads = Vec::new();
+        let mut missing = Vec::new();
+        for (blob, is_there) in self.ask_for_blobs().await? {
+            if is_there {
+                uploads.push(self.present(blob));
+            } else {
+                missing.push(blob);
+            }
+        }
+        uploads.extend(self.send(missing).await?);
+        for (manifest, _) in self.tree.manifests.iter().filter(|(manifest, _)| manifest.digest != top.digest) {
+            self.put(&manifest.digest.to_string(), manifest).await?;
+        }
+        for name in &wanted {
+            self.put(name, top).await?;
+        }
+        // In the order of the image, whoever was quicker.
+        let place: HashMap<Digest, usize> = self.tree.blobs.iter().map(|blob| blob.digest).zip(0..).collect();
+        uploads.sort_by_key(|upload| place.get(&upload.digest).copied());
+        Ok(uploads)
+    }
+
+    /// Whether the registry has the top under this name.
+    async fn is_same(&self, name: &str, top: &Descriptor) -> Result<bool, Error> {
+        match self.repository.head_manifest(name).await {
+            Ok(head) => Ok(head.is_some_and(|head| head.digest == top.digest)),
+            // Whoever may push need not be allowed to read; and a repository that is made by the first push does not
+            // exist yet. The first POST shows whether it is so.
+            Err(error @ (Error::Denied(_) | Error::NameUnknown(_))) => {
+                self.observer.note(Event::Detail(&format!("what is there cannot be seen: {error}")));
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_for_blobs(&self) -> Result<Vec<(&Descriptor, bool)>, Error> {
+        let question = async |blob| {
+            let head = self.repository.head_blob(Descriptor::clone(blob).digest).await?;
+            if let Some(found) = head.and_then(|head| head.size).filter(|found| *found != blob.size) {
+                let (digest, repository) = (blob.digest, self.repository.full_name());
+                return Err(Error::Size { digest, repository, promised: blob.size, found });
+            }
+            Ok((blob, head.is_some()))
+        };
+        stream::iter(&self.tree.blobs).map(question).buffered(QUESTIONS).try_collect().await
+    }
+
+    fn present(&self, blob: &Descriptor) -> Upload {
+        let id = blob.digest.to_string();
+        self.observer.note(Event::BlobStarted { id: &id, size: blob.size });
+        self.observer.note(Event::BlobFinished { id: &id, status: BlobStatus::Present });
+        self.uploaded(blob, BlobStatus::Present)
+    }
+
+    fn uploaded(&self, blob: &Descriptor, status: BlobStatus) -> Upload {
+        let (repository, digest) = (self.repository.full_name(), blob.digest);
+        Upload { repository, digest, bytes_sent: 0, status, retries: 0, seconds: 0.0 }
+    }
+
+    /// Sends blobs side by side, the biggest first, for it decides how long it takes.
+    async fn send(&self, mut missing: Vec<&Descriptor>) -> Result<Vec<Upload>, Error> {
+        missing.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        let mut uploads = Vec::new();
+        let mut preflight = None;
+        let mut rest = missing.into_iter();
+        // Nothing else is begun before one POST has succeeded. A mounted blob says nothing about uploads.
+        for blob in rest.by_ref() {
+            let begun = Instant::now();
+            match self.open(blob).await? {
+                Started::Mounted => uploads.push(self.mounted(blob, begun)),
+                Started::Session(session) => {
+                    preflight = Some((blob, session, begun));
+                    break;
+                }
+            }
+        }
+        let Some((first, session, begun)) = preflight else { return Ok(uploads) };
+        let others = stream::iter(rest).map(|blob| (blob, None));
+        let sent: Vec<Upload> = stream::iter([(first, Some((session, begun)))])
+            .chain(others)
+            .map(|(blob, opened)| self.send_one(blob, opened))
+            .buffer_unordered(self.options.jobs.max(1))
+            .try_collect()
+            .await?;
+        uploads.extend(sent);
+        Ok(uploads)
+    }
+
+    async fn open(&self, blob: &Descriptor) -> Result<Started, Error> {
+        let id = blob.digest.to_string();
+        self.observer.note(Event::BlobStarted { id: &id, size: blob.size });
+        let known = self.options.mounts.get(&blob.digest).or(self.options.mount_from.as_ref());
+        let from = known.map(String::as_str).filter(|from| *from != self.repository.name()).or(self.earlier);
+        start(&self.repository, blob.digest, from).await
+    }
+
+    fn mounted(&self, blob: &Descriptor, begun: Instant) -> Upload {
+        let id = blob.digest.to_string();
+        self.observer.note(Event::BlobFinished { id: &id, status: BlobStatus::Mounted });
+        Upload { seconds: begun.elapsed().as_secs_f64(), ..self.uploaded(blob, BlobStatus::Mounted) }
+    }
+
+    async fn send_one(&self, blob: &Descriptor, opened: Option<(Session, Instant)>) -> Result<Upload, Error> {
+        let (session, begun) = match opened {
+            Some(opened) => opened,
+            None => {
+                let begun = Instant::now();
+                match self.open(blob).await? {
+                    Started::Mounted => return Ok(self.mounted(blob, begun)),
+                    Started::Session(session) => (session, begun),
+                }
+            }
+        };
+        let sent = upload(&self.repository, self.source, blob, &self.dialect, Some(session), self.observer).await?;
+        let id = blob.digest.to_string();
+        self.observer.note(Event::BlobFinished { id: &id, status: BlobStatus::Uploaded });
+        let mut upload = self.uploaded(blob, BlobStatus::Uploaded);
+        upload.bytes_sent = sent.bytes;
+        upload.retries = sent.retries;
+        upload.seconds = begun.elapsed().as_secs_f64();
+        Ok(upload)
+    }
+
+    async fn put(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
+        let stored = self.tree.manifests.iter().find(|(stored, _)| stored.digest == manifest.digest);
+        let Some((descriptor, bytes)) = stored else { return Err(Error::Worker) };
+        self.repository.put_manifest(name, &descriptor.media_type, bytes.clone()).await
+    }
+}

@@ -1,0 +1,214 @@
+//! The bytes of a blob on their way into a request: read by a thread, hashed as they pass, counted as they leave.
+//!
+//! A source blocks, so it is read outside the runtime's own threads. The last bytes are held back until the whole blob
+//! has proved to be what its descriptor promises: a damaged one never arrives whole, and is our error by name instead of
+//! the registry's `DIGEST_INVALID`.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use crate::blob::{BlobError, BlobSource, Verified};
+use crate::event::{Event, Observer};
+use crate::oci::descriptor::Descriptor;
+use crate::registry::error::Error;
+use crate::registry::http::Payload;
+
+/// How much is handed to a connection at a time, in bytes.
+const SLICE: usize = 256 << 10;
+
+/// Counts what leaves, and tells the observer.
+pub(super) struct Meter {
+    observer: Arc<dyn Observer>,
+    id: String,
+    sent: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn new(observer: Arc<dyn Observer>, descriptor: &Descriptor) -> Self {
+        Self { observer, id: descriptor.digest.to_string(), sent: AtomicU64::new(0) }
+    }
+
+    /// All bytes that left, those that left again included.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        self.observer.note(Event::Warning(text));
+    }
+
+    fn pass(&self, count: usize, position: u64) {
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        self.observer.note(Event::BlobAdvanced { id: &self.id, bytes: position });
+    }
+}
+
+/// A failure of the source, found while a request was reading from it.
+#[derive(Clone, Default)]
+pub(super) struct Fault(Arc<Mutex<Option<BlobError>>>);
+
+impl Fault {
+    fn set(&self, error: BlobError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(super) fn take(&self) -> Option<BlobError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A whole blob as one body, read anew whenever the request is sent.
+pub(super) fn whole(
+    source: &Arc<dyn BlobSource>,
+    descriptor: &Descriptor,
+    meter: &Arc<Meter>,
+    fault: &Fault,
+) -> Payload {
+    let (source, descriptor, meter, fault) = (Arc::clone(source), descriptor.clone(), Arc::clone(meter), fault.clone());
+    let size = descriptor.size;
+    Payload::Stream(
+        size,
+        Arc::new(move |progress| {
+            // Two slices in the channel and two with the reader: a megabyte for a blob of any size.
+            let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(2);
+            let (source, descriptor, fault) = (Arc::clone(&source), descriptor.clone(), fault.clone());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = read_slices(&*source, &descriptor, |slice| sender.blocking_send(Ok(slice)).is_ok())
+                {
+                    fault.set(error);
+                    // Ends the request; the fault says why.
+                    let _ = sender.blocking_send(Err(io::ErrorKind::InvalidData.into()));
+                }
+            });
+            let meter = Arc::clone(&meter);
+            if size == 0 {
+                progress.complete();
+            }
+            reqwest::Body::wrap_stream(stream::unfold((receiver, 0), move |(mut receiver, position)| {
+                let (meter, progress) = (Arc::clone(&meter), progress.clone());
+                async move {
+                    let slice = receiver.recv().await?;
+                    let mut position = position;
+                    if let Ok(bytes) = &slice {
+                        position += bytes.len() as u64;
+                        meter.pass(bytes.len(), position);
+                        if position == size { progress.complete() } else { progress.advance() }
+                    }
+                    Some((slice, (receiver, position)))
+                }
+            }))
+        }),
+    )
+}
+
+/// A part of a blob, from `start`, as a body.
+pub(super) fn part(bytes: &Bytes, start: u64, meter: &Arc<Meter>) -> Payload {
+    let (bytes, meter) = (bytes.clone(), Arc::clone(meter));
+    Payload::Stream(
+        bytes.len() as u64,
+        Arc::new(move |progress| {
+            let meter = Arc::clone(&meter);
+            if bytes.is_empty() {
+                progress.complete();
+            }
+            reqwest::Body::wrap_stream(stream::unfold((bytes.clone(), start), move |(mut rest, position)| {
+                let (meter, progress) = (Arc::clone(&meter), progress.clone());
+                async move {
+                    if rest.is_empty() {
+                        return None;
+                    }
+                    let slice = rest.split_to(rest.len().min(SLICE));
+                    let position = position + slice.len() as u64;
+                    meter.pass(slice.len(), position);
+                    if rest.is_empty() {
+                        progress.complete()
+                    } else {
+                        progress.advance()
+                    }
+                    Some((Ok::<_, io::Error>(slice), (rest, position)))
+                }
+            }))
+        }),
+    )
+}
+
+/// Reads a blob in slices; the last one is given away only when the blob is whole. Ends early where nobody takes it.
+fn read_slices(
+    source: &dyn BlobSource,
+    descriptor: &Descriptor,
+    mut give: impl FnMut(Bytes) -> bool,
+) -> Result<(), BlobError> {
+    let mut reader = source.open(descriptor)?;
+    let failed = |error: io::Error| unreadable(source, descriptor, error);
+    let mut held: Option<Bytes> = None;
+    loop {
+        let slice = fill(&mut reader, SLICE).map_err(failed)?;
+        if slice.is_empty() {
+            break;
+        }
+        if let Some(previous) = held.replace(slice)
+            && !give(previous)
+        {
+            return Ok(());
+        }
+    }
+    if let Some(last) = held {
+        give(last);
+    }
+    Ok(())
+}
+
+fn unreadable(source: &dyn BlobSource, descriptor: &Descriptor, error: io::Error) -> BlobError {
+    BlobError::Read { digest: descriptor.digest, place: source.place(), source: error.into() }
+}
+
+/// As many bytes as asked for, or all that are left.
+fn fill(reader: &mut impl Read, count: usize) -> io::Result<Bytes> {
+    let mut buffer = Vec::with_capacity(count);
+    reader.take(count as u64).read_to_end(&mut buffer)?;
+    Ok(buffer.into())
+}
+
+/// Reads the parts of a blob in order.
+pub(super) struct Parts {
+    source: Arc<dyn BlobSource>,
+    descriptor: Descriptor,
+    reader: Option<Verified<Box<dyn Read + Send>>>,
+    left: u64,
+}
+
+impl Parts {
+    pub(super) fn new(source: &Arc<dyn BlobSource>, descriptor: &Descriptor) -> Self {
+        Self { source: Arc::clone(source), descriptor: descriptor.clone(), reader: None, left: descriptor.size }
+    }
+
+    /// Begins to read the next part; the last one is given away only when the blob is whole.
+    pub(super) fn read_ahead(mut self, size: u64) -> tokio::task::JoinHandle<Result<(Self, Bytes), Error>> {
+        tokio::task::spawn_blocking(move || {
+            let mut reader = match self.reader.take() {
+                Some(reader) => reader,
+                None => self.source.open(&self.descriptor)?,
+            };
+            let failed = |error: io::Error| unreadable(&*self.source, &self.descriptor, error);
+            let count = size.min(self.left);
+            let bytes = fill(&mut reader, usize::try_from(count).unwrap_or(usize::MAX)).map_err(failed)?;
+            self.left -= count;
+            if self.left == 0 {
+                // The end of a verified reader is its word that all was as promised.
+                io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
+            }
+            self.reader = Some(reader);
+            Ok((self, bytes))
+        })
+    }
+
+    /// Whether all parts have been read.
+    pub(super) fn is_done(&self) -> bool {
+        self.left == 0
+    }
+}

@@ -1,0 +1,471 @@
+//! One blob to a registry (distribution-spec "Pushing blobs").
+//!
+//! A session is opened by POST; then the blob goes in one PUT, or in parts, strictly in order: PATCH after PATCH with a
+//! `Content-Range`, the last part on the final PUT (ECR has answered an empty final PUT with 500).
+//!
+//! What registries say about an upload's state is not believed, because ECR's `Range` stays at the first part while all
+//! of them are stored, and docker-registry does not look at `Content-Range`. The offset is ours. After a failure that
+//! leaves open whether a part has arrived, the same part is sent once more: success, or a 416 that expects exactly the
+//! byte after the part, means that it is there; anything else means a new session from the first byte, and there are
+//! [`SESSIONS`] of them. A wrong guess cannot harm: the registry compares the digest.
+
+mod body;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
+use url::Url;
+
+use self::body::{Fault, Meter, Parts};
+use super::client::Repository;
+use super::error::{Error, Reply};
+use super::http::{Answer, Ask, Payload};
+use crate::blob::BlobSource;
+use crate::event::Observer;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+
+/// The most upload sessions that a blob gets.
+pub const SESSIONS: u32 = 5;
+
+/// The smallest part that a 413 makes us try, in bytes.
+const SMALLEST_PART: u64 = 1 << 20;
+
+/// How long we wait for the cancelling of a session; nothing depends on it.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// When a blob goes in one request and when in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunking {
+    /// The largest blob that goes in one PUT, in bytes; `None`: any.
+    pub monolithic_limit: Option<u64>,
+    /// The size of a part in bytes, where there are parts. More where the registry asks for it
+    /// (`OCI-Chunk-Min-Length`), less after a 413.
+    pub part: u64,
+    /// Whether parts are tried after one PUT was too large (413) or its connection was lost.
+    pub fallback: bool,
+}
+
+/// How a kind of registry wants its uploads: data, not code, so that another kind is another value.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// One request or parts.
+    pub chunking: Chunking,
+    /// The most parts of one upload; a blob that would have more goes in one PUT.
+    pub most_parts: Option<u64>,
+    /// The offset that a 416 expects, read from the registry's own errors where it sends no `Range`.
+    pub expected: fn(&Reply) -> Option<u64>,
+}
+
+impl Dialect {
+    /// The distribution-spec and nothing else.
+    pub const GENERIC: Self = Self {
+        chunking: Chunking { monolithic_limit: None, part: 16 << 20, fallback: true },
+        most_parts: None,
+        expected: |_| None,
+    };
+
+    /// The dialect of a registry, by the host of its references.
+    pub fn of(_registry: &str) -> Self {
+        Self::GENERIC
+    }
+
+    /// The same with what the user asked for.
+    #[must_use]
+    pub fn with(mut self, size: Option<ChunkSize>) -> Self {
+        match size {
+            None => {}
+            Some(ChunkSize::None) => {
+                self.chunking.monolithic_limit = None;
+                self.chunking.fallback = false;
+            }
+            Some(ChunkSize::Bytes(part)) => {
+                self.chunking.monolithic_limit = Some(part);
+                self.chunking.part = part.max(1);
+            }
+        }
+        self
+    }
+
+    fn plan(&self, size: u64) -> Plan {
+        let Chunking { monolithic_limit, part, .. } = self.chunking;
+        match monolithic_limit {
+            Some(limit) if size > limit && !self.is_too_much(size, part) => Plan::Parts(part),
+            _ => Plan::Whole,
+        }
+    }
+
+    fn is_too_much(&self, size: u64, part: u64) -> bool {
+        self.most_parts.is_some_and(|most| size.div_ceil(part.max(1)) > most)
+    }
+}
+
+/// `--chunk-size`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkSize {
+    /// One PUT for each blob, whatever happens.
+    None,
+    /// Parts of so many bytes for blobs larger than that.
+    Bytes(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Whole,
+    Parts(u64),
+}
+
+/// An open upload session.
+pub struct Session {
+    url: Url,
+    least: u64,
+}
+
+/// What came of asking for a session.
+pub enum Started {
+    /// The blob is there already, taken over from another repository.
+    Mounted,
+    /// The registry waits for the blob.
+    Session(Session),
+}
+
+/// A blob that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// All bytes of it that left, those that left again included.
+    pub bytes: u64,
+    /// How often something was sent again.
+    pub retries: u32,
+}
+
+/// Opens an upload session; with `from`, asks the registry to take the blob over from that repository first.
+pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) -> Result<Started, Error> {
+    if let Some(from) = from.filter(|from| *from != repository.name()) {
+        let mut ask = repository.ask(Method::POST, "blobs/uploads/");
+        ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
+        ask.scopes.push(format!("repository:{from}:pull"));
+        match repository.http.send(&repository.registry, &ask).await {
+            Ok(answer) if answer.status == 201 => {
+                answer.drain().await;
+                return Ok(Started::Mounted);
+            }
+            // Not mounted, and no reason is given; but the session is as good as any other.
+            Ok(answer) if answer.status == 202 => return opened(repository, answer).await,
+            // Some registries refuse to mount what others answer with a session. The plain POST says whether it is the
+            // mount or the push that is not allowed.
+            Ok(answer) => answer.drain().await,
+            Err(Error::Unauthorized(_) | Error::Denied(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let answer = repository.http.send(&repository.registry, &repository.ask(Method::POST, "blobs/uploads/")).await?;
+    match answer.status {
+        200..=202 => opened(repository, answer).await,
+        _ => Err(answer.into_error().await),
+    }
+}
+
+async fn opened(repository: &Repository, answer: Answer) -> Result<Started, Error> {
+    let url = repository.registry.follow(&answer.attempt, &answer.url, &answer.location()?)?;
+    // GHCR takes 4 MiB at most, ECR 5 MiB at least: the registry's word goes before ours, within reason.
+    let least = answer.header("oci-chunk-min-length").and_then(|least| least.trim().parse().ok()).unwrap_or(0);
+    answer.drain().await;
+    Ok(Started::Session(Session { url, least: u64::min(least, 1 << 30) }))
+}
+
+/// Sends a blob, in the given session first. It is held to its descriptor on the way.
+pub async fn upload(
+    repository: &Repository,
+    source: &Arc<dyn BlobSource>,
+    descriptor: &Descriptor,
+    dialect: &Dialect,
+    first: Option<Session>,
+    observer: &Arc<dyn Observer>,
+) -> Result<Sent, Error> {
+    let meter = Arc::new(Meter::new(Arc::clone(observer), descriptor));
+    let mut sender = Sender { repository, source, descriptor, dialect, meter, retries: 0 };
+    let mut plan = dialect.plan(descriptor.size);
+    if plan == Plan::Whole && dialect.chunking.monolithic_limit.is_some_and(|limit| descriptor.size > limit) {
+        sender.meter.warn(&format!("blob {} is too large for parts: it is sent in one request", descriptor.digest));
+    }
+    let mut given = first;
+    let mut number = 1;
+    loop {
+        let mut session = match given.take() {
+            Some(session) => session,
+            None => match start(repository, descriptor.digest, None).await? {
+                Started::Session(session) => session,
+                Started::Mounted => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
+            },
+        };
+        let setback = match sender.run(&mut session, plan).await {
+            Ok(()) => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
+            Err(setback) => setback,
+        };
+        sender.cancel(&session).await;
+        match setback {
+            Setback::Final(error) => return Err(error),
+            Setback::Again(source, _) if number == SESSIONS => {
+                let (digest, repository) = (descriptor.digest, repository.full_name());
+                return Err(Error::Upload { digest, repository, sessions: SESSIONS, source });
+            }
+            Setback::Again(error, next) => {
+                sender.retries += 1;
+                repository.http.pause(&error, number).await;
+                plan = next;
+                number += 1;
+            }
+        }
+    }
+}
+
+/// Why a session ended without the blob.
+enum Setback {
+    /// Another session would end so as well.
+    Final(Error),
+    /// Another session may do better, with this plan.
+    Again(Box<Error>, Plan),
+}
+
+struct Sender<'a> {
+    repository: &'a Repository,
+    source: &'a Arc<dyn BlobSource>,
+    descriptor: &'a Descriptor,
+    dialect: &'a Dialect,
+    meter: Arc<Meter>,
+    retries: u32,
+}
+
+impl Sender<'_> {
+    async fn run(&mut self, session: &mut Session, plan: Plan) -> Result<(), Setback> {
+        match plan {
+            Plan::Whole => self.whole(session).await,
+            Plan::Parts(part) => self.parts(session, part.max(session.least)).await,
+        }
+    }
+
+    async fn whole(&mut self, session: &Session) -> Result<(), Setback> {
+        let fault = Fault::default();
+        let payload = body::whole(self.source, self.descriptor, &self.meter, &fault);
+        let result = self.put(session, payload, None).await;
+        if let Some(fault) = fault.take() {
+            return Err(Setback::Final(fault.into()));
+        }
+        let error = match result {
+            Ok(answer) if is_taken(&answer) => {
+                answer.drain().await;
+                return Ok(());
+            }
+            Ok(answer) => answer.into_error().await,
+            Err(error) => error,
+        };
+        let part = self.dialect.chunking.part;
+        let fallback = self.dialect.chunking.fallback && self.descriptor.size > part;
+        let parts = if fallback { Plan::Parts(part) } else { Plan::Whole };
+        match &error {
+            _ if status(&error) == Some(413) => {
+                let part = part.min(self.descriptor.size / 2);
+                if self.dialect.chunking.fallback && part >= SMALLEST_PART {
+                    return Err(Setback::Again(Box::new(error), Plan::Parts(part)));
+                }
+                Err(Setback::Final(error))
+            }
+            Error::Lost { .. } | Error::Stalled { .. } | Error::Server(_) => {
+                // The answer may have been lost, not the blob.
+                if self.is_there().await {
+                    return Ok(());
+                }
+                let plan = if matches!(error, Error::Server(_)) { Plan::Whole } else { parts };
+                Err(Setback::Again(Box::new(error), plan))
+            }
+            _ if error.is_temporary() || is_about_session(&error) => Err(Setback::Again(Box::new(error), Plan::Whole)),
+            _ => Err(Setback::Final(error)),
+        }
+    }
+
+    async fn parts(&mut self, session: &mut Session, part: u64) -> Result<(), Setback> {
+        let mut start = 0;
+        let mut reading = Parts::new(self.source, self.descriptor).read_ahead(part);
+        loop {
+            let read = reading.await.unwrap_or(Err(Error::Worker));
+            let (parts, bytes) = read.map_err(Setback::Final)?;
+            if parts.is_done() {
+                return self.part(session, &bytes, start, part, true).await;
+            }
+            // While this part is sent, the next one is read.
+            reading = parts.read_ahead(part);
+            self.part(session, &bytes, start, part, false).await?;
+            start += bytes.len() as u64;
+        }
+    }
+
+    /// One part, the last one with the final PUT.
+    async fn part(
+        &mut self,
+        session: &mut Session,
+        bytes: &Bytes,
+        start: u64,
+        size: u64,
+        last: bool,
+    ) -> Result<(), Setback> {
+        let end = start + bytes.len() as u64;
+        let mut failures = 0;
+        let mut sent_again = false;
+        loop {
+            let payload = body::part(bytes, start, &self.meter);
+            let range = (!bytes.is_empty()).then(|| format!("{start}-{}", end - 1));
+            let result = match last {
+                true => self.put(session, payload, range).await,
+                false => self.patch(session, payload, range).await,
+            };
+            let error = match result {
+                // Specified is 202; ECR answers 201, others 200 and 204. What `Range` says is not looked at.
+                Ok(answer) if is_taken(&answer) => {
+                    // The next request goes where this reply says; docker-registry keeps its state in the query.
+                    if !last && let Some(location) = answer.header(LOCATION) {
+                        let registry = &self.repository.registry;
+                        session.url =
+                            registry.follow(&answer.attempt, &answer.url, location).map_err(Setback::Final)?;
+                    }
+                    answer.drain().await;
+                    return Ok(());
+                }
+                Ok(answer) if answer.status == 416 && sent_again => {
+                    let (expected, error) = self.expected(answer).await;
+                    if expected == Some(end) {
+                        return if last { self.close(session, size).await } else { Ok(()) };
+                    }
+                    return Err(Setback::Again(Box::new(error), Plan::Parts(size)));
+                }
+                Ok(answer) => answer.into_error().await,
+                Err(error) => error,
+            };
+            failures += 1;
+            match &error {
+                _ if status(&error) == Some(413) => {
+                    let smaller = size / 4;
+                    return Err(if smaller >= SMALLEST_PART.max(session.least) {
+                        Setback::Again(Box::new(error), Plan::Parts(smaller))
+                    } else {
+                        Setback::Final(error)
+                    });
+                }
+                // Nothing of the part was taken: no doubt about the offset.
+                Error::TooManyRequests(_) | Error::Connect { .. } if self.repository.http.again(&error, failures) => {}
+                Error::TooManyRequests(_) | Error::Connect { .. } => return Err(Setback::Final(error)),
+                Error::Lost { .. } | Error::Stalled { .. } | Error::Server(_) => {
+                    if last && self.is_there().await {
+                        return Ok(());
+                    }
+                    if sent_again {
+                        return Err(Setback::Again(Box::new(error), Plan::Parts(size)));
+                    }
+                    sent_again = true;
+                }
+                _ if is_about_session(&error) => return Err(Setback::Again(Box::new(error), Plan::Parts(size))),
+                _ => return Err(Setback::Final(error)),
+            }
+            self.retries += 1;
+            self.repository.http.pause(&error, failures).await;
+        }
+    }
+
+    /// Ends a session all of whose bytes have arrived.
+    async fn close(&self, session: &Session, size: u64) -> Result<(), Setback> {
+        let again = |error| Setback::Again(Box::new(error), Plan::Parts(size));
+        let answer = self.put(session, Payload::Empty, None).await.map_err(again)?;
+        if is_taken(&answer) || self.is_there().await {
+            answer.drain().await;
+            return Ok(());
+        }
+        Err(again(answer.into_error().await))
+    }
+
+    async fn patch(&self, session: &Session, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
+        self.send(Method::PATCH, session.url.clone(), payload, range).await
+    }
+
+    async fn put(&self, session: &Session, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
+        let mut url = session.url.clone();
+        url.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
+        self.send(Method::PUT, url, payload, range).await
+    }
+
+    async fn send(&self, method: Method, url: Url, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
+        let mut ask = Ask { url, payload, ..self.repository.ask(method, "") };
+        // docker-registry answers 500 to a PATCH of another type.
+        ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
+            ask.headers.insert(CONTENT_RANGE, range);
+        }
+        self.repository.http.ask(&self.repository.registry, &ask).await
+    }
+
+    /// The byte that a 416 expects next, and the 416 as an error.
+    async fn expected(&self, answer: Answer) -> (Option<u64>, Error) {
+        let stated = answer.header(RANGE).and_then(range_end).map(|end| end + 1);
+        let error = answer.into_error().await;
+        (stated.or_else(|| (self.dialect.expected)(error.reply()?)), error)
+    }
+
+    /// Whether the blob is at the registry after all.
+    async fn is_there(&self) -> bool {
+        let head = self.repository.head_blob(self.descriptor.digest).await;
+        matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == self.descriptor.size))
+    }
+
+    /// Gives a session back. Registries clean up by themselves; this is a courtesy.
+    async fn cancel(&self, session: &Session) {
+        if self.repository.registry.owns(&session.url) {
+            let ask = Ask { url: session.url.clone(), ..self.repository.ask(Method::DELETE, "") };
+            let _ = tokio::time::timeout(CANCEL, self.repository.http.ask(&self.repository.registry, &ask)).await;
+        }
+    }
+}
+
+fn is_taken(answer: &Answer) -> bool {
+    matches!(answer.status, 200 | 201 | 202 | 204)
+}
+
+fn status(error: &Error) -> Option<u16> {
+    error.reply().map(|reply| reply.status)
+}
+
+/// Whether a refusal is about the session and not about us: unknown, out of order, or its bytes were not the blob's.
+fn is_about_session(error: &Error) -> bool {
+    matches!(status(error), Some(400 | 404 | 409 | 410 | 416))
+}
+
+/// The last byte of `0-9`, also written `bytes=0-9`.
+fn range_end(value: &str) -> Option<u64> {
+    let value = value.trim();
+    value.strip_prefix("bytes=").unwrap_or(value).strip_prefix("0-")?.parse().ok().filter(|end| *end < u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_end_of_a_range() {
+        assert_eq!(range_end("0-10485759"), Some(10_485_759));
+        assert_eq!(range_end("bytes=0-9"), Some(9));
+        for other in ["", "5-9", "0-", "0-18446744073709551615", "bytes 0-9/10"] {
+            assert_eq!(range_end(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn plans_by_size() {
+        let generic = Dialect::GENERIC;
+        assert_eq!(generic.plan(1 << 50), Plan::Whole);
+        assert_eq!(generic.with(Some(ChunkSize::Bytes(10))).plan(10), Plan::Whole);
+        assert_eq!(generic.with(Some(ChunkSize::Bytes(10))).plan(11), Plan::Parts(10));
+        assert_eq!(generic.with(Some(ChunkSize::None)).plan(1 << 50), Plan::Whole);
+        let few = Dialect { most_parts: Some(3), ..generic.with(Some(ChunkSize::Bytes(10))) };
+        assert_eq!((few.plan(30), few.plan(31)), (Plan::Parts(10), Plan::Whole));
+    }
+}
