@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::{Access, Client, Repository};
@@ -257,15 +258,17 @@ impl Job<'_> {
     }
 
     async fn ask_for_blobs(&self) -> Result<Vec<(&Descriptor, bool)>, Error> {
-        let question = async |blob| {
-            let head = self.repository.head_blob(Descriptor::clone(blob).digest).await?;
-            if let Some(found) = head.and_then(|head| head.size).filter(|found| *found != blob.size) {
-                let (digest, repository) = (blob.digest, self.repository.full_name());
-                return Err(Error::Size { digest, repository, promised: blob.size, found });
-            }
-            Ok((blob, head.is_some()))
-        };
-        stream::iter(&self.tree.blobs).map(question).buffered(QUESTIONS).try_collect().await
+        let questions: Vec<BoxFuture<'_, _>> = self.tree.blobs.iter().map(|blob| self.has(blob).boxed()).collect();
+        stream::iter(questions).buffered(QUESTIONS).try_collect().await
+    }
+
+    async fn has<'b>(&self, blob: &'b Descriptor) -> Result<(&'b Descriptor, bool), Error> {
+        let head = self.repository.head_blob(blob.digest).await?;
+        if let Some(found) = head.and_then(|head| head.size).filter(|found| *found != blob.size) {
+            let (digest, repository) = (blob.digest, self.repository.full_name());
+            return Err(Error::Size { digest, repository, promised: blob.size, found });
+        }
+        Ok((blob, head.is_some()))
     }
 
     fn present(&self, blob: &Descriptor) -> Upload {
@@ -298,13 +301,9 @@ impl Job<'_> {
             }
         }
         let Some((first, session, begun)) = preflight else { return Ok(uploads) };
-        let others = stream::iter(rest).map(|blob| (blob, None));
-        let sent: Vec<Upload> = stream::iter([(first, Some((session, begun)))])
-            .chain(others)
-            .map(|(blob, opened)| self.send_one(blob, opened))
-            .buffer_unordered(self.options.jobs.max(1))
-            .try_collect()
-            .await?;
+        let mut sending: Vec<BoxFuture<'_, _>> = vec![self.send_one(first, Some((session, begun))).boxed()];
+        sending.extend(rest.map(|blob| self.send_one(blob, None).boxed()));
+        let sent: Vec<Upload> = stream::iter(sending).buffer_unordered(self.options.jobs.max(1)).try_collect().await?;
         uploads.extend(sent);
         Ok(uploads)
     }

@@ -1,0 +1,200 @@
+//! An image to a repository: in which order, and what is not sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dockless::event::{BlobStatus, Silent};
+use dockless::oci::canonical;
+use dockless::oci::descriptor::Descriptor;
+use dockless::oci::manifest::{Index, Manifest};
+use dockless::oci::media_type::MediaType;
+use dockless::oci::platform::Platform;
+use dockless::registry::error::Error;
+use dockless::registry::push::{Options, Pushed, push};
+
+use crate::script::{Line, Request, Script, on};
+use crate::{Memory, client, layer, quick, reference};
+
+/// An index of two manifests with a shared layer, one of them with a foreign one.
+struct Image {
+    source: Memory,
+    top: Descriptor,
+    children: Vec<Descriptor>,
+    shared: Descriptor,
+    configs: Vec<Descriptor>,
+}
+
+fn image() -> Image {
+    let shared = b"a shared layer".as_slice();
+    let mut source = Memory::default().with(shared);
+    let (mut children, mut configs) = (Vec::new(), Vec::new());
+    for platform in [Platform::linux_amd64(), Platform::linux_arm64()] {
+        let config = format!("{{\"architecture\":\"{}\"}}", platform.architecture);
+        let config_descriptor = Descriptor::of(MediaType::ImageConfig, config.as_bytes());
+        let mut layers = vec![layer(shared)];
+        if children.is_empty() {
+            let mut foreign = Descriptor::of(MediaType::ImageLayerNonDistributableGzip, b"not ours to give");
+            foreign.urls = vec!["https://example.com/layer".into()];
+            layers.push(foreign);
+        }
+        let manifest = canonical(&Manifest::new(config_descriptor.clone(), layers, BTreeMap::new()));
+        let mut descriptor = Descriptor::of(MediaType::ImageManifest, &manifest);
+        descriptor.platform = Some(platform);
+        source = source.with(config.as_bytes()).with(&manifest);
+        (children.push(descriptor), configs.push(config_descriptor));
+    }
+    let index = canonical(&Index::new(children.clone(), BTreeMap::new()));
+    let top = Descriptor::of(MediaType::ImageIndex, &index);
+    Image { source: source.with(&index), top, children, shared: layer(shared), configs }
+}
+
+async fn run(image: Image, references: &[String], options: Options) -> Result<Pushed, Error> {
+    let references: Vec<_> = references.iter().map(|text| text.parse().expect("a reference")).collect();
+    let client = client(quick());
+    let task =
+        async move { push(&client, Arc::new(image.source), &image.top, &references, &options, Arc::new(Silent)).await };
+    // On a thread of the runtime, as the command line does it.
+    tokio::spawn(task).await.expect("a task")
+}
+
+fn head_tag(tag: &str) -> Line {
+    on("HEAD", format!("/v2/app/manifests/{tag}"))
+}
+
+fn head_blob(blob: &Descriptor) -> Line {
+    on("HEAD", format!("/v2/app/blobs/{}", blob.digest))
+}
+
+fn put_manifest(name: &str) -> Line {
+    // ECR answers without a location.
+    on("PUT", format!("/v2/app/manifests/{name}")).reply(201)
+}
+
+fn places(requests: &[Request], method: &str, start: &str) -> Vec<usize> {
+    let hits = requests.iter().enumerate();
+    hits.filter(|(_, one)| one.method == method && one.target.starts_with(start)).map(|(at, _)| at).collect()
+}
+
+#[tokio::test]
+async fn the_same_digest_is_one_request() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1")
+        .header("Docker-Content-Digest", image.top.digest.to_string())
+        .header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        .header("Content-Length", image.top.size.to_string())]);
+    let digest = image.top.digest;
+    let pushed = run(image, &[format!("{}/app:v1", script.host)], Options::default()).await.expect("pushed");
+    assert_eq!(pushed.references, [format!("{}/app@{digest}", script.host)]);
+    assert!(pushed.uploads.iter().all(|upload| upload.status == BlobStatus::Present) && pushed.uploads.len() == 3);
+    script.finish();
+}
+
+#[tokio::test]
+async fn blobs_then_children_then_tags() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1").reply(404), head_tag("latest").reply(404)]);
+    // One config is there.
+    script.expect([head_blob(&image.shared).reply(404), head_blob(&image.configs[0]).reply(404)]);
+    script.expect([head_blob(&image.configs[1]).header("Content-Length", image.configs[1].size.to_string())]);
+    for number in 1..=2 {
+        let at = format!("/v2/app/blobs/uploads/{number}");
+        script.expect([on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", &at)]);
+        script.expect([on("PUT", format!("{at}?digest=*")).reply(201)]);
+    }
+    for child in &image.children {
+        script
+            .expect([put_manifest(&child.digest.to_string())
+                .with("content-type", "application/vnd.oci.image.manifest.v1+json")]);
+    }
+    for tag in ["v1", "latest"] {
+        script.expect([put_manifest(tag).with("content-type", "application/vnd.oci.image.index.v1+json")]);
+    }
+    let bytes = image.source.0[&image.top.digest].clone();
+    let references = [format!("{}/app:v1", script.host), format!("{}/app", script.host)];
+    let pushed = run(image, &references, Options::default()).await.expect("pushed");
+    assert_eq!(pushed.references.len(), 1);
+    let words: Vec<_> = pushed.uploads.iter().map(|upload| (upload.status.word(), upload.bytes_sent)).collect();
+    assert_eq!(words, [("uploaded", 14), ("uploaded", 24), ("present", 0)]);
+    let requests = script.finish();
+    let at = |method, start: &str| places(&requests, method, start);
+    let (posts, puts) = (at("POST", "/v2/app/blobs"), at("PUT", "/v2/app/blobs"));
+    let (children, tags) = (at("PUT", "/v2/app/manifests/sha256:"), at("PUT", "/v2/app/manifests/"));
+    assert!(posts.iter().all(|post| *post > 4) && puts.iter().all(|put| *put < children[0]), "{posts:?} {puts:?}");
+    assert_eq!(tags[..2], children[..]);
+    assert!(requests[tags[2]].target.ends_with("/v1") && requests[tags[2]].body == bytes);
+}
+
+#[tokio::test]
+async fn a_missing_repository_is_known_before_a_byte_is_sent() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1").reply(404)]);
+    script.expect([&image.shared, &image.configs[0], &image.configs[1]].map(|blob| head_blob(blob).reply(404)));
+    script.expect([on("POST", "/v2/app/blobs/uploads/").error(404, "NAME_UNKNOWN")]);
+    let error = run(image, &[format!("{}/app:v1", script.host)], Options::default()).await.expect_err("no repository");
+    assert!(matches!(&error, Error::NameUnknown(reply) if reply.attempt.repository == "app"), "{error}");
+    assert!(script.finish().iter().all(|request| request.body.is_empty()));
+}
+
+#[tokio::test]
+async fn mounts_where_it_may_and_uses_the_session_where_not() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1").reply(404)]);
+    let blobs = [&image.configs[0], &image.configs[1], &image.shared];
+    script.expect(blobs.map(|blob| head_blob(blob).reply(404)));
+    for (number, blob) in blobs.iter().enumerate() {
+        let digest = blob.digest.to_string().replace(':', "%3A");
+        let from = if number == 2 { "base%2Fpython" } else { "other" };
+        let line = on("POST", format!("/v2/app/blobs/uploads/?mount={digest}&from={from}"));
+        script.expect(match number {
+            2 => [line.reply(201).header("Location", "/v2/app/blobs/x")],
+            _ => [line.reply(202).header("Location", format!("/v2/app/blobs/uploads/{number}"))],
+        });
+    }
+    script.expect((0..2).map(|number| on("PUT", format!("/v2/app/blobs/uploads/{number}?digest=*")).reply(201)));
+    script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    script.expect([put_manifest("v1")]);
+    let mounts = BTreeMap::from([(image.shared.digest, "base/python".to_owned())]);
+    let options = Options { mount_from: Some("other".into()), mounts, ..Options::default() };
+    let shared = image.shared.digest;
+    let pushed = run(image, &[format!("{}/app:v1", script.host)], options).await.expect("pushed");
+    let mounted: Vec<_> =
+        pushed.uploads.iter().filter(|upload| upload.status == BlobStatus::Mounted).map(|one| one.digest).collect();
+    assert_eq!(mounted, [shared]);
+    script.finish();
+}
+
+#[tokio::test]
+async fn no_tag_is_written_where_a_blob_is_missing_or_has_another_size() {
+    let (script, mut image) = (Script::new().await, image());
+    image.source.0.remove(&image.shared.digest);
+    script.expect([head_tag("v1").reply(404), head_blob(&image.shared).reply(404)]);
+    for config in &image.configs {
+        script.expect([head_blob(config).header("Content-Length", config.size.to_string())]);
+    }
+    script.expect([on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", "/v2/app/blobs/uploads/1")]);
+    script.expect([on("DELETE", "/v2/app/blobs/uploads/1").reply(204)]);
+    let digest = image.shared.digest.to_string();
+    let references = [format!("{}/app:v1", script.host)];
+    let error = run(image, &references, Options::default()).await.expect_err("a missing blob");
+    assert!(error.to_string().starts_with(&format!("blob {digest} is missing from memory")), "{error}");
+
+    let image = self::image();
+    script.expect([head_tag("v1").reply(404), head_blob(&image.shared).header("Content-Length", "1")]);
+    script.expect(image.configs.iter().map(|config| head_blob(config).reply(404)));
+    let error = run(image, &references, Options::default()).await.expect_err("another size");
+    assert!(matches!(error, Error::Size { found: 1, promised: 14, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_reference_with_another_digest_is_refused() {
+    let script = Script::new().await;
+    let other = dockless::oci::digest::Digest::of(b"other");
+    let error = run(image(), &[format!("{}/app@{other}", script.host)], Options::default()).await;
+    assert!(matches!(error, Err(Error::OtherDigest { .. })));
+    let named = reference(&script.host, "app").at(image().top.digest);
+    script.expect([on("HEAD", format!("/v2/app/manifests/{}", image().top.digest))
+        .header("Content-Length", "1")
+        .header("Content-Type", "application/vnd.oci.image.index.v1+json")]);
+    run(image(), &[named.to_string()], Options::default()).await.expect("pushed");
+    script.finish();
+}
