@@ -4,6 +4,8 @@
 mod auth;
 #[path = "registry_wire/fetch.rs"]
 mod fetch;
+#[path = "registry_wire/peer.rs"]
+mod peer;
 #[path = "registry_wire/push.rs"]
 mod push;
 #[path = "registry_wire/script.rs"]
@@ -38,7 +40,7 @@ fn quick() -> Settings {
         },
         patience: Patience {
             connect: Duration::from_secs(5),
-            stall: Duration::from_millis(500),
+            stall: Duration::from_secs(5),
             answer: Duration::from_secs(5),
         },
         ..Settings::default()

@@ -181,11 +181,6 @@ impl Repository {
         {
             return Err(Error::DigestMismatch { attempt, promised, found });
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Typed {
-            media_type: Option<MediaType>,
-        }
         let typed: Typed = serde_json::from_slice(&bytes)
             .map_err(|_| Error::Garbage { attempt: attempt.clone(), why: "its manifest is not JSON".into() })?;
         // The document's own word is under its digest; the header is not.
@@ -310,6 +305,13 @@ impl Repository {
         ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         ask
     }
+}
+
+/// What a manifest says of itself.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    media_type: Option<MediaType>,
 }
 
 /// The media type of a manifest as the reply's head states it, where it is one of those that we read.

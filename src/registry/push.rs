@@ -264,7 +264,9 @@ impl Job<'_> {
 
     async fn has<'b>(&self, blob: &'b Descriptor) -> Result<(&'b Descriptor, bool), Error> {
         let head = self.repository.head_blob(blob.digest).await?;
-        if let Some(found) = head.and_then(|head| head.size).filter(|found| *found != blob.size) {
+        // Some registries answer a HEAD with a length of 0, whatever there is.
+        let found = head.and_then(|head| head.size).filter(|found| *found != 0 && *found != blob.size);
+        if let Some(found) = found {
             let (digest, repository) = (blob.digest, self.repository.full_name());
             return Err(Error::Size { digest, repository, promised: blob.size, found });
         }
@@ -323,14 +325,13 @@ impl Job<'_> {
     }
 
     async fn send_one(&self, blob: &Descriptor, opened: Option<(Session, Instant)>) -> Result<Upload, Error> {
-        let (session, begun) = match opened {
-            Some(opened) => opened,
-            None => {
-                let begun = Instant::now();
-                match self.open(blob).await? {
-                    Started::Mounted => return Ok(self.mounted(blob, begun)),
-                    Started::Session(session) => (session, begun),
-                }
+        let (session, begun) = if let Some(opened) = opened {
+            opened
+        } else {
+            let begun = Instant::now();
+            match self.open(blob).await? {
+                Started::Mounted => return Ok(self.mounted(blob, begun)),
+                Started::Session(session) => (session, begun),
             }
         };
         let sent = upload(&self.repository, self.source, blob, &self.dialect, Some(session), self.observer).await?;

@@ -89,7 +89,8 @@ async fn a_bearer_token_is_fetched_once_for_a_scope() {
     for _ in 0..2 {
         assert_eq!(repository.head_manifest("v1").await.expect("an answer"), None);
     }
-    (script.finish(), tokens.finish());
+    script.finish();
+    tokens.finish();
 }
 
 #[tokio::test]
@@ -111,7 +112,8 @@ async fn a_refused_token_is_fetched_anew_once() {
     for _ in 0..2 {
         assert_eq!(repository.head_manifest("v1").await.expect("an answer"), None);
     }
-    (script.finish(), tokens.finish());
+    script.finish();
+    tokens.finish();
 }
 
 #[tokio::test]
@@ -149,7 +151,8 @@ async fn a_token_server_that_says_no_is_named() {
     assert!(error.to_string().contains(&format!("/token at {}", tokens.host)), "{error}");
     assert!(error.to_string().contains("incorrect username or password"), "{error}");
     assert!(matches!(error, Error::Unauthorized(_)), "{error}");
-    (script.finish(), tokens.finish());
+    script.finish();
+    tokens.finish();
 }
 
 #[tokio::test]
@@ -201,7 +204,8 @@ async fn a_redirect_to_another_origin_carries_no_credentials() {
     let error = repository.get_blob(dockless::oci::digest::Digest::of(b"abc"), 0).await.err().expect("a refusal");
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     assert!(error.to_string().contains(&store.host), "{error}");
-    (script.finish(), store.finish());
+    script.finish();
+    store.finish();
 }
 
 #[tokio::test]

@@ -41,7 +41,8 @@ fn image() -> Image {
         let mut descriptor = Descriptor::of(MediaType::ImageManifest, &manifest);
         descriptor.platform = Some(platform);
         source = source.with(config.as_bytes()).with(&manifest);
-        (children.push(descriptor), configs.push(config_descriptor));
+        children.push(descriptor);
+        configs.push(config_descriptor);
     }
     let index = canonical(&Index::new(children.clone(), BTreeMap::new()));
     let top = Descriptor::of(MediaType::ImageIndex, &index);

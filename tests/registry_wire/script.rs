@@ -15,6 +15,8 @@ enum Does {
     HangUp,
     /// Hangs up after so many bytes of the request's body.
     HangUpAfter(usize),
+    /// Replies after so many bytes of the request's body, and takes no notice of the rest.
+    ReplyAfter(usize),
     /// Sends the head and so many bytes of the body, then hangs up.
     CutAfter(usize),
     /// Never answers.
@@ -70,11 +72,15 @@ impl Line {
         self.does = Does::HangUpAfter(bytes);
         self
     }
+    pub(crate) fn replies_after(mut self, bytes: usize) -> Self {
+        self.does = Does::ReplyAfter(bytes);
+        self
+    }
     pub(crate) fn cut_after(mut self, bytes: usize) -> Self {
         self.does = Does::CutAfter(bytes);
         self
     }
-    pub(crate) fn is_silent(mut self) -> Self {
+    pub(crate) fn never_answers(mut self) -> Self {
         self.does = Does::Silence;
         self
     }
@@ -164,7 +170,10 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
         };
         let line = line.unwrap_or_else(|| on("", "").reply(599));
         let length = request.headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize);
-        let wanted = if let Does::HangUpAfter(limit) = line.does { limit.min(length) } else { length };
+        let wanted = match line.does {
+            Does::HangUpAfter(limit) | Does::ReplyAfter(limit) => limit.min(length),
+            _ => length,
+        };
         let mut body = vec![0; wanted];
         let mut filled = 0;
         while filled < wanted {
@@ -188,10 +197,10 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
         }
         let mut reply = format!("HTTP/1.1 {} Scripted\r\n", line.status);
         for (name, value) in &line.headers {
-            reply += &format!("{name}: {value}\r\n");
+            reply.extend([name, ": ", value, "\r\n"]);
         }
         if line.status != 204 && !line.headers.iter().any(|(name, _)| *name == "Content-Length") {
-            reply += &format!("Content-Length: {}\r\n", line.body.len());
+            reply.extend(["Content-Length: ", &line.body.len().to_string(), "\r\n"]);
         }
         reply += "\r\n";
         let mut bytes = reply.into_bytes();
@@ -200,6 +209,12 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             bytes.extend_from_slice(&line.body[..limit.min(line.body.len())]);
         }
         if write.write_all(&bytes).await.is_err() || matches!(line.does, Does::CutAfter(_)) {
+            return;
+        }
+        if let Does::ReplyAfter(_) = line.does {
+            // As nginx does: a connection that is closed with bytes unread would take the reply with it.
+            let _ =
+                tokio::time::timeout(Duration::from_secs(5), tokio::io::copy(&mut read, &mut tokio::io::sink())).await;
             return;
         }
     }

@@ -52,7 +52,7 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
-    /// An OAuth2 refresh token (Docker calls it identity token), exchanged for a bearer token at the realm.
+    /// An `OAuth2` refresh token (Docker calls it identity token), exchanged for a bearer token at the realm.
     IdentityToken(Secret),
 }
 

@@ -8,6 +8,7 @@
 //! separator in it is refused).
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,6 +38,8 @@ pub struct Places {
     pub registry_auth_file: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, below which Podman keeps its logins.
     pub xdg_runtime_dir: Option<PathBuf>,
+    /// `PATH`, where helpers are to be found by another than the process's own.
+    pub path: Option<OsString>,
 }
 
 /// The logins of this machine. Reads its files anew at every question, so that a login or helper is seen at once.
@@ -79,7 +82,7 @@ impl CredentialStore {
         };
         let second = self.places.xdg_runtime_dir.as_ref().map(|folder| folder.join("containers/auth.json"));
         for path in first.iter().chain(&second) {
-            match find_in(path, registry)? {
+            match find_in(path, registry, self.places.path.as_deref())? {
                 Credentials::Anonymous => {}
                 found => return Ok(found),
             }
@@ -97,7 +100,7 @@ impl Authenticator for CredentialStore {
     }
 }
 
-fn find_in(path: &Path, registry: &str) -> Result<Credentials, Error> {
+fn find_in(path: &Path, registry: &str, program_path: Option<&OsStr>) -> Result<Credentials, Error> {
     let bytes = match read(path) {
         // Nobody has logged in. A path whose parent is a file is no login either.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -122,7 +125,7 @@ fn find_in(path: &Path, registry: &str) -> Result<Credentials, Error> {
         },
     })?;
     let keys = keys(registry);
-    let helper = |name: &str| helper(name, keys[0], registry);
+    let helper = |name: &str| helper(name, keys[0], registry, program_path);
     if let Some(name) = lookup(file.helpers.as_ref(), &keys) {
         return helper(name);
     }
@@ -209,7 +212,7 @@ fn host(key: &str) -> &str {
 }
 
 /// Asks `docker-credential-NAME get` (docker-credential-helpers, "Protocol").
-fn helper(name: &str, server: &str, registry: &str) -> Result<Credentials, Error> {
+fn helper(name: &str, server: &str, registry: &str, path: Option<&OsStr>) -> Result<Credentials, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Found {
@@ -221,7 +224,11 @@ fn helper(name: &str, server: &str, registry: &str) -> Result<Credentials, Error
     if name.contains(['/', '\\']) {
         return Err(failed("its name holds a path".into()));
     }
-    let mut child = Command::new(&program)
+    let mut command = Command::new(&program);
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let mut child = command
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -338,5 +345,42 @@ mod tests {
             find(r#"{"credHelpers": {"a.io": "no-such-helper"}}"#, "b.io").expect("none"),
             Credentials::Anonymous
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_helper_is_asked_in_its_protocol() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = r#"#!/bin/sh
+read -r host
+case "$1 $host" in
+"get a.io") echo '{"ServerURL":"a.io","Username":"AWS","Secret":"token"}' ;;
+"get b.io") echo '{"ServerURL":"b.io","Username":"<token>","Secret":"refresh"}' ;;
+"get https://index.docker.io/v1/") echo 'credentials not found in native keychain'; exit 1 ;;
+"get c.io") echo 'no JSON: hunter2' ;;
+*) echo hunter2; exit 3 ;;
+esac
+"#;
+        let program = folder.path().join("docker-credential-scripted");
+        std::fs::write(&program, script).expect("a file");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        std::fs::write(folder.path().join("config.json"), r#"{"credsStore": "scripted"}"#).expect("a file");
+        let mut path = folder.path().as_os_str().to_owned();
+        path.push(":/usr/bin:/bin");
+        let store = CredentialStore::new(Places {
+            docker_config: Some(folder.path().into()),
+            path: Some(path),
+            ..Places::default()
+        });
+        assert_eq!(store.find("a.io").expect("a login"), basic("AWS", "token"));
+        assert_eq!(store.find("b.io").expect("a login"), Credentials::IdentityToken(Secret::new("refresh")));
+        assert_eq!(store.find("docker.io").expect("none"), Credentials::Anonymous);
+        for registry in ["c.io", "d.io"] {
+            let error = store.find(registry).expect_err("a failure");
+            assert!(matches!(error, Error::CredentialHelper { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
     }
 }

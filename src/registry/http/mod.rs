@@ -26,7 +26,7 @@ use self::retry::{Retry, retry_after};
 use self::session::Session;
 use self::transport::{CaFile, Patience, Progress, Transport, broken};
 use super::auth::Authenticator;
-use super::error::{Attempt, BODY_LIMIT, Error, Reply};
+use super::error::{Attempt, BODY_LIMIT, Error, Obstacle, Reply};
 use crate::event::{Event, Observer};
 
 /// How many redirects are followed.
@@ -96,22 +96,10 @@ impl Http {
         Ok(Self { transport, retry, authenticator, observer, sessions, answered })
     }
 
-    pub(super) fn attempt(&self, registry: &Registry, ask: &Ask) -> Attempt {
-        // With an endpoint of its own the registry keeps its name; elsewhere the host says who was asked.
-        let host = if registry.owns(&ask.url) { registry.name.clone() } else { host_of(&ask.url) };
-        Attempt {
-            registry: registry.name.clone(),
-            repository: ask.repository.clone(),
-            method: ask.method.to_string(),
-            host,
-            path: ask.url.path().to_owned(),
-        }
-    }
-
     /// Sends a request once. `authorization` is the caller's duty.
     async fn once(&self, registry: &Registry, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer, Error> {
         check(&ask.url)?;
-        let attempt = self.attempt(registry, ask);
+        let attempt = attempt(registry, ask);
         let mut request = reqwest::Request::new(ask.method.clone(), ask.url.clone());
         *request.headers_mut() = ask.headers.clone();
         if let Some(value) = authorization {
@@ -187,7 +175,7 @@ impl Http {
             ask.url = registry.follow(&answer.attempt, &answer.url, &location)?;
             answer.drain().await;
         }
-        let attempt = Box::new(self.attempt(registry, &ask));
+        let attempt = Box::new(attempt(registry, &ask));
         Err(Error::Garbage { attempt, why: format!("it redirects more than {REDIRECTS} times") })
     }
 
@@ -212,15 +200,22 @@ impl Http {
 
     /// Whether it is worth trying again after so many failures.
     pub(super) fn again(&self, error: &Error, failures: u32) -> bool {
-        let first_contact = matches!(error, Error::Connect { .. }) && !self.answered.load(Ordering::Relaxed);
-        error.is_temporary() && failures < if first_contact { self.retry.attempts.min(2) } else { self.retry.attempts }
+        let answered = self.answered.load(Ordering::Relaxed);
+        let most = match error {
+            // The first thing we ask for: most likely a wrong name or port, and nobody wants to wait for that.
+            Error::Connect { obstacle: Obstacle::Name, .. } if !answered => 1,
+            Error::Connect { .. } if !answered => 2,
+            _ => self.retry.attempts,
+        };
+        error.is_temporary() && failures < most.min(self.retry.attempts)
     }
 
     /// Says that there will be another try, and waits before it where the failure is one that passes.
     pub(super) async fn pause(&self, error: &Error, failures: u32) {
-        let after = match error.is_temporary() {
-            true => self.retry.pause(failures, error.reply().and_then(|reply| reply.retry_after)),
-            false => Duration::ZERO,
+        let after = if error.is_temporary() {
+            self.retry.pause(failures, error.reply().and_then(|reply| reply.retry_after))
+        } else {
+            Duration::ZERO
         };
         let (what, reason) = match error {
             Error::Connect { attempt, obstacle, .. } => (Some(&**attempt), obstacle.to_string()),
@@ -242,6 +237,18 @@ impl Http {
     fn session(&self, registry: &Registry) -> Arc<tokio::sync::Mutex<Session>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(sessions.entry(registry.name.clone()).or_default())
+    }
+}
+
+fn attempt(registry: &Registry, ask: &Ask) -> Attempt {
+    // With an endpoint of its own the registry keeps its name; elsewhere the host says who was asked.
+    let host = if registry.owns(&ask.url) { registry.name.clone() } else { host_of(&ask.url) };
+    Attempt {
+        registry: registry.name.clone(),
+        repository: ask.repository.clone(),
+        method: ask.method.to_string(),
+        host,
+        path: ask.url.path().to_owned(),
     }
 }
 

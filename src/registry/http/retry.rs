@@ -23,7 +23,7 @@ impl Default for Retry {
             attempts: 6,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(20),
-            longest_asked: Duration::from_secs(120),
+            longest_asked: Duration::from_mins(2),
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     fn reads_seconds_and_dates() {
         let now = humantime::parse_rfc3339("1994-11-06T08:49:07Z").expect("a time");
         let after = |value| retry_after(value, now);
-        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after("120"), Some(Duration::from_mins(2)));
         assert_eq!(after(" 0 "), Some(Duration::ZERO));
         assert_eq!(after("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
@@ -89,6 +89,6 @@ mod tests {
             assert!(pause >= whole / 2 && pause <= whole, "{failures}: {pause:?}");
         }
         assert_eq!(retry.pause(1, Some(Duration::from_secs(5))), Duration::from_secs(5));
-        assert_eq!(retry.pause(1, Some(Duration::from_secs(86_400))), retry.longest_asked);
+        assert_eq!(retry.pause(1, Some(Duration::from_hours(24))), retry.longest_asked);
     }
 }

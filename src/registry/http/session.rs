@@ -15,7 +15,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::endpoint::{Registry, check, host_of, is_loopback};
-use super::{Answer, Ask, Http, Payload};
+use super::{Answer, Ask, Http, Payload, attempt};
 use crate::registry::auth::challenge::{self, Challenge};
 use crate::registry::auth::{Credentials, Secret};
 use crate::registry::error::Error;
@@ -24,7 +24,7 @@ use crate::registry::error::Error;
 const TOKEN_LIMIT: usize = 1 << 20;
 
 /// How long a token lives that does not say it (distribution: "at least 60 seconds").
-const SHORT_LIFE: Duration = Duration::from_secs(60);
+const SHORT_LIFE: Duration = Duration::from_mins(1);
 
 /// The state of one registry.
 #[derive(Default)]
@@ -153,7 +153,7 @@ impl Http {
         ask: &Ask,
         challenge: &Challenge,
     ) -> Result<Token, Error> {
-        let attempt = self.attempt(registry, ask);
+        let attempt = attempt(registry, ask);
         let garbage = |why: &str| Error::Garbage { attempt: Box::new(attempt.clone()), why: why.into() };
         let realm = challenge.parameter("realm").unwrap_or_default();
         let mut realm = Url::parse(realm).map_err(|_| garbage("its token realm is not a URL"))?;
@@ -222,15 +222,14 @@ impl Http {
 impl Session {
     /// The header that needs no request.
     fn kept(&self, ask: &Ask) -> Option<HeaderValue> {
-        match self.challenge.as_ref()?.scheme.as_str() {
-            "basic" => basic(self.credentials.as_ref()?),
-            _ => {
-                let token = self.tokens.get(&ask.scopes.join(" "))?;
-                if token.until <= Instant::now() {
-                    return None;
-                }
-                secret_header(&format!("Bearer {}", token.text.expose()))
+        if self.challenge.as_ref()?.scheme.as_str() == "basic" {
+            basic(self.credentials.as_ref()?)
+        } else {
+            let token = self.tokens.get(&ask.scopes.join(" "))?;
+            if token.until <= Instant::now() {
+                return None;
             }
+            secret_header(&format!("Bearer {}", token.text.expose()))
         }
     }
 }

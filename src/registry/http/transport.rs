@@ -35,7 +35,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(20), stall: Duration::from_secs(60), answer: Duration::from_secs(300) }
+        Self { connect: Duration::from_secs(20), stall: Duration::from_mins(1), answer: Duration::from_mins(5) }
     }
 }
 
@@ -152,16 +152,14 @@ impl Transport {
         loop {
             let whole = progress.whole.load(Ordering::Relaxed);
             let limit = if whole { self.patience.answer } else { self.patience.stall };
-            match tokio::time::timeout(limit, &mut reply).await {
-                Ok(result) => return result.map_err(|error| broken(attempt, error)),
-                Err(_) => {
-                    let now = progress.moved.load(Ordering::Relaxed);
-                    if now == seen {
-                        return Err(Error::Stalled { attempt: Box::new(attempt.clone()), after: limit });
-                    }
-                    seen = now;
-                }
+            if let Ok(result) = tokio::time::timeout(limit, &mut reply).await {
+                return result.map_err(|error| broken(attempt, error));
             }
+            let now = progress.moved.load(Ordering::Relaxed);
+            if now == seen {
+                return Err(Error::Stalled { attempt: Box::new(attempt.clone()), after: limit });
+            }
+            seen = now;
         }
     }
 }

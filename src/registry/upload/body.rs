@@ -126,9 +126,9 @@ pub(super) fn part(bytes: &Bytes, start: u64, meter: &Arc<Meter>) -> Payload {
                     let position = position + slice.len() as u64;
                     meter.pass(slice.len(), position);
                     if rest.is_empty() {
-                        progress.complete()
+                        progress.complete();
                     } else {
-                        progress.advance()
+                        progress.advance();
                     }
                     Some((Ok::<_, io::Error>(slice), (rest, position)))
                 }

@@ -317,10 +317,8 @@ impl Sender<'_> {
         loop {
             let payload = body::part(bytes, start, &self.meter);
             let range = (!bytes.is_empty()).then(|| format!("{start}-{}", end - 1));
-            let result = match last {
-                true => self.put(session, payload, range).await,
-                false => self.patch(session, payload, range).await,
-            };
+            let result =
+                if last { self.put(session, payload, range).await } else { self.patch(session, payload, range).await };
             let error = match result {
                 // Specified is 202; ECR answers 201, others 200 and 204. What `Range` says is not looked at.
                 Ok(answer) if is_taken(&answer) => {

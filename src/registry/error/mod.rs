@@ -1,159 +1,17 @@
 //! Why the registry did not do what was asked, as data: the command line adds its hints by variant, never by text.
-//!
-//! What a registry says is hostile input. Its body is read up to [`BODY_LIMIT`], its words lose their control
-//! characters (a terminal would obey them) and are cut. Queries are never kept: upload locations and signed URLs carry
-//! secrets there.
+
+mod reply;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
 use thiserror::Error as ThisError;
 
+pub(super) use self::reply::BODY_LIMIT;
+pub use self::reply::{Attempt, OciError, Reply};
 use crate::blob::{BlobError, DOCUMENT_LIMIT};
 use crate::oci::digest::Digest;
-
-/// How much of an error's body is read, in bytes.
-pub const BODY_LIMIT: usize = 64 << 10;
-
-/// The longest text of a registry that is kept, in characters.
-const TEXT_LIMIT: usize = 1000;
-
-/// What was attempted: enough to find the line in a registry's log, and nothing secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The registry as in the reference.
-    pub registry: String,
-    /// The repository; empty where none was concerned.
-    pub repository: String,
-    /// The HTTP method.
-    pub method: String,
-    /// The host that was asked, with its port: another one than the registry after a redirect or at a token server.
-    pub host: String,
-    /// The path, without its query.
-    pub path: String,
-}
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.method, self.path, self.host)?;
-        if self.host == self.registry { Ok(()) } else { write!(f, " (for {})", self.registry) }
-    }
-}
-
-/// One error of the registry's own (distribution-spec "Error Codes").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OciError {
-    /// `NAME_UNKNOWN`, `DENIED`, …
-    pub code: String,
-    /// Its words.
-    pub message: String,
-}
-
-/// A reply that is not what was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// What was attempted.
-    pub attempt: Attempt,
-    /// The HTTP status.
-    pub status: u16,
-    /// The registry's errors; none where the body was not an error envelope.
-    pub errors: Vec<OciError>,
-    /// The body's first words where it was plain text, or what it was instead of an error envelope.
-    pub excerpt: Option<String>,
-    /// How long the registry wants to be left alone.
-    pub retry_after: Option<Duration>,
-    /// Whether no credentials were sent.
-    pub anonymous: bool,
-}
-
-impl Reply {
-    /// Whether the registry gave this error code.
-    pub fn has_code(&self, code: &str) -> bool {
-        self.errors.iter().any(|error| error.code == code)
-    }
-
-    /// Whether the same request may succeed later: 408, 429 and 5xx, apart from 501.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.status, 408 | 429 | 500 | 502..=599)
-    }
-
-    /// Reads a body for what can be told of it.
-    pub(super) fn read_body(&mut self, content_type: &str, body: &[u8]) {
-        #[derive(Deserialize)]
-        struct Envelope {
-            #[serde(default)]
-            errors: Vec<One>,
-            // Token servers answer in OAuth's words, some gateways in their own.
-            #[serde(default, alias = "details", alias = "error_description")]
-            message: Option<serde_json::Value>,
-        }
-        #[derive(Deserialize)]
-        struct One {
-            #[serde(default)]
-            code: String,
-            #[serde(default)]
-            message: Option<String>,
-        }
-        if body.is_empty() {
-            return;
-        }
-        if let Ok(envelope) = serde_json::from_slice::<Envelope>(body) {
-            let errors = envelope.errors.into_iter().take(16);
-            self.errors = errors
-                .map(|one| OciError { code: clean(&one.code), message: clean(one.message.as_deref().unwrap_or("")) })
-                .collect();
-            if self.errors.is_empty() {
-                self.excerpt = envelope.message.as_ref().and_then(serde_json::Value::as_str).map(clean);
-            }
-            return;
-        }
-        let start = String::from_utf8_lossy(&body[..body.len().min(4 * TEXT_LIMIT)]);
-        // Markup is a proxy's page or a storage's XML, and the latter repeats what was signed: named, not shown.
-        self.excerpt = Some(if start.trim_start().starts_with('<') || content_type.contains("html") {
-            "a page instead of a registry's error".into()
-        } else if content_type.starts_with("text/plain") {
-            clean(&start)
-        } else {
-            format!("{} bytes that are not a registry's error", body.len())
-        });
-    }
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} answers {}", self.attempt, self.status)?;
-        for (at, error) in self.errors.iter().enumerate() {
-            let separator = if at == 0 { ": " } else { "; " };
-            match error.message.is_empty() {
-                true => write!(f, "{separator}{}", error.code)?,
-                false => write!(f, "{separator}{} ({})", error.code, error.message)?,
-            }
-        }
-        match &self.excerpt {
-            Some(excerpt) if !excerpt.is_empty() => write!(f, ": {excerpt}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// A stranger's text, fit for a terminal and a log: one line, no control characters, cut.
-pub(super) fn clean(text: &str) -> String {
-    let flat: String = text
-        .trim()
-        .trim_end_matches('.')
-        .chars()
-        .take(TEXT_LIMIT)
-        .map(|c| match c {
-            c if c.is_whitespace() => ' ',
-            // Bidirectional overrides turn a line around as a control character would.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '?',
-            c => c,
-        })
-        .collect();
-    flat
-}
 
 /// Why no connection came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -444,13 +302,11 @@ impl Error {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Lost { .. } | Self::Stalled { .. } => true,
-            // A name that does not resolve or a certificate that is wrong will be so in a second as well. A refused
-            // connection may be a registry that is being restarted.
+            Self::Lost { .. } | Self::Stalled { .. } | Self::TooManyRequests(_) | Self::Server(_) => true,
+            // A certificate that is wrong will be so in a second as well.
             Self::Connect { obstacle, .. } => {
-                matches!(obstacle, Obstacle::Refused | Obstacle::Timeout | Obstacle::Other)
+                matches!(obstacle, Obstacle::Name | Obstacle::Refused | Obstacle::Timeout | Obstacle::Other)
             }
-            Self::TooManyRequests(_) | Self::Server(_) => true,
             _ => false,
         }
     }
@@ -458,7 +314,7 @@ impl Error {
     /// One sentence of repair, where there is something to do.
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Unauthorized(reply) if reply.anonymous => {
+            Self::Unauthorized(reply) | Self::Denied(reply) if reply.anonymous => {
                 format!("no credentials are found for {0}: log in to {0} first", reply.attempt.registry)
             }
             Self::Unauthorized(reply) => {
@@ -466,9 +322,6 @@ impl Error {
                     "the credentials for {0} are wrong or have expired: log in to {0} again",
                     reply.attempt.registry
                 )
-            }
-            Self::Denied(reply) if reply.anonymous => {
-                format!("no credentials are found for {0}: log in to {0} first", reply.attempt.registry)
             }
             Self::Denied(reply) => format!(
                 "the credentials for {} are valid, but do not allow this on {:?}: ask for the permission, or check \
@@ -525,20 +378,8 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use super::reply::tests::reply;
     use super::*;
-
-    pub(super) fn reply(status: u16, path: &str, content_type: &str, body: &[u8]) -> Reply {
-        let attempt = Attempt {
-            registry: "example.com".into(),
-            repository: "team/app".into(),
-            method: "PUT".into(),
-            host: "example.com".into(),
-            path: path.into(),
-        };
-        let mut reply = Reply { attempt, status, errors: vec![], excerpt: None, retry_after: None, anonymous: false };
-        reply.read_body(content_type, body);
-        reply
-    }
 
     #[test]
     fn tells_what_the_registry_said() {
@@ -554,22 +395,6 @@ mod tests {
             error.help().as_deref(),
             Some("create the repository \"team/app\" at example.com, or check how it is spelled")
         );
-    }
-
-    #[test]
-    fn takes_any_body() {
-        for (content_type, body, excerpt) in [
-            ("text/html", &b"<html>secret</html>"[..], Some("a page instead of a registry's error")),
-            ("application/xml", b"<Error><StringToSign>x", Some("a page instead of a registry's error")),
-            ("text/plain; charset=utf-8", b"404 page not found\n", Some("404 page not found")),
-            ("application/json", b"{\"errors\": 3}", Some("13 bytes that are not a registry's error")),
-            ("application/json", b"{\"message\":\"Forbidden\"}", Some("Forbidden")),
-            ("", b"\xff\x00", Some("2 bytes that are not a registry's error")),
-            ("", b"", None),
-        ] {
-            let reply = reply(500, "/v2/", content_type, body);
-            assert_eq!((reply.excerpt.as_deref(), reply.errors.len()), (excerpt, 0), "{content_type}");
-        }
     }
 
     #[test]
