@@ -14,7 +14,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::{Access, Client, Repository};
 use super::error::Error;
-use super::upload::{ChunkSize, Dialect, Session, Started, start, upload};
+use super::upload::dialect::{ChunkSize, Dialect};
+use super::upload::{Session, Started, start, upload};
 use crate::blob::BlobSource;
 use crate::event::{BlobStatus, Event, Observer};
 use crate::oci::descriptor::Descriptor;

@@ -16,7 +16,7 @@ use dockless::registry::error::{Error, Obstacle};
 use dockless::registry::http::transport::CaFile;
 use dockless::registry::pull::{RemoteBlobs, resolve};
 use dockless::registry::push::{Options, push};
-use dockless::registry::upload::ChunkSize;
+use dockless::registry::upload::dialect::ChunkSize;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::{Memory, client, layer, noise, quick, reference};

@@ -7,7 +7,8 @@ use dockless::event::Observer;
 use dockless::oci::descriptor::Descriptor;
 use dockless::registry::client::{Access, Client};
 use dockless::registry::error::Error;
-use dockless::registry::upload::{ChunkSize, Chunking, Dialect, Sent, upload};
+use dockless::registry::upload::dialect::{ChunkSize, Chunking, Dialect};
+use dockless::registry::upload::{Sent, upload};
 
 use crate::script::{Line, Script, on};
 use crate::{Memory, Notes, client, layer, noise, quick, reference};

@@ -364,7 +364,7 @@ impl Error {
                 Obstacle::Tls | Obstacle::Other => return None,
             },
             Self::Lost { attempt, .. } | Self::Stalled { attempt, .. } => {
-                format!("check the connection to {}; what was sent so far is not lost where it was whole", attempt.host)
+                format!("check the connection to {} and try again: blobs that arrived are not sent twice", attempt.host)
             }
             Self::Upload { source, .. } => return source.help(),
             Self::PlainHttp(_) => "give the registry a certificate (--ca-file names its CA)".into(),

@@ -244,4 +244,16 @@ mod tests {
         assert_eq!(to.as_str(), "http://127.0.0.1:5000/v2/u/1?s=2");
         assert!(!rehearsal.owns(&Url::parse("http://127.0.0.1:5001/").expect("a URL")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken(text in "\\PC*") {
+            let _ = text.parse::<Endpoints>();
+            let _ = Registry::new(&text, &Endpoints::default());
+            let registry = registry("example.com", "");
+            if let Ok(url) = registry.follow(&attempt(), &registry.url("/v2/"), &text) {
+                assert_eq!(url.scheme(), "https");
+            }
+        }
+    }
 }

@@ -91,4 +91,12 @@ mod tests {
         assert_eq!(retry.pause(1, Some(Duration::from_secs(5))), Duration::from_secs(5));
         assert_eq!(retry.pause(1, Some(Duration::from_hours(24))), retry.longest_asked);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken(text in "\\PC*", date in "[A-Z][a-z]{2}, [0-9]{2} (Jan|Dec) [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT") {
+            retry_after(&text, SystemTime::now());
+            retry_after(&date, SystemTime::now());
+        }
+    }
 }
