@@ -310,8 +310,8 @@ async fn a_server_that_stops_reading_is_given_up() {
         patch(1, "0-1048575").reply(201),
         put(1).reply(201),
     ]);
-    // The answer to a part that was sent whole is waited for longer: shortened here by a registry that never answers.
     let mut settings = quick();
+    settings.patience.stall = std::time::Duration::from_millis(300);
     settings.patience.answer = std::time::Duration::from_millis(300);
     let repository = client(settings).repository(&reference(&script.host, "app"), Access::Push).expect("a repository");
     let bytes = noise(1_500_000, 12);
