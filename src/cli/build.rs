@@ -1,12 +1,256 @@
-//! `build`: a recipe, or flags, to an image in a layout, and to a registry.
+//! `build`: a recipe, or flags, to an image in a layout or archive, and to a registry.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::build::Build;
-use super::context::Context;
+use dockless::image::build::Options;
+use dockless::image::config::{self, ConfigRecipe};
+use dockless::image::recipe::load::parse_base;
+use dockless::image::recipe::place::{RecipeError, Spanned};
+use dockless::image::recipe::template::Template;
+use dockless::image::recipe::{LayerRecipe, Recipe};
+use dockless::layer::compress::{Codec, Pool};
+use dockless::oci::platform::Platform;
+use dockless::oci::reference::Reference;
+use dockless::registry::push::Pushed;
+use dockless::release::ship::{Output, Request, ShipError, Shipped, make};
+use dockless::serve::{Server, Settings};
+
+use super::args::build::{Build, Config};
+use super::args::values::{Compression, Format};
+use super::context::{Context, runtime};
 use super::failure::Failure;
+use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
+use super::verify::threads;
+use super::{gate, image, push, report};
 
 /// Runs `dockless build`.
-pub fn run(_args: &Build, _context: &Context) -> Result<ExitCode, Failure> {
-    Err(super::missing_room("image/build"))
+pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
+    let recipe = recipe(args)?;
+    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)))?;
+    let platforms = platforms(args, &recipe, &wanted, context);
+    let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
+    let flags = flags(&args.config)?;
+    let pairs = args.image.annotations.iter();
+    let annotations: BTreeMap<String, String> = pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect();
+    let source_date_epoch =
+        context.settings.source_date_epoch.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+    let options = Options {
+        flags: &flags,
+        annotations: &annotations,
+        codec: codec(args.image.compression),
+        source_date_epoch,
+        pool: &pool,
+        observer: context.progress.as_ref(),
+    };
+    let output = output(args)?;
+    let request = Request { recipe: &recipe, platforms: &platforms, options, output: &output, tags: &args.result.tags };
+    let shipped = make(&request).map_err(failed)?;
+    let (verification, passes) = wanted.judge(&shipped.facts, context);
+    let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
+    if passes && args.result.push {
+        let network = image::network(context, &args.registry)?;
+        let sent = push::send(
+            &network.client,
+            shipped.source.clone(),
+            &shipped.built.index,
+            &args.result.tags,
+            &args.sending,
+            context,
+        );
+        pushed = network.runtime.block_on(sent)?;
+    } else if passes && let Some(folder) = &args.result.rehearse {
+        pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
+    }
+    let references = if pushed.references.is_empty() {
+        repositories(&args.result.tags).iter().map(|tag| tag.at(shipped.built.index.digest).to_string()).collect()
+    } else {
+        pushed.references.clone()
+    };
+    let document = Report {
+        version: VERSION,
+        digest: shipped.built.index.digest,
+        references,
+        platforms: shipped.built.images.iter().map(platform_report).collect(),
+        uploads: push::uploads(&pushed),
+        findings: verification.all().cloned().collect(),
+        warnings: context.progress.warnings(),
+    };
+    report::finish(context, &args.records, &document, None)?;
+    if !passes && (args.result.push || args.result.rehearse.is_some()) {
+        context.say("nothing was pushed: see the findings above");
+    }
+    Ok(ExitCode::from(u8::from(!passes)))
+}
+
+/// The recipe that is named, or one made of flags.
+fn recipe(args: &Build) -> Result<Recipe, Failure> {
+    let mut recipe = if args.image.layers.is_empty() {
+        Recipe::load(args.recipe.as_deref().unwrap_or(Path::new("."))).map_err(wrong)?
+    } else {
+        let here = Path::new("");
+        let mut recipe = Recipe::empty(here);
+        for (index, layer) in args.image.layers.iter().enumerate() {
+            recipe.layers.push(LayerRecipe::from_flag(layer, here, index + 1).map_err(wrong)?);
+        }
+        recipe
+    };
+    if let Some(base) = &args.image.base {
+        // Relative to the working folder, whatever the recipe's folder is.
+        let here =
+            std::env::current_dir().map_err(|error| Failure::new(error).during("cannot tell the working folder"))?;
+        recipe.base = Spanned::bare(parse_base(base, &here).map_err(wrong)?);
+    }
+    Ok(recipe)
+}
+
+/// The flags', else the recipe's, else what the task definitions ask for, else the one that most tasks run on.
+fn platforms(args: &Build, recipe: &Recipe, wanted: &gate::Wanted, context: &Context) -> Vec<Platform> {
+    let mut said: Vec<Platform> = Vec::new();
+    let flags = args.image.platforms.iter();
+    let written = recipe.platforms.iter().map(|platform| &platform.value);
+    let all: Vec<&Platform> = if args.image.platforms.is_empty() { written.collect() } else { flags.collect() };
+    for platform in all {
+        if !said.contains(platform) {
+            said.push(platform.clone());
+        }
+    }
+    if said.is_empty() {
+        said = wanted.platforms();
+        if !said.is_empty() {
+            let list: Vec<String> = said.iter().map(Platform::to_string).collect();
+            context.say(format!("building {}, as the task definitions ask for", list.join(", ")));
+        }
+    }
+    if said.is_empty() {
+        context.say("building linux/amd64, since neither --platform nor the recipe says a platform");
+        said.push(Platform::linux_amd64());
+    }
+    said
+}
+
+fn codec(flag: Option<Compression>) -> Codec {
+    match flag {
+        None | Some(Compression::Gzip(None)) => Codec::GZIP,
+        Some(Compression::Gzip(Some(level))) => Codec::Gzip(level.into()),
+        Some(Compression::Zstd(None)) => Codec::ZSTD,
+        Some(Compression::Zstd(Some(level))) => Codec::Zstd(level.into()),
+        Some(Compression::None) => Codec::None,
+    }
+}
+
+fn output(args: &Build) -> Result<Output, Failure> {
+    let path = args.result.output.clone();
+    let archive = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tar");
+    match (args.result.format, path) {
+        (Format::Oci, None) => Ok(Output::Layout("oci".into())),
+        (Format::Oci, Some(path)) if archive(&path) && !path.is_dir() => Ok(Output::Archive(path)),
+        (Format::Oci, Some(path)) => Ok(Output::Layout(path)),
+        (Format::DockerArchive, None) => Ok(Output::DockerArchive("image.tar".into())),
+        (Format::DockerArchive, Some(path)) if archive(&path) => Ok(Output::DockerArchive(path)),
+        (Format::DockerArchive, Some(path)) => Err(Failure::new(format!(
+            "a docker-archive is a file, but --output names {}, which does not end in .tar",
+            path.display()
+        ))),
+    }
+}
+
+fn flags(config: &Config) -> Result<ConfigRecipe, Failure> {
+    let pairs = |pairs: &[super::args::values::Pair]| -> Vec<(String, String)> {
+        pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
+    };
+    let from = config.file.as_ref().map(|path| Template::parse(&path.display().to_string())).transpose();
+    let from = from.map_err(|error| Failure::new(format!("--config: {}", error.message)).hint(error.help))?;
+    Ok(ConfigRecipe {
+        // Relative to the working folder, whatever the recipe's folder is.
+        from: from.map(Spanned::bare),
+        entrypoint: config.entrypoint(),
+        cmd: config.cmd(),
+        env: pairs(&config.env),
+        user: config.user.as_deref().map(config::parse_user).transpose().map_err(wrong)?,
+        working_dir: config.working_dir.clone(),
+        labels: pairs(&config.labels).into_iter().collect(),
+        exposed_ports: config.exposed_ports.iter().cloned().collect(),
+        volumes: config.volumes.iter().cloned().collect(),
+        stop_signal: config.stop_signal.as_deref().map(config::parse_signal).transpose().map_err(wrong)?,
+    })
+}
+
+/// A recipe's error, with its place underlined.
+pub fn wrong(error: RecipeError) -> Failure {
+    let RecipeError { message, place, label, help, source } = error;
+    let mut failure = match source {
+        Some(source) => Failure::new(source).during(message),
+        None => Failure::new(message),
+    };
+    if let Some(help) = help {
+        failure = failure.hint(help);
+    }
+    match place {
+        Some(place) => failure.at(gate::snippet(&place, label.as_deref().unwrap_or_default())),
+        None => failure,
+    }
+}
+
+fn failed(error: ShipError) -> Failure {
+    match error {
+        ShipError::Recipe(error) => wrong(error),
+        error => Failure::new(error),
+    }
+}
+
+/// One reference of each repository.
+fn repositories(tags: &[Reference]) -> Vec<&Reference> {
+    let mut distinct: Vec<&Reference> = Vec::new();
+    for tag in tags {
+        if !distinct.iter().any(|known| known.name() == tag.name()) {
+            distinct.push(tag);
+        }
+    }
+    distinct
+}
+
+/// Pushes to an embedded registry that stands for all the registries that the tags name.
+fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Context) -> Result<Pushed, Failure> {
+    let scratch;
+    let folder = if let Some(folder) = folder {
+        folder
+    } else {
+        scratch = tempfile::tempdir()
+            .map_err(|error| Failure::new(error).during("cannot create a folder for the rehearsal"))?;
+        scratch.path()
+    };
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let server = Server::start(Settings::new(folder)).await.map_err(Failure::new)?;
+        let hosts: Vec<&str> = args.result.tags.iter().map(Reference::registry).collect();
+        let client = image::rehearsal(context, &hosts, &server.url())?;
+        context.say(format!("rehearsing the push at {}, not at {}", server.url(), hosts.join(", ")));
+        let tags = &args.result.tags;
+        let pushed =
+            push::send(&client, shipped.source.clone(), &shipped.built.index, tags, &args.sending, context).await?;
+        server.stop().await.map_err(Failure::new)?;
+        Ok(pushed)
+    })
+}
+
+fn platform_report(image: &dockless::image::build::BuiltImage) -> PlatformReport {
+    PlatformReport {
+        platform: image.platform.to_string(),
+        manifest: image.manifest.digest,
+        config: image.config.digest,
+        layers: image
+            .layers
+            .iter()
+            .map(|layer| LayerReport {
+                name: layer.name.clone(),
+                digest: layer.descriptor.digest,
+                diff_id: layer.diff_id,
+                size: layer.descriptor.size,
+                media_type: layer.descriptor.media_type.clone(),
+                cached: Some(false),
+            })
+            .collect(),
+    }
 }

@@ -1,12 +1,49 @@
-//! `check`: a layout to whether it is whole.
+//! `check`: is every blob and reference of a layout whole?
 
 use std::process::ExitCode;
+
+use dockless::image::archive::ImageArchive;
+use dockless::image::check::{Checked, check};
+use dockless::layout::Layout;
+use serde::Serialize;
 
 use super::args::Check;
 use super::context::Context;
 use super::failure::Failure;
+use super::report::document::VERSION;
+use super::text::size;
+
+#[derive(Serialize)]
+struct CheckReport {
+    version: u32,
+    whole: bool,
+    #[serde(flatten)]
+    checked: Checked,
+}
 
 /// Runs `dockless check`.
-pub fn run(_args: &Check, _context: &Context) -> Result<ExitCode, Failure> {
-    Err(super::missing_room("layout"))
+pub fn run(args: &Check, context: &Context) -> Result<ExitCode, Failure> {
+    let path = &args.layout;
+    let checked = if path.is_file() {
+        let archive = ImageArchive::open(path).map_err(Failure::new)?;
+        check(&archive, archive.index())
+    } else {
+        let layout = Layout::open(path).map_err(Failure::new)?;
+        check(&layout, &layout.index().map_err(Failure::new)?)
+    };
+    let whole = checked.problems.is_empty();
+    let blobs = checked.blobs;
+    let bytes = checked.bytes;
+    if context.output.json {
+        context.json(&CheckReport { version: VERSION, whole, checked })?;
+    } else {
+        for problem in &checked.problems {
+            context.say(format!("{} (named by {}): {}", problem.digest, problem.referrer, problem.message));
+        }
+        let count = checked.problems.len();
+        let word = if count == 1 { "problem" } else { "problems" };
+        let verdict = if whole { "whole".to_owned() } else { format!("damaged, {count} {word}") };
+        context.result(format!("{}: {verdict} ({blobs} blobs, {})", path.display(), size(bytes)))?;
+    }
+    Ok(ExitCode::from(u8::from(!whole)))
 }

@@ -9,15 +9,16 @@
 //! | `progress` | the library's events, as bars or lines on stderr |
 //! | `report` | results and findings: JSON, text, annotations, files |
 //! | `failure` | what went wrong, and the exit code |
+//! | `gate`, `image` | what several commands ask for: task definitions and verdicts; images and registries |
 //! | `snippet`, `table`, `text` | how things look |
-
-use failure::Failure;
 
 pub mod args;
 pub mod build;
 pub mod check;
 pub mod context;
 pub mod failure;
+pub mod gate;
+pub mod image;
 pub mod inspect;
 pub mod progress;
 pub mod push;
@@ -29,8 +30,3 @@ pub mod table;
 pub mod targets;
 pub mod text;
 pub mod verify;
-
-/// The answer of a command whose room of the library is not built yet.
-fn missing_room(room: &str) -> Failure {
-    Failure::new(format!("this build of dockless lacks the room {room}"))
-}

@@ -1,12 +1,40 @@
-//! `verify`: an image and task definitions to a verdict.
+//! `verify`: does this image run on that task?
 
 use std::process::ExitCode;
+
+use dockless::image::inspect::facts;
+use dockless::verify::finding::Rule;
 
 use super::args::verify::Verify;
 use super::context::Context;
 use super::failure::Failure;
+use super::{gate, image};
 
 /// Runs `dockless verify`.
-pub fn run(_args: &Verify, _context: &Context) -> Result<ExitCode, Failure> {
-    Err(super::missing_room("verify"))
+pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
+    if let Some(name) = &args.explain {
+        let rule: Rule = name.parse().map_err(|error| {
+            let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+            Failure::new(format!("{error}")).hint(format!("the rules are {}", names.join(", ")))
+        })?;
+        context.result(rule.explain().trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wanted = gate::wanted(&args.gate, None)?;
+    let given = args.image.as_deref().unwrap_or_default();
+    let (image, _network) = image::open(given, context, &args.registry)?;
+    let facts =
+        facts(given, image.source.as_ref(), &image.top, threads(), context.progress.as_ref()).map_err(Failure::new)?;
+    let (verification, passes) = wanted.judge(&facts, context);
+    if context.output.json {
+        context.json(&verification)?;
+    } else {
+        context.result(verification.verdict.word())?;
+    }
+    Ok(ExitCode::from(u8::from(!passes)))
+}
+
+/// How many threads work, where nobody says.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -173,8 +174,13 @@ fn config_file(
     plan: &Plan,
     options: Options<'_>,
 ) -> Result<Option<PartialFile>, RecipeError> {
-    let Some(from) = options.flags.from.as_ref().or(recipe.config.from.as_ref()) else { return Ok(None) };
-    let path = recipe.folder.join(from.value.expand(&platform.platform));
+    // A flag's path is relative to the working folder, a recipe's to the recipe.
+    let (from, folder) = match (&options.flags.from, &recipe.config.from) {
+        (Some(from), _) => (from, Path::new("")),
+        (None, Some(from)) => (from, recipe.folder.as_path()),
+        (None, None) => return Ok(None),
+    };
+    let path = folder.join(from.value.expand(&platform.platform));
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(|error| {
         RecipeError::new(format!("cannot read the configuration {shown}")).or_at(from.place.clone()).caused_by(error)

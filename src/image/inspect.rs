@@ -200,10 +200,9 @@ pub fn documents(source: &dyn BlobSource, top: &Descriptor) -> Result<(bool, Vec
 /// An attestation that `BuildKit` puts into an index: it stands for no platform.
 fn is_attestation(entry: &Descriptor) -> bool {
     entry.annotations.contains_key("vnd.docker.reference.type")
-        || entry
-            .platform
-            .as_ref()
-            .is_some_and(|platform| platform.os.to_string() == "unknown" && platform.architecture.to_string() == "unknown")
+        || entry.platform.as_ref().is_some_and(|platform| {
+            platform.os.to_string() == "unknown" && platform.architecture.to_string() == "unknown"
+        })
 }
 
 /// Reads all that is known of an image: its documents, and every layer once, so many at a time.

@@ -1,9 +1,12 @@
 //! Images: recipes become layers, configurations, manifests and an index; images of any origin become facts.
 
+pub mod archive;
 pub mod base;
 pub mod build;
+pub mod check;
 pub mod config;
 pub mod inspect;
+pub mod open;
 pub mod plan;
 pub mod recipe;
 pub mod root;

@@ -101,16 +101,14 @@ impl Location {
         if path.exists() {
             return Ok(Self::Archive { path, name });
         }
-        let looks_like_path = given.starts_with(['.', '/', '~']) || given.ends_with(".tar");
+        let looks_like_path = given.starts_with(['.', '/', '~'])
+            || Path::new(given).extension().is_some_and(|extension| extension == "tar");
         if looks_like_path { Err(OpenError::NoPath(given.into())) } else { registry(given, given) }
     }
 }
 
 fn registry(given: &str, reference: &str) -> Result<Location, OpenError> {
-    reference
-        .parse()
-        .map(Location::Registry)
-        .map_err(|source| OpenError::Neither { given: given.into(), source })
+    reference.parse().map(Location::Registry).map_err(|source| OpenError::Neither { given: given.into(), source })
 }
 
 /// Splits `PATH[:NAME]` behind the longest path that exists; a name may hold colons and slashes itself.

@@ -4,13 +4,13 @@
 //! headers state differently, so that data is taken for a header; a record whose length lies; a name with `..`; a
 //! header that asks for gigabytes of memory; numbers below zero. Our defence: every header's checksum is checked;
 //! extended records are taken by their stated length, must end in a line feed, and are limited to [`RECORDS_LIMIT`]
-//! bytes; a size is stated once, by the records if they state it, and counts for nothing where the type has no data;
+//! bytes together; a size is stated once, by the records if they state it, and counts for nothing where the type has no data;
 //! paths are cleaned, and one that leaves the root is an error; sparse files, multi-volume archives and unknown types
 //! are refused by name. The `tar` crate is not used for it: it splits records at line feeds, which values such as
 //! file capabilities may hold, and then takes the file for another one.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use thiserror::Error;
 
@@ -106,6 +106,12 @@ impl<R: Read> Reader<R> {
                         self.global.extend(parsed.clone());
                     }
                     records.extend(parsed);
+                    // Header after header may add other keys: what is kept of them all is limited as well.
+                    let kept: usize = records.iter().map(|(key, value)| key.len() + value.len()).sum();
+                    if kept as u64 > RECORDS_LIMIT {
+                        let reason = format!("extended records of {kept} bytes: at most {RECORDS_LIMIT} are read");
+                        return Err(self.damaged(reason));
+                    }
                 }
                 b'L' => long_name = Some(trim(self.body(header.size()?)?)),
                 b'K' => long_link = Some(trim(self.body(header.size()?)?)),
@@ -119,6 +125,11 @@ impl<R: Read> Reader<R> {
                 }
             }
         }
+    }
+
+    /// Where the next byte is in the archive: right after [`Reader::next_entry`], where the entry's data begins.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Reads what is left of the entry's data; its end is that of the data.
@@ -201,6 +212,22 @@ impl<R: Read> Reader<R> {
         }
         body.truncate(whole);
         Ok(body)
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Passes over what is left of the entry's data without reading it. A seek does not know where the archive ends:
+    /// whoever cares for data that is cut off compares [`Reader::offset`] and the entry's size with the archive's.
+    ///
+    /// # Errors
+    /// Where the archive cannot be sought.
+    pub fn seek_over(&mut self) -> Result<(), UntarError> {
+        let over = self.left + self.padding;
+        let step = i64::try_from(over).map_err(|_| self.damaged("a size that no archive has"))?;
+        self.inner.seek_relative(step).map_err(|source| UntarError::Io { offset: self.offset, source })?;
+        self.offset += over;
+        (self.left, self.padding) = (0, 0);
+        Ok(())
     }
 }
 
@@ -312,6 +339,10 @@ impl Header<'_> {
             Some(size) => size.parse().map_err(|_| refused("has a size that is no number"))?,
             None => self.size()?,
         };
+        // No file is larger, and sums with offsets and padding stay within the type.
+        if i64::try_from(size).is_err() {
+            return Err(refused("has a size that no file has"));
+        }
         let link = || {
             let link = link.map_or_else(|| self.text(157, 100), <[u8]>::to_vec);
             if link.is_empty() { Err(refused("is a link without a target")) } else { Ok(link) }
@@ -402,6 +433,8 @@ pub fn clean(path: &[u8]) -> Option<Box<[u8]>> {
 mod tests {
     use proptest::prelude::*;
 
+    use ::tar as tar_crate;
+
     use super::super::tar;
     use super::*;
 
@@ -465,6 +498,51 @@ mod tests {
         for (path, word) in [(b"a/../../b".as_slice(), "leaves the root"), (b"..", "leaves the root")] {
             assert!(text(&archive(&[(entry(path, Kind::File(0)), b"")])).contains(word));
         }
+    }
+
+    /// A ustar header of this type, and its data.
+    fn raw(kind: tar_crate::EntryType, data: &[u8]) -> Vec<u8> {
+        let mut header = tar_crate::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.as_old_mut().name[0] = b'a';
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        let mut out = header.as_bytes().to_vec();
+        out.extend_from_slice(data);
+        out.resize(out.len() + padding(data.len() as u64), 0);
+        out
+    }
+
+    #[test]
+    fn a_size_and_records_have_limits() {
+        use tar_crate::EntryType;
+        let size = format!("29 size={}\n", u64::MAX);
+        let bytes = [raw(EntryType::XHeader, size.as_bytes()), raw(EntryType::Regular, b"")].concat();
+        assert!(entries(&bytes).expect_err("an error").to_string().contains("size that no file has"));
+
+        let record = |key: char| format!("600009 {key}={}\n", "v".repeat(600_009 - 10));
+        let global = |key| raw(EntryType::XGlobalHeader, record(key).as_bytes());
+        assert!(entries(&[global('k'), global('k'), vec![0; 1024]].concat()).is_ok());
+        let error = entries(&[global('k'), global('l'), vec![0; 1024]].concat()).expect_err("an error");
+        assert!(error.to_string().contains("at most"), "{error}");
+    }
+
+    #[test]
+    fn seeks_over_data() {
+        let bytes = archive(&[
+            (entry(b"a", Kind::File(700)), &[7; 700]),
+            (entry(b"b", Kind::File(3)), b"abc"),
+            (entry(b"c", Kind::Directory), b""),
+        ]);
+        let mut reader = Reader::new(io::Cursor::new(&bytes));
+        let mut found = Vec::new();
+        while let Some(entry) = reader.next_entry().expect("an entry") {
+            found.push((entry.path, reader.offset()));
+            reader.seek_over().expect("sought");
+        }
+        let wanted: [(Box<[u8]>, u64); 3] =
+            [((*b"a").into(), 512), ((*b"b").into(), 512 + 1024 + 512), ((*b"c").into(), 512 + 1024 + 1024 + 512)];
+        assert_eq!(found, wanted);
     }
 
     #[test]

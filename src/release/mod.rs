@@ -1,1 +1,3 @@
-//! Not yet.
+//! What a release is made of: build, verify, push, as one flow.
+
+pub mod ship;

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::elf::{Elf, Machine};
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
 use crate::image::root::Found;
-use crate::layer::entry::split;
 use crate::layer::contents::{Head, Kind};
+use crate::layer::entry::split;
 use crate::oci::platform::Arch;
 
 use super::finding::{Finding, Rule, Severity};

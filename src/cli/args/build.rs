@@ -8,7 +8,7 @@ use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 
 use super::push::{Records, Registry, Sending};
-use super::values::{self, Compression, Format, Layer, Pair, Words};
+use super::values::{self, Compression, Format, Pair, Words};
 use super::verify::Gate;
 
 /// What `build` takes.
@@ -60,7 +60,7 @@ pub struct Image {
     /// a layer without a recipe, lowest first: a folder is a root file system, with DEST its content is copied there;
     /// a tar file is taken entry by entry (again for more)
     #[arg(long = "layer", id = "layers", value_name = "[PLATFORM=]SRC[:DEST]")]
-    pub layers: Vec<Layer>,
+    pub layers: Vec<String>,
     /// an annotation of the image index (again for more)
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     pub annotations: Vec<Pair>,

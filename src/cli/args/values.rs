@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use dockless::oci::platform::{ParsePlatformError, Platform};
 use thiserror::Error;
 
 /// Why a flag's value is refused; the flag and the value are named by the parser.
@@ -42,12 +40,6 @@ pub enum ParseValueError {
     /// No `KEY=VALUE`.
     #[error("expected {0}")]
     Pair(&'static str),
-    /// A layer of a platform that is none.
-    #[error(transparent)]
-    Platform(#[from] ParsePlatformError),
-    /// A layer without a source.
-    #[error("expected [PLATFORM=]SRC[:DEST], such as linux/amd64=rootfs-amd64 or app:/app")]
-    Layer,
     /// An array that is none.
     #[error("a value that starts with [ is a JSON array of strings: {0}")]
     Words(String),
@@ -147,7 +139,7 @@ impl FromStr for Compression {
         };
         match method {
             "gzip" => Ok(Self::Gzip(level(12)?)),
-            "zstd" => Ok(Self::Zstd(level(22)?)),
+            "zstd" => Ok(Self::Zstd(level(19)?)),
             "none" if text != "none" => Err(ParseValueError::NoLevel),
             "none" => Ok(Self::None),
             _ => Err(ParseValueError::Compression),
@@ -184,45 +176,6 @@ impl FromStr for Pair {
             Some((key, value)) if !key.is_empty() => Ok(Self { key: key.into(), value: value.into() }),
             _ => Err(ParseValueError::Pair("KEY=VALUE")),
         }
-    }
-}
-
-/// `[PLATFORM=]SRC[:DEST]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// The only platform that has it; `None` for all.
-    pub platform: Option<Platform>,
-    /// A folder or a tar file, relative to the working folder.
-    pub source: PathBuf,
-    /// Where its content goes; starts with `/`.
-    pub destination: Option<String>,
-}
-
-impl FromStr for Layer {
-    type Err = ParseValueError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (platform, rest) = match text.split_once('=') {
-            Some((platform, rest)) => match platform.parse() {
-                Ok(platform) => (Some(platform), rest),
-                // `aarch64=rootfs` and `linux/riscv64=rootfs` mean a platform; `builds/a=b` is a path.
-                Err(error @ ParsePlatformError::Spelling { .. }) => return Err(error.into()),
-                Err(error) if platform.starts_with("linux/") || platform.starts_with("windows/") => {
-                    return Err(error.into());
-                }
-                Err(_) => (None, text),
-            },
-            None => (None, text),
-        };
-        // At the last one, since a name may hold a colon: `app:v1/bin:/usr/bin`.
-        let (source, destination) = match rest.rfind(":/") {
-            Some(colon) => (&rest[..colon], Some(rest[colon + 1..].to_owned())),
-            None => (rest, None),
-        };
-        if source.is_empty() {
-            return Err(ParseValueError::Layer);
-        }
-        Ok(Self { platform, source: source.into(), destination })
     }
 }
 
@@ -323,22 +276,6 @@ mod tests {
         assert_eq!("gzip:13".parse::<Compression>(), Err(ParseValueError::Level { highest: 12 }));
         assert_eq!("gzip:".parse::<Compression>(), Err(ParseValueError::Level { highest: 12 }));
         assert_eq!("xz".parse::<Compression>(), Err(ParseValueError::Compression));
-    }
-
-    #[test]
-    fn layers_split_at_the_last_destination() {
-        let layer = |text: &str| {
-            let Layer { platform, source, destination } = text.parse().unwrap_or_else(|error| panic!("{error}"));
-            (platform.map(|platform| platform.to_string()), source.display().to_string(), destination)
-        };
-        assert_eq!(layer("linux/amd64=rootfs"), (Some("linux/amd64".into()), "rootfs".into(), None));
-        assert_eq!(layer("app:/app"), (None, "app".into(), Some("/app".into())));
-        assert_eq!(layer("a:/b:/c"), (None, "a:/b".into(), Some("/c".into())));
-        assert_eq!(layer("builds/a=b"), (None, "builds/a=b".into(), None));
-        assert!(matches!("aarch64=rootfs".parse::<Layer>(), Err(ParseValueError::Platform(_))));
-        assert!(matches!("linux/riscv64=rootfs".parse::<Layer>(), Err(ParseValueError::Platform(_))));
-        assert_eq!("linux/amd64=".parse::<Layer>(), Err(ParseValueError::Layer));
-        assert_eq!(":/app".parse::<Layer>(), Err(ParseValueError::Layer));
     }
 
     #[test]

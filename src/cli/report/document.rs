@@ -1,12 +1,11 @@
 //! The JSON that scripts depend on. A field never changes its meaning within a version; what is absent is left out,
 //! except where `null` says something.
 
+use dockless::ecs::target::TargetJson;
 use dockless::oci::digest::Digest;
 use dockless::oci::media_type::MediaType;
+use dockless::verify::finding::Finding;
 use serde::Serialize;
-use serde_json::Value;
-
-use super::finding::FindingView;
 
 /// The version of every document here.
 pub const VERSION: u32 = 1;
@@ -25,7 +24,7 @@ pub struct Report {
     /// What was sent.
     pub uploads: Vec<UploadReport>,
     /// What was found by verifying.
-    pub findings: Vec<FindingView>,
+    pub findings: Vec<Finding>,
     /// What else the user should know.
     pub warnings: Vec<String>,
 }
@@ -77,87 +76,13 @@ pub struct UploadReport {
     pub seconds: f64,
 }
 
-/// The answer of `targets`.
+/// What a source holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct TargetsReport {
     /// Always [`VERSION`].
     pub version: u32,
-    /// The task definitions, in the order of the source.
-    pub targets: Vec<TargetReport>,
-}
-
-/// A task definition and what it asks for.
-#[derive(Debug, Clone, Serialize)]
-pub struct TargetReport {
-    /// The Terraform address, the `CloudFormation` logical ID, or the family.
-    pub id: String,
-    /// The family.
-    pub family: String,
-    /// `X86_64`, `ARM64`, `UNSET` or `UNRESOLVED`
-    pub architecture: String,
-    /// Where the architecture is stated, or why it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub architecture_source: Option<String>,
-    /// `LINUX`, ..., `UNSET` or `UNRESOLVED`
-    pub operating_system: String,
-    /// `FARGATE`, `EC2`, ...; empty where nothing states one.
-    pub launch_types: Vec<String>,
-    /// What will be asked for at run time; `null` when that is undetermined.
-    pub platform: Option<String>,
-    /// The container definitions.
-    pub containers: Vec<ContainerReport>,
-}
-
-/// A container definition.
-#[derive(Debug, Clone, Serialize)]
-pub struct ContainerReport {
-    /// Its name.
-    pub name: String,
-    /// Its image, or the expression as it stands.
-    pub image: String,
-    /// Its ports: numbers, or expressions as they stand.
-    pub ports: Vec<Value>,
-}
-
-/// Whether an image runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It runs.
-    Runs,
-    /// It does not run.
-    DoesNotRun,
-    /// It cannot be said.
-    Undetermined,
-}
-
-/// The answer of `verify`.
-#[derive(Debug, Clone, Serialize)]
-pub struct VerifyReport {
-    /// Always [`VERSION`].
-    pub version: u32,
-    /// The image as it was named.
-    pub image: String,
-    /// The digest of its top.
-    pub digest: Digest,
-    /// The verdict over all targets.
-    pub verdict: Verdict,
-    /// Each target.
-    pub targets: Vec<JudgedTarget>,
-    /// What was found that belongs to no target.
-    pub findings: Vec<FindingView>,
-}
-
-/// A target and what was found there.
-#[derive(Debug, Clone, Serialize)]
-pub struct JudgedTarget {
-    /// The task definition.
-    #[serde(flatten)]
-    pub target: TargetReport,
-    /// Whether the image runs there.
-    pub verdict: Verdict,
-    /// What was found.
-    pub findings: Vec<FindingView>,
+    /// The task definitions.
+    pub targets: Vec<TargetJson>,
 }
 
 /// A duration in seconds as reports have it, to the millisecond.
@@ -170,7 +95,9 @@ pub fn seconds(duration: std::time::Duration) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::super::finding::Severity;
+    use dockless::verify::finding::{Rule, Severity};
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -201,12 +128,7 @@ mod tests {
                 retries: 0,
                 seconds: seconds(Duration::from_micros(1_234_567)),
             }],
-            findings: vec![FindingView {
-                rule: "port-not-exposed".into(),
-                severity: Severity::Note,
-                message: "m".into(),
-                ..FindingView::default()
-            }],
+            findings: vec![Finding::new(Rule::PlatformMissing, Severity::Note, "m")],
             warnings: Vec::new(),
         };
         let json = serde_json::to_value(&report).expect("JSON");
@@ -222,7 +144,6 @@ mod tests {
         assert_eq!(sorted(&json["platforms"][0]), "config layers manifest platform");
         assert_eq!(sorted(&json["platforms"][0]["layers"][0]), "cached diff_id digest media_type name size");
         assert_eq!(sorted(&json["uploads"][0]), "bytes_sent digest retries seconds status");
-        assert_eq!(json["findings"][0].to_string(), r#"{"message":"m","rule":"port-not-exposed","severity":"note"}"#);
-        assert_eq!(serde_json::to_value(Verdict::DoesNotRun).expect("JSON"), "does-not-run");
+        assert_eq!(json["findings"][0].to_string(), r#"{"message":"m","rule":"platform-missing","severity":"note"}"#);
     }
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use annotate_snippets::Level;
 use serde::Serialize;
 
-use super::document::Verdict;
 use crate::cli::snippet::{Snippet, renderer, tame, underlined};
 use crate::cli::text::printable;
+use dockless::verify::finding::{Finding, Verdict};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -87,6 +87,35 @@ impl Severity {
 }
 
 impl FindingView {
+    /// The view of a finding; `text` gives the text of a file that a finding may point into.
+    pub fn new(finding: &Finding, text: impl Fn(&str) -> Option<String>) -> Self {
+        use dockless::verify::finding::Severity as Library;
+        let severity = match finding.severity {
+            Library::Note => Severity::Note,
+            Library::Warning => Severity::Warning,
+            Library::Error => Severity::Error,
+        };
+        Self {
+            rule: finding.rule.name().into(),
+            severity,
+            message: finding.message.clone(),
+            help: finding.help.clone(),
+            platform: finding.platform.clone(),
+            container: finding.container.clone(),
+            path: finding.path.clone(),
+            layer: finding.layer.map(|layer| layer.to_string()),
+            found: finding.found.clone(),
+            wanted: finding.wanted.clone(),
+            location: finding.location.as_ref().map(|location| Location {
+                file: location.file.to_string(),
+                line: location.line as usize,
+                column: location.column as usize,
+                span: location.span.clone(),
+                text: text(&location.file),
+            }),
+        }
+    }
+
     /// Writes the finding for people. The text is styled: give it a writer that drops styles where there is no colour.
     pub fn print(&self, writer: &mut dyn Write) -> io::Result<()> {
         match self.location.as_ref().and_then(|location| location.text.as_ref().map(|text| (location, text))) {

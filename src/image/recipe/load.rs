@@ -79,6 +79,15 @@ pub fn load_dockerignore(folder: &Path) -> Result<Patterns, RecipeError> {
     })
 }
 
+/// Reads the value of `--base`: as `base` in a recipe, but a layout's path is relative to `folder`.
+pub fn parse_base(text: &str, folder: &Path) -> Result<Base, RecipeError> {
+    let base = read::parse_base(text)?;
+    let Base::Layout { path, name } = base else { return Ok(base) };
+    let path = folder.join(path.as_written()).display().to_string();
+    let path = Template::parse(&path).map_err(|error| RecipeError::new(error.message).help(error.help))?;
+    Ok(Base::Layout { path, name })
+}
+
 impl LayerRecipe {
     /// Reads the value of `--layer`: `[PLATFORM=]SRC[:DEST]`, split at the last `:/`. A source with a destination is
     /// copied; without one a folder is a root file system and a file is an archive. `folder` is what the source is

@@ -55,37 +55,42 @@ fn image(reader: &Reader, value: &Value<'_>, recipe: &mut Recipe) -> Result<(), 
 
 fn base(reader: &Reader, value: &Value<'_>) -> Result<Spanned<Base>, RecipeError> {
     let text = reader.spanned_string("base", value)?;
-    let place = reader.value_place(value);
-    if text.value == "scratch" {
-        return Ok(text.with(Base::Scratch));
+    let base = parse_base(&text.value).map_err(|error| error.or_at(Some(reader.value_place(value))))?;
+    Ok(text.with(base))
+}
+
+/// Reads what `base` says, in a recipe or by its flag.
+pub(super) fn parse_base(text: &str) -> Result<Base, RecipeError> {
+    if text == "scratch" {
+        return Ok(Base::Scratch);
     }
-    if let Some(rest) = text.value.strip_prefix("oci:") {
+    if let Some(rest) = text.strip_prefix("oci:") {
         let (path, name) = match rest.rsplit_once(':') {
             Some((path, name)) if valid_tag(name) => (path, Some(name.to_owned())),
             _ => (rest, None),
         };
         if path.is_empty() {
-            return Err(RecipeError::at(place, "`base` names no folder after `oci:`"));
+            return Err(RecipeError::new("`base` names no folder after `oci:`"));
         }
-        let path = Template::parse(path).map_err(|error| RecipeError::at(place, error.message).help(error.help))?;
-        return Ok(text.with(Base::Layout { path, name }));
+        let path = Template::parse(path).map_err(|error| RecipeError::new(error.message).help(error.help))?;
+        return Ok(Base::Layout { path, name });
     }
     for other in ["oci-archive:", "docker-archive:"] {
-        if text.value.starts_with(other) {
-            return Err(RecipeError::at(place, format!("`base` cannot be an archive ({other})"))
+        if text.starts_with(other) {
+            return Err(RecipeError::new(format!("`base` cannot be an archive ({other})"))
                 .help("unpack it into an OCI layout folder and write oci:FOLDER"));
         }
     }
-    let reference = text.value.strip_prefix("docker://").unwrap_or(&text.value);
+    let reference = text.strip_prefix("docker://").unwrap_or(text);
     let reference = reference.parse().map_err(|error| {
-        let wrong = RecipeError::at(place, format!("`base`: {error}"));
-        if text.value.starts_with(['.', '/', '~']) {
-            wrong.help(format!("a layout folder is written oci:{}", text.value))
+        let wrong = RecipeError::new(format!("`base`: {error}"));
+        if text.starts_with(['.', '/', '~']) {
+            wrong.help(format!("a layout folder is written oci:{text}"))
         } else {
             wrong
         }
     })?;
-    Ok(text.with(Base::Registry(reference)))
+    Ok(Base::Registry(reference))
 }
 
 /// At least one platform, each once.

@@ -1,0 +1,197 @@
+//! Task definitions as flags and recipe name them, and the verdict on an image as it is shown.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use dockless::ecs::load::{LoadError, load};
+use dockless::ecs::pattern::Pattern;
+use dockless::ecs::target::{Target, TargetOptions};
+use dockless::ecs::task_definition::{CpuArchitecture, LaunchType};
+use dockless::image::inspect::Facts;
+use dockless::image::recipe::VerifyRecipe;
+use dockless::image::recipe::place::Spanned;
+use dockless::oci::platform::Platform;
+use dockless::release::ship;
+use dockless::verify::finding::{Rule, Verification};
+use dockless::verify::rules::{self, Allow};
+
+use super::args::values;
+use super::args::verify::{Architecture, Gate, LaunchType as LaunchTypeFlag, Selection};
+use super::context::Context;
+use super::failure::Failure;
+use super::report;
+use super::report::finding::{FindingView, summary};
+use super::snippet::Snippet;
+
+/// Everything that is to be verified against.
+#[derive(Default)]
+pub struct Wanted {
+    /// The targets of all sources.
+    pub targets: Vec<Target>,
+    sources: BTreeMap<Arc<str>, Arc<str>>,
+    options: rules::Options,
+    strict: bool,
+}
+
+/// What the selection flags say, over what the recipe says.
+fn options(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Result<TargetOptions, Failure> {
+    let globs: Vec<&str> = if selection.targets.is_empty() {
+        recipe.iter().flat_map(|recipe| &recipe.targets).map(|target| target.value.as_str()).collect()
+    } else {
+        selection.targets.iter().map(String::as_str).collect()
+    };
+    let written = |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.value.clone());
+    let launch_type = match selection.launch_type {
+        Some(LaunchTypeFlag::Fargate) => Some(LaunchType::Fargate),
+        Some(LaunchTypeFlag::Ec2) => Some(LaunchType::Ec2),
+        Some(LaunchTypeFlag::External) => Some(LaunchType::External),
+        Some(LaunchTypeFlag::ManagedInstances) => Some(LaunchType::ManagedInstances),
+        None => match recipe.and_then(|recipe| written(&recipe.launch_type)).as_deref() {
+            Some("fargate") => Some(LaunchType::Fargate),
+            Some("ec2") => Some(LaunchType::Ec2),
+            Some("external") => Some(LaunchType::External),
+            Some("managed-instances") => Some(LaunchType::ManagedInstances),
+            _ => None,
+        },
+    };
+    let architecture = match selection.architecture {
+        Some(Architecture::X86_64) => Some(CpuArchitecture::X86_64),
+        Some(Architecture::Arm64) => Some(CpuArchitecture::Arm64),
+        None => recipe
+            .and_then(|recipe| written(&recipe.architecture))
+            .map(|word| word.parse())
+            .transpose()
+            .map_err(Failure::new)?,
+    };
+    let container = selection.container.clone().or_else(|| recipe.and_then(|recipe| written(&recipe.container)));
+    Ok(TargetOptions { targets: globs.into_iter().map(Pattern::name).collect(), container, launch_type, architecture })
+}
+
+/// Loads the task definitions that the flags name, else those of the recipe, whose paths are relative to its folder.
+pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Result<Wanted, Failure> {
+    let said = recipe.map(|(verify, _)| verify);
+    let options = options(&gate.selection, said)?;
+    let sources: Vec<String> = match recipe {
+        Some((verify, folder)) if gate.task_definitions.is_empty() => {
+            let below = |source: &Spanned<String>| folder.join(&source.value).display().to_string();
+            verify.task_definitions.iter().map(below).collect()
+        }
+        _ => gate.task_definitions.clone(),
+    };
+    let mut wanted = load_all(&sources, &options)?;
+    let mut allow = Vec::new();
+    for values::Allow { rule, path } in &gate.allow {
+        allow.push(allowed(rule, path.as_deref())?);
+    }
+    for one in said.iter().flat_map(|said| &said.allow) {
+        let place = one.place.as_ref();
+        allow.push(allowed(&one.value.rule, one.value.path.as_deref()).map_err(|failure| match place {
+            Some(place) => failure.at(snippet(place, "")),
+            None => failure,
+        })?);
+    }
+    wanted.options = rules::Options { allow };
+    wanted.strict = gate.strict || said.is_some_and(|said| said.strict);
+    Ok(wanted)
+}
+
+/// The targets that sources hold.
+pub fn targets(sources: &[String], selection: &Selection) -> Result<Wanted, Failure> {
+    load_all(sources, &options(selection, None)?)
+}
+
+fn load_all(sources: &[String], options: &TargetOptions) -> Result<Wanted, Failure> {
+    let mut wanted = Wanted::default();
+    for source in sources {
+        let input = (source == "-").then(standard_input).transpose()?;
+        let loaded = load(source, input.as_deref(), options).map_err(not_loaded)?;
+        wanted.targets.extend(loaded.targets);
+        wanted.sources.extend(loaded.sources);
+    }
+    Ok(wanted)
+}
+
+fn standard_input() -> Result<String, Failure> {
+    /// No task definition is larger.
+    const LIMIT: u64 = 16 << 20;
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new(error).during("cannot read the task definition from standard input"))?;
+    Ok(text)
+}
+
+fn not_loaded(error: LoadError) -> Failure {
+    let help = error.help().map(str::to_owned);
+    let failure = match error {
+        LoadError::Parse { error, text } => {
+            let snippet = Snippet {
+                file: error.location.file.to_string(),
+                text: text.to_string(),
+                span: error.location.span.clone(),
+                label: String::new(),
+            };
+            Failure::new(error.message).at(snippet)
+        }
+        error => Failure::new(error),
+    };
+    match help {
+        Some(help) => failure.hint(help),
+        None => failure,
+    }
+}
+
+/// A place of a recipe, to be underlined.
+pub fn snippet(place: &dockless::image::recipe::place::Place, label: &str) -> Snippet {
+    Snippet { file: place.file().into(), text: place.text().into(), span: place.span(), label: label.into() }
+}
+
+fn allowed(rule: &str, path: Option<&str>) -> Result<Allow, Failure> {
+    let rule = rule.parse::<Rule>().map_err(|error| {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        Failure::new(error.to_string()).hint(format!("the rules are {}", names.join(", ")))
+    })?;
+    Ok(Allow { rule, path: path.map(Pattern::path) })
+}
+
+impl Wanted {
+    /// The platforms that the targets ask for, each once.
+    pub fn platforms(&self) -> Vec<Platform> {
+        let mut platforms: Vec<Platform> = Vec::new();
+        for target in &self.targets {
+            if let dockless::ecs::target::Asked::Platform { platform, .. } = &target.asked
+                && !platforms.contains(platform)
+            {
+                platforms.push(platform.clone());
+            }
+        }
+        platforms
+    }
+
+    /// Judges an image and shows what was found; the answer is whether it may go on.
+    pub fn judge(&self, facts: &Facts, context: &Context) -> (Verification, bool) {
+        let verification = ship::judge(facts, &self.targets, &self.options);
+        let text = |file: &str| self.sources.get(file).map(ToString::to_string);
+        let asked = !self.targets.is_empty();
+        let views: Vec<FindingView> = verification
+            .all()
+            .filter(|finding| ship::worth_telling(finding, asked || context.output.verbose))
+            .map(|finding| FindingView::new(finding, text))
+            .collect();
+        report::show(context, &views);
+        for target in &verification.targets {
+            let platform = target.target.platform.as_deref().unwrap_or("an architecture that nobody states");
+            let source = target.target.architecture_source.as_deref().unwrap_or("not stated");
+            let name = &target.target.id;
+            if !context.output.json {
+                context.say(summary(name, target.verdict, platform, source));
+            }
+        }
+        let fails = verification.fails(self.strict);
+        (verification, !fails)
+    }
+}

@@ -1,0 +1,117 @@
+//! Images as a command line names them, and the client that speaks to registries.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dockless::image::open::{Image, Location, OpenError, local};
+use dockless::registry::auth::store::{CredentialStore, Places};
+use dockless::registry::auth::{Authenticator, NoCredentials};
+use dockless::registry::client::{Client, Settings};
+use dockless::registry::error::Error;
+use dockless::registry::http::endpoint::Endpoints;
+use dockless::registry::http::transport::CaFile;
+use dockless::registry::pull::{RemoteBlobs, resolve};
+use tokio::runtime::Runtime;
+
+use super::args::push::Registry;
+use super::context::{Context, runtime};
+use super::failure::Failure;
+
+/// A client, and the threads that it runs on.
+pub struct Network {
+    /// The client.
+    pub client: Client,
+    /// The threads.
+    pub runtime: Runtime,
+}
+
+/// The client that the environment and the flags describe.
+pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> {
+    let settings = &context.settings;
+    let places = Places {
+        home: settings.home.clone(),
+        docker_config: settings.docker_config.clone(),
+        registry_auth_file: settings.registry_auth_file.clone(),
+        xdg_runtime_dir: settings.runtime_folder.clone(),
+        path: None,
+    };
+    let mut endpoints = Endpoints::default();
+    for (host, url) in &settings.endpoints {
+        endpoints.insert(host, url.as_str()).map_err(Failure::new)?;
+    }
+    connect(context, flags, endpoints, Arc::new(CredentialStore::new(places)))
+}
+
+/// A client that sends all traffic to one place, without credentials: a rehearsal.
+pub fn rehearsal(context: &Context, hosts: &[&str], url: &str) -> Result<Client, Failure> {
+    let mut endpoints = Endpoints::default();
+    for host in hosts {
+        endpoints.insert(host, url).map_err(Failure::new)?;
+    }
+    client(context, &Registry::default(), endpoints, Arc::new(NoCredentials))
+}
+
+fn connect(
+    context: &Context,
+    flags: &Registry,
+    endpoints: Endpoints,
+    authenticator: Arc<dyn Authenticator>,
+) -> Result<Network, Failure> {
+    Ok(Network { client: client(context, flags, endpoints, authenticator)?, runtime: runtime()? })
+}
+
+fn client(
+    context: &Context,
+    flags: &Registry,
+    endpoints: Endpoints,
+    authenticator: Arc<dyn Authenticator>,
+) -> Result<Client, Failure> {
+    let mut ca = Vec::new();
+    if let Some(path) = context.settings.ca_file(flags.ca_file.as_deref()) {
+        ca.push(ca_file(path)?);
+    }
+    let settings = Settings { ca, endpoints, authenticator, ..Settings::default() };
+    Client::new(settings, Arc::clone(&context.progress) as _).map_err(refused)
+}
+
+fn ca_file(path: &Path) -> Result<CaFile, Failure> {
+    let pem = std::fs::read(path).map_err(|error| {
+        Failure::new(error)
+            .during(format!("cannot read the CA file {}", path.display()))
+            .hint("it comes from --ca-file, SSL_CERT_FILE or AWS_CA_BUNDLE")
+    })?;
+    CaFile::parse(path, &pem).map_err(refused)
+}
+
+/// A registry's failure with its repair.
+pub fn refused(error: Error) -> Failure {
+    match error.help() {
+        Some(help) => Failure::new(error).hint(help),
+        None => Failure::new(error),
+    }
+}
+
+/// Finds an image; the network is there where the image is in a registry.
+pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, Option<Network>), Failure> {
+    let failed = |error: OpenError| {
+        let failure = Failure::new(error);
+        failure.hint("an image is a layout folder, a .tar archive, or a reference such as registry.example.com/app:v1")
+    };
+    match Location::parse(given).map_err(failed)? {
+        Location::Layout { path, name } | Location::Archive { path, name } => {
+            let image = local(&path, name.as_deref(), given).map_err(|error| match error {
+                error @ OpenError::NoPath(_) => failed(error),
+                error => Failure::new(error),
+            })?;
+            Ok((image, None))
+        }
+        Location::Registry(reference) => {
+            let network = network(context, flags)?;
+            let (top, _) = network.runtime.block_on(resolve(&network.client, &reference)).map_err(refused)?;
+            let handle = network.runtime.handle().clone();
+            let blobs = RemoteBlobs::new(&network.client, &reference, handle).map_err(refused)?;
+            let image = Image { name: reference.to_string(), top, source: Arc::new(blobs) };
+            Ok((image, Some(network)))
+        }
+    }
+}

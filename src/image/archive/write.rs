@@ -1,0 +1,279 @@
+//! Writing image archives. The same image gives the same bytes: members stand in the order of layers, with mode 0644
+//! or 0755, owner 0:0 and time 0.
+//!
+//! The archive is written to a temporary file beside its name, flushed to the disk and renamed: a reader sees the old
+//! one or the new one, and a failure leaves nothing, not even a folder that was made for it. Every blob passes
+//! [`Verified`](crate::blob::Verified) on its way, so that what is damaged where it comes from is not passed on; and
+//! since it is read while it is written, an archive may be replaced by one made of its own blobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::{ArchiveError, BLOBS, INDEX, OCI_LAYOUT, docker, failed};
+use crate::blob::{BlobError, BlobSource};
+use crate::layer::entry::{Entry, Kind};
+use crate::layer::tar::{BLOCK, header, padding};
+use crate::oci::config::ImageConfiguration;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::manifest::{Index, Manifest};
+use crate::oci::media_type::{self, Compression, kind};
+use crate::oci::reference::Reference;
+
+/// How much of a blob is copied at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Writes an OCI archive of all that an index reaches, with the index as its `index.json`.
+///
+/// # Errors
+/// Where a blob is missing, damaged or stated with two sizes, or the disk does not take the archive.
+pub fn write_oci(path: &Path, source: &dyn BlobSource, index: &Index) -> Result<(), ArchiveError> {
+    let blobs = reachable(path, source, index)?;
+    let mut output = Output::create(path)?;
+    // The order of layers: a folder before what it holds, names by their bytes.
+    output.header("blobs", Kind::Directory)?;
+    output.header(BLOBS.trim_end_matches('/'), Kind::Directory)?;
+    for (digest, descriptor) in &blobs {
+        output.blob(&format!("{BLOBS}{}", digest.encoded()), source, descriptor)?;
+    }
+    output.document(INDEX, &crate::oci::canonical(index))?;
+    output.document(OCI_LAYOUT, json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
+    output.finish()
+}
+
+/// Writes a docker-archive of one image, for `docker load` and what else reads it. The tags are full references; one
+/// without a tag gets `latest`.
+///
+/// # Errors
+/// Where the descriptor is not that of an image manifest, a layer is compressed by zstd, a tag is none, a blob is
+/// missing or damaged, or the disk does not take the archive.
+pub fn write_docker(
+    path: &Path,
+    source: &dyn BlobSource,
+    manifest: &Descriptor,
+    tags: &[String],
+) -> Result<(), ArchiveError> {
+    let refused = |reason: String| ArchiveError::Refused { path: path.display().to_string(), reason };
+    let repo_tags = tags.iter().map(|tag| full(path, tag)).collect::<Result<Vec<_>, _>>()?;
+    match kind(&manifest.media_type) {
+        media_type::Kind::Manifest => {}
+        media_type::Kind::Index => {
+            return Err(refused(
+                "a docker-archive holds one platform, and this is an index: choose one with --platform, or write an OCI \
+                 archive (--format oci)"
+                    .into(),
+            ));
+        }
+        _ => return Err(refused(format!("{:?} is no image manifest", manifest.media_type.to_string()))),
+    }
+    let image: Manifest = document(source, manifest)?;
+    let config: ImageConfiguration = document(source, &image.config)?;
+    if config.rootfs.diff_ids.len() != image.layers.len() {
+        return Err(refused(format!(
+            "the manifest {} has {} layers, but its configuration has {}",
+            manifest.digest,
+            image.layers.len(),
+            config.rootfs.diff_ids.len()
+        )));
+    }
+    let mut members = BTreeMap::new();
+    let mut layers = Vec::with_capacity(image.layers.len());
+    for layer in &image.layers {
+        match kind(&layer.media_type) {
+            media_type::Kind::Layer(Compression::None | Compression::Gzip) => {}
+            media_type::Kind::Layer(Compression::Zstd) => {
+                return Err(refused(format!(
+                    "layer {} is compressed by zstd, which Docker does not load from a docker-archive: build with \
+                     --compression gzip, or write an OCI archive (--format oci)",
+                    layer.digest
+                )));
+            }
+            _ => return Err(refused(format!("{} ({:?}) is no layer", layer.digest, layer.media_type.to_string()))),
+        }
+        let name = format!("{}.tar", layer.digest.encoded());
+        members.insert(name.clone(), layer);
+        layers.push(name);
+    }
+    let config = format!("{}.json", image.config.digest.encoded());
+    members.insert(config.clone(), &image.config);
+    let mut output = Output::create(path)?;
+    for (name, descriptor) in members {
+        output.blob(&name, source, descriptor)?;
+    }
+    // Its name sorts behind the hexadecimal ones.
+    output.document(docker::MANIFEST, &crate::oci::canonical(&[Saved { config, repo_tags, layers }]))?;
+    output.finish()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+/// A tag as it stands in `RepoTags`: with its registry, which every reader takes and none has to guess.
+fn full(path: &Path, tag: &str) -> Result<String, ArchiveError> {
+    let reference: Reference = tag.parse()?;
+    match (reference.tag_or_latest(), reference.digest()) {
+        (Some(tag), None) => Ok(format!("{}:{tag}", reference.name())),
+        _ => Err(ArchiveError::Refused {
+            path: path.display().to_string(),
+            reason: format!("{tag} has a digest, which a docker-archive's names cannot have: leave it out"),
+        }),
+    }
+}
+
+fn document<T: DeserializeOwned>(source: &dyn BlobSource, descriptor: &Descriptor) -> Result<T, ArchiveError> {
+    let bytes = source.document(descriptor)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ArchiveError::document(&source.place(), &descriptor.digest.to_string(), error))
+}
+
+/// All blobs that an index reaches, by digest.
+fn reachable(
+    path: &Path,
+    source: &dyn BlobSource,
+    index: &Index,
+) -> Result<BTreeMap<Digest, Descriptor>, ArchiveError> {
+    let mut blobs: BTreeMap<Digest, Descriptor> = BTreeMap::new();
+    let mut read = BTreeSet::new();
+    let mut todo = index.manifests.clone();
+    while let Some(descriptor) = todo.pop() {
+        if let Some(known) = blobs.get(&descriptor.digest)
+            && known.size != descriptor.size
+        {
+            return Err(ArchiveError::Refused {
+                path: path.display().to_string(),
+                reason: format!(
+                    "blob {} of {} is stated with {} bytes and with {}",
+                    descriptor.digest,
+                    source.place(),
+                    known.size,
+                    descriptor.size
+                ),
+            });
+        }
+        match kind(&descriptor.media_type) {
+            media_type::Kind::Index if read.insert(descriptor.digest) => {
+                todo.extend(document::<Index>(source, &descriptor)?.manifests);
+            }
+            media_type::Kind::Manifest if read.insert(descriptor.digest) => {
+                let manifest: Manifest = document(source, &descriptor)?;
+                todo.push(manifest.config);
+                todo.extend(manifest.layers);
+            }
+            _ => {}
+        }
+        blobs.insert(descriptor.digest, descriptor);
+    }
+    Ok(blobs)
+}
+
+/// An archive that is being written. Dropped before [`Output::finish`] it leaves nothing: fields are dropped in their
+/// order, the temporary file before the folders that were made for it.
+struct Output {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+    made: Made,
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    fn create(path: &Path) -> Result<Self, ArchiveError> {
+        if path.is_dir() {
+            let shown = path.display().to_string();
+            return Err(ArchiveError::Refused { path: shown, reason: "there is a folder of this name".into() });
+        }
+        let made = Made::folders(folder(path)).map_err(failed("create the folder of", path))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".tmp-");
+        // The process' umask is applied to it by the kernel, as to any file that a program makes.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder(path)).map_err(failed("write", path))?;
+        let out = BufWriter::with_capacity(BUFFER, file);
+        Ok(Self { path: path.to_owned(), out, made, buffer: vec![0; BUFFER] })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.out.write_all(bytes).map_err(failed("write", &self.path))
+    }
+
+    fn header(&mut self, name: &str, kind: Kind) -> Result<(), ArchiveError> {
+        let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
+        let path = name.as_bytes().into();
+        let mut bytes = Vec::with_capacity(BLOCK);
+        header(&Entry { path, kind, mode, uid: 0, gid: 0, mtime: 0, xattrs: None, source: None }, &mut bytes);
+        self.write(&bytes)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), ArchiveError> {
+        self.write(&[0; BLOCK][..padding(size)])
+    }
+
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let size = bytes.len() as u64;
+        self.header(name, Kind::File(size))?;
+        self.write(bytes)?;
+        self.pad(size)
+    }
+
+    fn blob(&mut self, name: &str, source: &dyn BlobSource, descriptor: &Descriptor) -> Result<(), ArchiveError> {
+        let mut reader = source.open(descriptor)?;
+        self.header(name, Kind::File(descriptor.size))?;
+        loop {
+            let count = reader.read(&mut self.buffer).map_err(|error| BlobError::Read {
+                digest: descriptor.digest,
+                place: source.place(),
+                source: error.into(),
+            })?;
+            if count == 0 {
+                return self.pad(descriptor.size);
+            }
+            self.out.write_all(&self.buffer[..count]).map_err(failed("write", &self.path))?;
+        }
+    }
+
+    fn finish(mut self) -> Result<(), ArchiveError> {
+        self.write(&[0; 2 * BLOCK])?;
+        let Self { path, out, mut made, .. } = self;
+        let file = out.into_inner().map_err(|error| failed("write", &path)(error.into_error()))?;
+        file.as_file().sync_all().map_err(failed("write", &path))?;
+        file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        made.0.clear();
+        // The name is only safe once the folder is on the disk.
+        File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(failed("write", &path))
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Folders that did not exist, the lowest last. Dropped, they are removed where nothing came into them.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn folders(folder: &Path) -> io::Result<Self> {
+        let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let mut made = Self(missing.map(Path::to_owned).collect());
+        made.0.reverse();
+        fs::create_dir_all(folder).map(|()| made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Build, put where it is to go, verify: one flow, whose result a push may take.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::blob::BlobSource;
+use crate::ecs::target::Target;
+use crate::image::archive::{self, ArchiveError};
+use crate::image::build::{self, BuildError, Built};
+use crate::image::inspect::Facts;
+use crate::image::plan::{self, Plan};
+use crate::image::recipe::Recipe;
+use crate::image::recipe::place::RecipeError;
+use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::platform::Platform;
+use crate::oci::reference::Reference;
+use crate::verify::finding::{Finding, Rule, Severity, Verdict, Verification};
+use crate::verify::rules::{self, verify};
+
+/// What a build writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A layout folder.
+    Layout(PathBuf),
+    /// An OCI archive.
+    Archive(PathBuf),
+    /// A docker-archive, of one platform.
+    DockerArchive(PathBuf),
+}
+
+/// Why nothing came of it.
+#[derive(Debug, Error)]
+pub enum ShipError {
+    /// The recipe, or what it names.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The folder in which an archive's blobs are made.
+    #[error("cannot create a folder beside {path}")]
+    Scratch {
+        /// The archive.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A docker-archive cannot have several platforms.
+    #[error("a docker-archive has no index, so it holds one platform, not {0}; choose one with --platform")]
+    SeveralPlatforms(usize),
+}
+
+impl From<BuildError> for ShipError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Recipe(error) => Self::Recipe(error),
+            BuildError::Layout(error) => Self::Layout(error),
+        }
+    }
+}
+
+/// What is to be made.
+pub struct Request<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The platforms.
+    pub platforms: &'a [Platform],
+    /// How it is built.
+    pub options: build::Options<'a>,
+    /// Where it goes.
+    pub output: &'a Output,
+    /// Its names.
+    pub tags: &'a [Reference],
+}
+
+/// What was made.
+pub struct Shipped {
+    /// The image.
+    pub built: Built,
+    /// Its facts.
+    pub facts: Facts,
+    /// Where its blobs are.
+    pub source: Arc<dyn BlobSource>,
+    /// The folder of an archive's blobs, gone when dropped.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Builds an image and puts it where it is to go.
+///
+/// # Errors
+/// Where anything fails; the output is then as it was before.
+pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
+    let Request { recipe, platforms, options, output, tags } = request;
+    if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
+        return Err(ShipError::SeveralPlatforms(platforms.len()));
+    }
+    let plan = plan::plan(recipe, platforms, options.source_date_epoch, options.observer)?;
+    match output {
+        Output::Layout(path) => {
+            let (built, layout) = into_layout(recipe, plan, *options, path, tags)?;
+            Ok(shipped(built, layout, tags, path, None))
+        }
+        Output::Archive(path) | Output::DockerArchive(path) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let scratch = tempfile::Builder::new()
+                .prefix(".dockless-")
+                .tempdir_in(folder)
+                .map_err(|source| ShipError::Scratch { path: path.display().to_string(), source })?;
+            let (built, layout) = into_layout(recipe, plan, *options, &scratch.path().join("oci"), tags)?;
+            match (output, built.images.as_slice()) {
+                (Output::DockerArchive(_), [image, ..]) => {
+                    let names: Vec<String> = tags.iter().map(full_name).collect();
+                    archive::write_docker(path, &layout, &image.manifest, &names)?;
+                }
+                _ => archive::write_oci(path, &layout, &layout.index()?)?,
+            }
+            Ok(shipped(built, layout, tags, path, Some(scratch)))
+        }
+    }
+}
+
+fn into_layout(
+    recipe: &Recipe,
+    plan: Plan,
+    options: build::Options<'_>,
+    path: &Path,
+    tags: &[Reference],
+) -> Result<(Built, Layout), ShipError> {
+    let session = Layout::session(path)?;
+    let built = build::build(recipe, plan, options, &session)?;
+    let layout = session.layout().clone();
+    session.finish(entries(&built.index, tags))?;
+    Ok((built, layout))
+}
+
+fn shipped(
+    built: Built,
+    layout: Layout,
+    tags: &[Reference],
+    path: &Path,
+    scratch: Option<tempfile::TempDir>,
+) -> Shipped {
+    let name = tags.first().map_or_else(|| path.display().to_string(), ToString::to_string);
+    let facts = built.facts(&name);
+    Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
+}
+
+/// The entries of `index.json`: one for each name, or one without.
+fn entries(index: &Descriptor, tags: &[Reference]) -> Vec<Descriptor> {
+    if tags.is_empty() {
+        return vec![index.clone()];
+    }
+    let named = tags.iter().map(|tag| {
+        let mut entry = index.clone();
+        if let Some(short) = tag.tag_or_latest() {
+            entry.annotations.insert(REF_NAME.into(), short.into());
+        }
+        entry.annotations.insert(IMAGE_NAME.into(), full_name(tag));
+        entry
+    });
+    named.collect()
+}
+
+/// A reference with the tag that it means.
+fn full_name(reference: &Reference) -> String {
+    match (reference.tag(), reference.tag_or_latest()) {
+        (None, Some(tag)) => format!("{reference}:{tag}"),
+        _ => reference.to_string(),
+    }
+}
+
+/// Judges an image before it goes anywhere.
+///
+/// Without a target nobody says how the image is started, so only what is wrong wherever it runs is an error: an
+/// executable of another machine, or an index that disagrees with its configurations. The rest is a warning.
+pub fn judge(facts: &Facts, targets: &[Target], options: &rules::Options) -> Verification {
+    let mut verification = verify(facts, targets, options);
+    if targets.is_empty() {
+        for finding in &mut verification.findings {
+            let everywhere = matches!(finding.rule, Rule::ForeignExecutable | Rule::ConfigDisagrees);
+            if finding.severity == Severity::Error && !everywhere {
+                finding.severity = Severity::Warning;
+            }
+        }
+        verification.verdict = Verdict::of(&verification.findings);
+    }
+    verification
+}
+
+/// Whether the findings are worth a word to someone who did not ask: an image without a command may be meant as a base.
+pub fn worth_telling(finding: &Finding, asked: bool) -> bool {
+    asked || finding.severity > Severity::Note
+}
