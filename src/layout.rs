@@ -450,7 +450,7 @@ pub fn name(entry: &Descriptor) -> Option<&str> {
 }
 
 /// A temporary file with the permissions that the umask gives, removed when dropped.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     #[cfg(unix)]
@@ -462,7 +462,8 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+/// Gives a temporary file its name, once it is on the disk.
+pub fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     match path.parent() {

@@ -7,7 +7,7 @@
 //! since it is read while it is written, an archive may be replaced by one made of its own blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use super::{ArchiveError, BLOBS, INDEX, OCI_LAYOUT, docker, failed};
 use crate::blob::{BlobError, BlobSource};
 use crate::layer::entry::{Entry, Kind};
 use crate::layer::tar::{BLOCK, header, padding};
+use crate::layout::{persist, temporary};
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -90,7 +91,7 @@ pub fn write_docker(
             media_type::Kind::Layer(Compression::None | Compression::Gzip) => {}
             media_type::Kind::Layer(Compression::Zstd) => {
                 return Err(refused(format!(
-                    "layer {} is compressed by zstd, which Docker does not load from a docker-archive: build with \
+                    "layer {} is compressed by zstd, which older versions of docker load cannot read: build with \
                      --compression gzip, or write an OCI archive (--format oci)",
                     layer.digest
                 )));
@@ -194,11 +195,7 @@ impl Output {
             return Err(ArchiveError::Refused { path: shown, reason: "there is a folder of this name".into() });
         }
         let made = Made::folders(folder(path)).map_err(failed("create the folder of", path))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tmp-");
-        // The process' umask is applied to it by the kernel, as to any file that a program makes.
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder(path)).map_err(failed("write", path))?;
+        let file = temporary(folder(path)).map_err(failed("write", path))?;
         let out = BufWriter::with_capacity(BUFFER, file);
         Ok(Self { path: path.to_owned(), out, made, buffer: vec![0; BUFFER] })
     }
@@ -246,11 +243,9 @@ impl Output {
         self.write(&[0; 2 * BLOCK])?;
         let Self { path, out, mut made, .. } = self;
         let file = out.into_inner().map_err(|error| failed("write", &path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(failed("write", &path))?;
-        file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        persist(file, &path).map_err(failed("write", &path))?;
         made.0.clear();
-        // The name is only safe once the folder is on the disk.
-        File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(failed("write", &path))
+        Ok(())
     }
 }
 
