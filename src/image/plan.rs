@@ -361,7 +361,10 @@ impl Below for Underground<'_> {
                 xattrs: found.node.xattrs.clone(),
             },
             Ok(_) => Ground::Other("a file".into()),
-            Err(Unresolved::Missing(at)) if *at == *path => Ground::Nothing,
+            // It, or a folder above it, is not there: no link was followed to find out.
+            Err(Unresolved::Missing(at)) if *at == *path || path.starts_with(&[&at, b"/".as_slice()].concat()) => {
+                Ground::Nothing
+            }
             Err(Unresolved::Missing(at)) => {
                 Ground::Other(format!("a link to /{}, which does not exist", String::from_utf8_lossy(&at)))
             }
@@ -384,5 +387,32 @@ pub fn expected_size(content: &Content) -> u64 {
             })
             .sum(),
         Content::Archive(path) => fs::metadata(path).map_or(0, |data| data.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::contents::Node;
+
+    #[test]
+    fn a_destination_whose_folders_are_not_there_is_on_no_ground() {
+        let node =
+            |path: &str, kind| Node { path: path.as_bytes().into(), kind, mode: 0o755, uid: 0, gid: 0, xattrs: None };
+        let link = |target: &str| NodeKind::Symlink(target.as_bytes().into());
+        let nodes = vec![
+            node("usr", NodeKind::Directory),
+            node("lost", link("nowhere")),
+            node("file", NodeKind::Special),
+            node("usr/self", link("/usr")),
+        ];
+        let root = Root::of(vec![Arc::new(Contents { nodes })]);
+        let ground = Underground { root: &root };
+        assert_eq!(ground.at(b"srv"), Ground::Nothing);
+        assert_eq!(ground.at(b"srv/site"), Ground::Nothing);
+        assert_eq!(ground.at(b"usr/local/bin"), Ground::Nothing);
+        assert!(matches!(ground.at(b"lost"), Ground::Other(what) if what.contains("/nowhere")));
+        assert!(matches!(ground.at(b"file"), Ground::Other(what) if what == "a file"));
+        assert!(matches!(ground.at(b"usr/self"), Ground::Folder { path, .. } if *path == *b"usr"));
     }
 }

@@ -44,7 +44,7 @@ pub enum Codec {
 
 impl Codec {
     /// The default: the level whose output is still smaller than that of the tools people come from, and the fastest there.
-    pub const GZIP: Self = Self::Gzip(5);
+    pub const GZIP: Self = Self::Gzip(4);
     /// Zstandard's own default level.
     pub const ZSTD: Self = Self::Zstd(3);
 

@@ -174,7 +174,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
             let mut file = open(path).map_err(failed)?;
             let first = self.data(&mut file, size, path)?;
             // One more byte: the file has grown since it was listed.
-            if size > 0 && file.read(&mut [0]).map_err(failed)? > 0 {
+            if file.read(&mut [0]).map_err(failed)? > 0 {
                 return Err(PackError::Changed { path: path.display().to_string(), before: size, after: size + 1 });
             }
             head = self.head(&first, size, &file);
