@@ -1,4 +1,48 @@
 //! dockless: a container image from files on a disk to a running ECS task, without a Docker daemon.
+//!
+//! # The way of a file
+//!
+//! ```text
+//!  folder ──scan──▶ entries ──tar──▶ bytes ──┬─▶ sha256: the diff ID
+//!  files  ──copy─▶                           └─▶ chunks ══compress══▶ joined in order ──┬─▶ sha256: the digest
+//!  archive ─untar▶        └─ contents: paths, links, ELF heads                          └─▶ blobs/sha256/…
+//!
+//!  layers ─▶ image configuration ─▶ image manifest ─▶ image index ─▶ index.json, archive, registry
+//!                 facts ─▶ rules ◀─ task definition                      (after the verdict)
+//! ```
+//!
+//! A layer that exists is finished: nothing hands out a digest that is not computed yet. What climbs from floor to
+//! floor are small values (descriptors, diff IDs, contents); the bytes stay in files.
+//!
+//! # The house
+//!
+//! Rooms by what they know. Imports point down, rooms on one floor do not import each other; `tests/floors.rs` is red
+//! where one does.
+//!
+//! | floor | room | knows |
+//! |---|---|---|
+//! | 9 | `main.rs` | parse, run one command, leave with its exit code |
+//! | 8 | `cli/` | the terminal; declared by `main.rs` alone |
+//! | 7 | [`release`] | build, put where it goes, verify, as one flow |
+//! | 6 | [`verify`] | facts × task definition → findings, pure |
+//! | 5 | [`image`] | recipe, plan, build, archives, the facts of any image |
+//! | 4 | [`layer`], [`serve`] | entries to blobs and back; the embedded registry |
+//! | 3 | [`layout`], [`registry`] | the layout folder; the client of a registry |
+//! | 2 | [`blob`], [`ecs`] | bytes that carry a digest; task definitions with their places |
+//! | 1 | [`oci`], [`elf`], [`event`] | the specification's values; machines; progress |
+//!
+//! # Invariants
+//!
+//! 1. The library prints nothing and reads no environment; progress leaves it through [`event::Observer`] alone.
+//!    (The TLS and HTTP crates below the registry read `SSL_CERT_FILE` and the proxy variables themselves.)
+//! 2. Same inputs, same digests: any thread count, folder order, umask, time zone, locale, home or working folder.
+//! 3. Every blob that is read passes [`blob::Verified`]. Every file that is written is temporary, flushed, renamed.
+//! 4. Findings are data, failures are errors. Text, JSON and exit codes are made in `cli/` alone.
+//! 5. Memory is bounded by threads × chunk and by 200 bytes an entry, never by the size of a file or layer.
+//! 6. A document of ours is canonical; one that was pulled keeps its bytes.
+//! 7. Secrets reach no log, error, report or `Debug`.
+//! 8. Async only where the network is; packing is plain threads.
+//! 9. `Authorization` goes to the origin that challenged, and plain http stays on loopback.
 
 pub mod blob;
 pub mod ecs;
