@@ -12,6 +12,9 @@ use crate::cli::text::size;
 /// How long a job is silent.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What is smaller is done before its start has been read: its end is enough.
+const LARGE: u64 = 8_000_000;
+
 /// Writes lines. The time is handed in, as the time since the command started.
 pub(super) struct Plain<W> {
     writer: W,
@@ -34,7 +37,7 @@ impl<W: Write> Plain<W> {
     pub(super) fn note(&mut self, event: Event<'_>, now: Duration) {
         let line = match Step::of(event) {
             None => None,
-            Some(Step::Started { job, total }) => Some(self.started(job, total, now)),
+            Some(Step::Started { job, total }) => self.started(job, total, now),
             Some(Step::Advanced { job, bytes }) => self.advanced(job, bytes, now),
             Some(Step::Finished { job, size, word }) => {
                 let line = self.running.remove(job);
@@ -48,11 +51,12 @@ impl<W: Write> Plain<W> {
         }
     }
 
-    fn started(&mut self, job: Job<'_>, total: Option<u64>, now: Duration) -> String {
+    fn started(&mut self, job: Job<'_>, total: Option<u64>, now: Duration) -> Option<String> {
         self.running.insert(job, Line { total, started: now, said: (now, 0) });
         match total {
-            Some(total) => format!("{}  started, {}", job.name(), size(total)),
-            None => format!("{}  started", job.name()),
+            Some(total) if total < LARGE => None,
+            Some(total) => Some(format!("{}  started, {}", job.name(), size(total))),
+            None => Some(format!("{}  started", job.name())),
         }
     }
 
@@ -101,7 +105,7 @@ mod tests {
         at(80_000, Event::BlobFinished { id, status: BlobStatus::Uploaded });
         at(80_000, Event::BlobFinished { id: "other", status: BlobStatus::Present });
         at(80_000, Event::LayerAdvanced { id: "never started", bytes: 1 });
-        at(80_000, Event::LayerStarted { id: "evil\u{1b}[2J\n::stop-commands::x", bytes: 1 });
+        at(80_000, Event::LayerStarted { id: "evil\u{1b}[2J\n::stop-commands::x", bytes: 9_000_000 });
         let said = String::from_utf8(plain.writer).expect("text");
         let expected = "\
 layer app  started, 120.0 MB
@@ -115,7 +119,7 @@ blob 44136fa355b3  25%  10.0 MB of 40.0 MB  0 B/s
 blob 44136fa355b3  40.0 MB  (uploaded)  in 1 min 8 s
 blob other  (present)
 layer evil\u{fffd}[2J
-  | ::stop-commands::x  started, 1 B
+  | ::stop-commands::x  started, 9.0 MB
 ";
         snapbox::assert_data_eq!(said, expected);
     }
