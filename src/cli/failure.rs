@@ -19,13 +19,11 @@ use super::text::printable;
 
 /// What kind of failure, which is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+enum Kind {
     /// Asked, and the answer is no.
     Refused,
     /// Could not do it.
     Unable,
-    /// Interrupted by the user.
-    Interrupted,
     /// Nobody reads our stdout any more.
     BrokenPipe,
 }
@@ -47,10 +45,6 @@ struct While {
     source: Box<dyn Error + Send + Sync>,
 }
 
-#[derive(Debug, Error)]
-#[error("interrupted")]
-struct Interrupted;
-
 impl Failure {
     /// A command that could not do it: an error, or a sentence.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -60,11 +54,6 @@ impl Failure {
     /// A command whose answer is no.
     pub fn refused(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind: Kind::Refused, ..Self::new(error) }
-    }
-
-    /// The user interrupted.
-    pub fn interrupted() -> Self {
-        Self { kind: Kind::Interrupted, ..Self::new(Interrupted) }
     }
 
     /// A result that could not be written to stdout. Not for other pipes: a registry that hangs up is no reason to be
@@ -95,12 +84,7 @@ impl Failure {
         Self { snippet: Some(Box::new(snippet)), ..self }
     }
 
-    /// What kind it is.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The exit code: 0, 1, 2 or 130.
+    /// The exit code: 0, 1 or 2. (An interrupted command ends by its signal, which a shell reports as 130.)
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status())
     }
@@ -110,7 +94,6 @@ impl Failure {
             Kind::BrokenPipe => 0,
             Kind::Refused => 1,
             Kind::Unable => 2,
-            Kind::Interrupted => 130,
         }
     }
 
@@ -230,7 +213,6 @@ error: unknown key platform
         let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(Failure::new("no disk").status(), 2);
         assert_eq!(Failure::refused("it does not run").during("nothing was pushed").status(), 1);
-        assert_eq!(Failure::interrupted().status(), 130);
         assert_eq!(Failure::stdout(pipe()).status(), 0);
         assert_eq!(printed(&Failure::stdout(pipe())), "");
         assert_eq!(Failure::new(pipe()).status(), 2);

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dockless::blob::BlobSource;
 use dockless::image::inspect::{documents, facts};
@@ -16,7 +17,7 @@ use super::args::push::{Push, Sending};
 use super::args::values::ChunkSize;
 use super::context::Context;
 use super::failure::Failure;
-use super::report::document::{LayerReport, PlatformReport, Report, UploadReport, VERSION};
+use super::report::document::{LayerReport, PlatformReport, Report, UploadReport, VERSION, seconds};
 use super::verify::threads;
 use super::{gate, image, report};
 
@@ -80,7 +81,7 @@ pub fn uploads(pushed: &Pushed) -> Vec<UploadReport> {
         bytes_sent: upload.bytes_sent,
         status: upload.status.word(),
         retries: upload.retries,
-        seconds: (upload.seconds * 1000.0).round() / 1000.0,
+        seconds: seconds(Duration::from_secs_f64(upload.seconds)),
     };
     pushed.uploads.iter().map(upload).collect()
 }
