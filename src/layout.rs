@@ -120,7 +120,7 @@ impl Layout {
     /// # Errors
     /// Where the folder holds other things than a layout, or cannot be written.
     pub fn session(root: &Path) -> Result<Session, LayoutError> {
-        let mut made = None;
+        let mut made = MadeFolders(Vec::new());
         let fresh = match fs::read_dir(root) {
             Ok(mut entries) => {
                 let fresh = !Self::is_layout(root);
@@ -134,8 +134,7 @@ impl Layout {
                 fresh
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(root).map_err(failed("create", root))?;
-                made = Some(root.to_owned());
+                made = MadeFolders::all(root).map_err(failed("create", root))?;
                 true
             }
             Err(error) => return Err(failed("read", root)(error)),
@@ -361,8 +360,8 @@ pub struct Session {
     layout: Layout,
     lock: Option<File>,
     fresh: bool,
-    /// The folder, where the session made it.
-    made: Option<PathBuf>,
+    /// The folder and those above it, where the session made them. Dropped after the session's own clean-up.
+    made: MadeFolders,
     brought: Mutex<BTreeSet<Digest>>,
     finished: bool,
 }
@@ -409,6 +408,7 @@ impl Session {
             }
         })?;
         self.finished = true;
+        self.made.keep();
         if let Some(lock) = self.lock.take()
             && lock.try_lock().is_ok()
         {
@@ -438,15 +438,37 @@ impl Drop for Session {
                 let _ = fs::remove_dir(self.layout.root.join(name));
             }
         }
-        if let Some(made) = &self.made {
-            let _ = fs::remove_dir(made);
-        }
     }
 }
 
 /// By what an entry of `index.json` is told from the others: the full reference, else the tag, else nothing.
 pub fn name(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_NAME).or_else(|| entry.annotations.get(REF_NAME)).map(String::as_str)
+}
+
+/// Folders that did not exist. Dropped, they are removed where nothing came into them.
+pub struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    /// Makes a folder and all above it that are missing.
+    pub fn all(folder: &Path) -> io::Result<Self> {
+        let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Self(missing.map(Path::to_owned).collect());
+        fs::create_dir_all(folder).map(|()| made)
+    }
+
+    /// Lets them stay.
+    pub fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 /// A temporary file with the permissions that the umask gives, removed when dropped.

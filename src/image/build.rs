@@ -2,7 +2,7 @@
 //! index that names them.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -333,7 +333,7 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
             .and_then(|tar| {
                 let mut names = std::collections::HashSet::new();
                 let map = |entry| from_archive(entry, options.source_date_epoch, &mut names);
-                pack::archive(Reader::new(tar), packing, map, writer)
+                pack::archive(Reader::new(BufReader::with_capacity(64 << 10, tar)), packing, map, writer)
             }),
     };
     let (writer, packed) = result.map_err(|error| {

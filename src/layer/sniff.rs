@@ -1,6 +1,6 @@
 //! What a file is to the kernel that should execute it, from its first bytes and as few others as will do.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use super::contents::{Contents, Head};
 use super::entry::Kind;
@@ -65,7 +65,8 @@ pub fn decompress<'r, R: Read + Send + 'r>(
 /// # Errors
 /// Where the bytes cannot be read or are no archive. The reader has then seen its end: what it verifies is verified.
 pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
-    let mut reader = Reader::new(tar);
+    // Headers are half a kilobyte: not a call of the system each.
+    let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
     let mut contents = Contents::default();
     let mut first = Vec::new();
     while let Some(entry) = reader.next_entry()? {

@@ -7,8 +7,7 @@
 //! since it is read while it is written, an archive may be replaced by one made of its own blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -20,7 +19,7 @@ use super::{ArchiveError, BLOBS, INDEX, OCI_LAYOUT, docker, failed};
 use crate::blob::{BlobError, BlobSource};
 use crate::layer::entry::{Entry, Kind};
 use crate::layer::tar::{BLOCK, header, padding};
-use crate::layout::{persist, temporary};
+use crate::layout::{MadeFolders, persist, temporary};
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -184,7 +183,7 @@ fn reachable(
 struct Output {
     path: PathBuf,
     out: BufWriter<NamedTempFile>,
-    made: Made,
+    made: MadeFolders,
     buffer: Vec<u8>,
 }
 
@@ -194,7 +193,7 @@ impl Output {
             let shown = path.display().to_string();
             return Err(ArchiveError::Refused { path: shown, reason: "there is a folder of this name".into() });
         }
-        let made = Made::folders(folder(path)).map_err(failed("create the folder of", path))?;
+        let made = MadeFolders::all(folder(path)).map_err(failed("create the folder of", path))?;
         let file = temporary(folder(path)).map_err(failed("write", path))?;
         let out = BufWriter::with_capacity(BUFFER, file);
         Ok(Self { path: path.to_owned(), out, made, buffer: vec![0; BUFFER] })
@@ -244,31 +243,11 @@ impl Output {
         let Self { path, out, mut made, .. } = self;
         let file = out.into_inner().map_err(|error| failed("write", &path)(error.into_error()))?;
         persist(file, &path).map_err(failed("write", &path))?;
-        made.0.clear();
+        made.keep();
         Ok(())
     }
 }
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Folders that did not exist, the lowest last. Dropped, they are removed where nothing came into them.
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn folders(folder: &Path) -> io::Result<Self> {
-        let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let mut made = Self(missing.map(Path::to_owned).collect());
-        made.0.reverse();
-        fs::create_dir_all(folder).map(|()| made)
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
 }
