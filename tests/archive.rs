@@ -64,7 +64,7 @@ fn config(architecture: &str, diff_ids: &[Digest]) -> Vec<u8> {
 
 /// An image of some layers in a layout.
 fn image(
-    session: &dockless::layout::Session,
+    session: &dockless::layout::session::Session,
     architecture: &str,
     layers: &[(MediaType, Vec<u8>, Digest)],
 ) -> Descriptor {

@@ -15,12 +15,11 @@ use super::root::{Root, Unresolved};
 use crate::event::{Event, Observer};
 use crate::layer::contents::{Contents, Head, Kind as NodeKind};
 use crate::layer::copy::{self, Below, Ground, Rules, Source};
-use crate::layer::entry::{Entry, Kind};
+use crate::layer::entry::{Entry, Kind, clean};
 use crate::layer::git::last_commit_times;
 use crate::layer::pattern::{Patterns, glob};
 use crate::layer::scan::{self, Owners, ScanError};
 use crate::layer::sniff;
-use crate::layer::untar::clean;
 use crate::oci::platform::Platform;
 
 /// A layer that is to be made, once.

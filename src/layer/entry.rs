@@ -96,6 +96,21 @@ pub fn join(folder: &[u8], name: &[u8]) -> Box<[u8]> {
     path.into()
 }
 
+/// A path without empty parts and `.`; `None` where a part is `..`, or holds a zero byte.
+pub fn clean(path: &[u8]) -> Option<Box<[u8]>> {
+    let mut out = Vec::with_capacity(path.len());
+    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        if part == b".." || part.contains(&0) {
+            return None;
+        }
+        if !out.is_empty() {
+            out.push(b'/');
+        }
+        out.extend_from_slice(part);
+    }
+    Some(out.into())
+}
+
 /// The order of names in a folder: the opaque whiteout, whiteouts, then all others, by their bytes.
 pub fn name_order(a: &[u8], b: &[u8]) -> Ordering {
     let rank = |name: &[u8]| match name {

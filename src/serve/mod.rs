@@ -39,7 +39,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::layout::{Layout, LayoutError, Session};
+use crate::layout::session::Session;
+use crate::layout::{Layout, LayoutError};
 use auth::Hosts;
 use auth::{Access, Door};
 use fault::{Fault, Faults};

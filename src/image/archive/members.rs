@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use super::{ArchiveError, failed};
 use crate::blob::DOCUMENT_LIMIT;
+use crate::layer::entry::clean;
 use crate::layer::entry::{Kind, split};
-use crate::layer::untar::{Reader, clean};
+use crate::layer::untar::Reader;
 
 /// The most bytes that the table of names takes, at about [`NAME_COST`] beside the name: some 350,000 blobs.
 const TABLE_LIMIT: usize = 64 << 20;
