@@ -14,7 +14,7 @@ use dockless::image::recipe::VerifyRecipe;
 use dockless::image::recipe::place::Spanned;
 use dockless::oci::platform::Platform;
 use dockless::release::ship;
-use dockless::verify::finding::{Rule, Verification};
+use dockless::verify::finding::{Finding, Rule, Verification};
 use dockless::verify::rules::{self, Allow};
 
 use super::args::values;
@@ -22,7 +22,7 @@ use super::args::verify::{Architecture, Gate, LaunchType as LaunchTypeFlag, Sele
 use super::context::Context;
 use super::failure::Failure;
 use super::report;
-use super::report::finding::{FindingView, summary};
+use super::report::finding::{Shown, summary};
 use super::snippet::Snippet;
 
 /// Everything that is to be verified against.
@@ -175,14 +175,14 @@ impl Wanted {
     /// Judges an image and shows what was found; the answer is whether it may go on.
     pub fn judge(&self, facts: &Facts, context: &Context) -> (Verification, bool) {
         let verification = ship::judge(facts, &self.targets, &self.options);
-        let text = |file: &str| self.sources.get(file).map(ToString::to_string);
+        let text = |finding: &Finding| self.sources.get(&finding.location.as_ref()?.file).map(AsRef::as_ref);
         let asked = !self.targets.is_empty();
-        let views: Vec<FindingView> = verification
+        let shown: Vec<Shown<'_>> = verification
             .all()
             .filter(|finding| ship::worth_telling(finding, asked || context.output.verbose))
-            .map(|finding| FindingView::new(finding, text))
+            .map(|finding| Shown { finding, text: text(finding) })
             .collect();
-        report::show(context, &views);
+        report::show(context, &shown);
         for target in &verification.targets {
             let platform = target.target.platform.as_deref().unwrap_or("an architecture that nobody states");
             let source = target.target.architecture_source.as_deref().unwrap_or("not stated");

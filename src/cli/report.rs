@@ -11,18 +11,18 @@ pub mod finding;
 pub mod github;
 
 use document::Report;
-use finding::FindingView;
+use finding::Shown;
 use github::Outputs;
 
 /// Shows findings on stderr: for people, unless the result is JSON and has them, and for GitHub Actions.
-pub fn show(context: &Context, findings: &[FindingView]) {
+pub fn show(context: &Context, findings: &[Shown<'_>]) {
     context.progress.above(|stderr| {
-        for finding in findings {
+        for shown in findings {
             if !context.output.json {
-                finding.print(stderr)?;
+                shown.print(stderr)?;
             }
             if context.settings.github_actions {
-                github::annotate(finding, stderr)?;
+                github::annotate(shown.finding, stderr)?;
             }
         }
         Ok(())

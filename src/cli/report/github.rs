@@ -7,11 +7,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use dockless::oci::digest::Digest;
-
-use super::finding::{FindingView, Severity};
+use dockless::verify::finding::{Finding, Severity};
 
 /// Writes a finding as a workflow command, which the runner shows beside the line.
-pub fn annotate(finding: &FindingView, writer: &mut dyn Write) -> io::Result<()> {
+pub fn annotate(finding: &Finding, writer: &mut dyn Write) -> io::Result<()> {
     let command = match finding.severity {
         Severity::Note => "notice",
         Severity::Warning => "warning",
@@ -23,7 +22,7 @@ pub fn annotate(finding: &FindingView, writer: &mut dyn Write) -> io::Result<()>
         properties.push(format!("line={}", location.line));
         properties.push(format!("col={}", location.column));
     }
-    properties.push(format!("title={}", escape_property(&finding.rule)));
+    properties.push(format!("title={}", finding.rule.name()));
     let asides = [("found", &finding.found), ("wanted", &finding.wanted), ("help", &finding.help)];
     let asides = asides.into_iter().filter_map(|(name, text)| text.as_ref().map(|text| format!("{name}: {text}")));
     let message: Vec<_> = [finding.message.clone()].into_iter().chain(asides).collect();
@@ -73,18 +72,18 @@ fn assignment(name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Location;
+    use dockless::ecs::task_definition::Location;
+    use dockless::verify::finding::Rule;
+
     use super::*;
 
     #[test]
     fn nothing_ends_a_command_early() {
-        let location = Location { file: "a,b:c%.tf".into(), line: 12, column: 3, ..Location::default() };
-        let finding = FindingView {
-            rule: "platform-missing".into(),
-            message: "100%: no arm64\r\n::stop-commands::x".into(),
+        let location = Location { file: "a,b:c%.tf".into(), line: 12, column: 3, span: 0..0 };
+        let finding = Finding {
             help: Some("build it, too".into()),
             location: Some(location),
-            ..FindingView::default()
+            ..Finding::new(Rule::PlatformMissing, Severity::Error, "100%: no arm64\r\n::stop-commands::x")
         };
         let mut said = Vec::new();
         annotate(&finding, &mut said).expect("a vector takes everything");
