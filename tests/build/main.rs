@@ -1,0 +1,13 @@
+//! The whole binary, from files on a disk to an image in a layout, an archive or a registry. Needs nothing but itself:
+//! every file, program and registry is made by the tests.
+//!
+//! `SNAPSHOTS=overwrite` renews the golden files in `testdata/build`; the digests in `golden.rs` are printed by its
+//! assertion when they differ.
+
+#![cfg(unix)]
+
+mod elf;
+mod files;
+mod golden;
+mod project;
+mod same;
