@@ -6,8 +6,19 @@
 
 #![cfg(unix)]
 
+mod base;
+mod copy;
+mod damage;
 mod elf;
 mod files;
 mod golden;
+mod interrupted;
+mod layouts;
 mod project;
+mod recipe_errors;
+mod records;
+mod refusals;
+mod registries;
+mod registry;
 mod same;
+mod verify;

@@ -154,7 +154,7 @@ impl Project {
         let code = said.code.map_or("a signal".into(), |code| code.to_string());
         let text =
             format!("$ dockless {}\n{}--- stderr\n{}--- exit code {code}\n", words.join(" "), said.stdout, said.stderr);
-        text.replace(&self.path().display().to_string(), "[PROJECT]")
+        tame(&text.replace(&self.path().display().to_string(), "[PROJECT]"))
     }
 
     /// An image of a layout folder.
@@ -228,6 +228,33 @@ impl Image {
         };
         self.layers(platform)[layer].nodes.iter().map(path).collect()
     }
+}
+
+/// A text without what another system or another time says otherwise: numbers of errors, names of temporary files.
+fn tame(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (start, end) in [(" (os error ", ")"), (".dockless-", "\"")] {
+        let mut parts = text.split(start);
+        let first = parts.next().unwrap_or_default().to_owned();
+        text = parts.fold(first, |out, part| {
+            let rest = part.find(end).map_or("", |at| &part[at..]);
+            out + start + "[..]" + rest
+        });
+    }
+    text
+}
+
+/// A text in which every digest that is no name in brackets is one.
+pub(crate) fn without_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let name = if part.len() - rest.len() == 64 { "[DIGEST]" } else { "" };
+        let kept = if name.is_empty() { part } else { rest };
+        out = out + "sha256:" + name + kept;
+    }
+    out
 }
 
 /// Compares a text with a golden file.

@@ -1,0 +1,84 @@
+//! Layouts and archives: several images in one, names, and what nothing refers to any more.
+
+use super::project::{PROGRAMS, Project};
+
+fn names(project: &Project) -> Vec<Option<String>> {
+    let index = dockless::layout::Layout::open(&project.at("oci")).expect("a layout").index().expect("an index");
+    index.manifests.iter().map(|entry| dockless::layout::name(entry).map(str::to_owned)).collect()
+}
+
+fn blobs(project: &Project) -> usize {
+    std::fs::read_dir(project.at("oci/blobs/sha256")).expect("the blobs").count()
+}
+
+#[test]
+fn images_stand_side_by_side_and_replace_their_own_name() {
+    let project = Project::programs();
+    let build = |words: &[&str]| {
+        let words: Vec<&str> = ["build", "-q"].iter().chain(words).copied().collect();
+        project.run(&words).done()
+    };
+    build(&["-t", "example.com/app:v1"]);
+    assert_eq!(blobs(&project), 7, "an index, and two of manifest, configuration and layer");
+    project.write("bin/app-amd64", "another program");
+    build(&["-t", "example.com/app:v2", "-t", "other.example/app:v2"]);
+    // The program for arm64 is the same: its blobs are shared.
+    assert_eq!(blobs(&project), 11);
+    build(&[]);
+    let some = |name: &str| Some(name.to_owned());
+    let all = [some("example.com/app:v1"), some("example.com/app:v2"), some("other.example/app:v2"), None];
+    assert_eq!(names(&project), all);
+    let said = project.run(&["inspect", "oci"]).with_code(2);
+    assert!(said.stderr.contains("it holds several images"), "{said:#?}");
+    project.run(&["inspect", "oci:oci:v1"]).done();
+    project.run(&["inspect", "oci:oci:other.example/app:v2"]).done();
+    project.run(&["inspect", "oci:oci:v3"]).with_code(2);
+
+    // v1 becomes what v2 is, and what it was is gone.
+    build(&["-t", "example.com/app:v1"]);
+    assert_eq!(names(&project).len(), 4);
+    assert_eq!(blobs(&project), 7);
+    project.run(&["check", "oci"]).done();
+    project.write("oci/blobs/sha256/.tmp-left-behind", "half a blob");
+    build(&[]);
+    assert_eq!(blobs(&project), 7, "what a killed build left is swept");
+}
+
+#[test]
+fn archives_are_images_too() {
+    let project = Project::programs();
+    let v1 = project.run(&["build", "-q", "-t", "example.com/app:v1"]).done();
+    let digest = v1.line().rsplit('@').next().expect("a digest").to_owned();
+    project.run(&["build", "-q", "-t", "example.com/app:v1", "-o", "app.tar"]).done();
+    let docker = ["build", "-q", "-t", "example.com/app:v1", "--format", "docker-archive", "-p", "linux/amd64"];
+    project.run(&docker).done();
+    project.write("task.json", super::verify::X86_64);
+    for (image, layers) in [("oci", 2), ("oci:oci:v1", 2), ("app.tar", 2), ("oci-archive:app.tar:v1", 2)] {
+        let report = project.run(&["inspect", image, "--json"]).done().json();
+        assert_eq!(
+            (report["version"].as_u64(), report["digest"].as_str()),
+            (Some(1), Some(digest.as_str())),
+            "{image}"
+        );
+        assert_eq!(report["platforms"].as_array().map(Vec::len), Some(layers), "{image}");
+        project.run(&["verify", image, "--task-definition", "task.json"]).done();
+    }
+    for image in ["image.tar", "docker-archive:image.tar"] {
+        let report = project.run(&["inspect", image, "--json"]).done().json();
+        assert_eq!(report["platforms"][0]["platform"], "linux/amd64", "{report:#}");
+        assert_eq!(report["platforms"][0]["configuration"]["Entrypoint"][0], "/bin/app");
+        project.run(&["verify", image, "--task-definition", "task.json"]).done();
+    }
+    project.run(&["check", "app.tar"]).done();
+}
+
+#[test]
+fn a_project_of_one_platform_is_an_index_all_the_same() {
+    let project = Project::with(&PROGRAMS.replace(", \"linux/arm64\"", ""));
+    project.write("bin/app-amd64", "app");
+    project.run(&["build", "-q"]).done();
+    let image = project.image("oci", None);
+    let platforms: Vec<_> =
+        image.index.manifests.iter().map(|entry| entry.platform.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(platforms, [Some("linux/amd64".to_owned())]);
+}

@@ -1,0 +1,78 @@
+//! What scripts read: result lines, JSON, the files of `--report` and `--image-refs`, GitHub's outputs.
+
+use super::project::{Project, golden, without_digests};
+
+#[test]
+fn results_are_lines_and_nothing_else() {
+    let project = Project::programs();
+    let digest = project.run(&["build"]).done().line().to_owned();
+    assert!(digest.starts_with("sha256:") && digest.len() == 71, "{digest}");
+    let tags = ["-t", "example.com/app:v1", "-t", "example.com/app:v2", "-t", "other.example/team/app"];
+    let words: Vec<&str> = ["build"].iter().chain(&tags).copied().collect();
+    let said = project.run(&words).done();
+    assert_eq!(said.stdout, format!("example.com/app@{digest}\nother.example/team/app@{digest}\n"));
+    let words: Vec<&str> = ["build", "--quiet"].iter().chain(&tags).copied().collect();
+    let quiet = project.run(&words).done();
+    assert_eq!((quiet.stdout, quiet.stderr.as_str()), (said.stdout, ""));
+}
+
+#[test]
+fn a_build_without_a_platform_says_which_it_takes() {
+    let project = Project::new();
+    project.write("app/x", "x");
+    let said = project.run(&["build", "--layer", "app:/app"]).done();
+    assert!(said.stderr.starts_with("building linux/amd64, since neither"), "{said:#?}");
+    project.write(
+        "task.json",
+        r#"{"family":"f","runtimePlatform":{"cpuArchitecture":"ARM64"},"containerDefinitions":[]}"#,
+    );
+    let said = project.run(&["build", "--layer", "app:/app", "--task-definition", "task.json"]);
+    assert!(said.stderr.contains("building linux/arm64, as the task definitions ask for"), "{said:#?}");
+}
+
+#[test]
+fn reports_are_files_or_output() {
+    let project = Project::programs();
+    project.write("outputs", "before=1\n");
+    let words =
+        ["build", "-q", "-t", "example.com/app:v1", "--report", "report.json", "--image-refs", "refs", "--json"];
+    let said = project.run_with(&words, &[("GITHUB_OUTPUT", "outputs")]).done();
+    let report = said.json();
+    assert_eq!(said.stdout, project.text("report.json"), "the same document");
+    let digest = report["digest"].as_str().expect("a digest");
+    assert_eq!(project.text("refs"), format!("example.com/app@{digest}\n"));
+    let outputs = project.text("outputs");
+    assert!(outputs.starts_with("before=1\nimage<<end-"), "{outputs}");
+    assert!(outputs.contains(&format!("\nexample.com/app@{digest}\n")), "{outputs}");
+    assert!(outputs.contains(&format!("\n{digest}\n")), "{outputs}");
+    let text = without_digests(&said.stdout);
+    let sizes = regexless(&text);
+    golden("report.json", sizes);
+}
+
+/// A report without the sizes of compressed layers.
+fn regexless(text: &str) -> String {
+    let line = |line: &str| match line.split_once("\"size\": ") {
+        Some((before, _)) => format!("{before}\"size\": [SIZE],\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn standard_output_may_be_named() {
+    let project = Project::programs();
+    let said = project.run(&["build", "-q", "-t", "example.com/app:v1", "--image-refs", "-"]).done();
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{said:#?}");
+    assert_eq!(lines[0], lines[1]);
+}
+
+#[test]
+fn inspect_shows_what_is_there() {
+    let project = Project::programs();
+    project.run(&["build", "-q", "--compression", "none", "--env", "SECRET=hush"]).done();
+    let said = project.run(&["inspect", "oci"]).done();
+    assert!(!said.stdout.contains("hush"), "values may be secrets: {said:#?}");
+    golden("inspect.txt", without_digests(&said.stdout));
+}

@@ -1,0 +1,51 @@
+//! What cannot be written as it was asked for, and where nothing may be written at all.
+
+use super::project::{Project, golden, without_digests};
+
+#[test]
+fn docker_archives_hold_one_platform_and_no_zstd() {
+    let project = Project::programs();
+    let text = [
+        project.refused(&["build", "--format", "docker-archive"]),
+        project.refused(&["build", "--format", "docker-archive", "-o", "folder"]),
+        project.refused(&["build", "--format", "docker-archive", "-q", "-p", "linux/amd64", "--compression", "zstd"]),
+    ];
+    golden("docker-archive.txt", without_digests(&text.join("\n")));
+}
+
+#[test]
+fn other_peoples_files_are_left_alone() {
+    let project = Project::programs();
+    project.write("thesis/chapter.txt", "do not touch").write("notes", "nor this");
+    std::fs::create_dir(project.at("folder.tar")).expect("a folder");
+    project.write("folder.tar/file", "");
+    let text = [
+        project.refused(&["build", "-o", "thesis"]),
+        project.refused(&["build", "-o", "notes"]),
+        project.refused(&["build", "-o", "folder.tar"]),
+        project.refused(&["build", "-o", "missing/image.tar"]),
+        project.refused(&["build", "--report", "missing/report.json", "-o", "thesis"]),
+    ];
+    golden("output.txt", text.join("\n"));
+    assert_eq!((project.text("thesis/chapter.txt"), project.text("notes")), ("do not touch".into(), "nor this".into()));
+}
+
+#[test]
+fn a_file_that_vanishes_is_an_error_and_not_half_a_layer() {
+    // A link to itself can be listed but not opened.
+    let project = Project::with("[[layer]]\nname = \"vendor\"\ntar = \"loop.tar\"\n");
+    std::os::unix::fs::symlink("loop.tar", project.at("loop.tar")).expect("a link");
+    golden("loop.txt", project.refused(&["build", "-p", "linux/amd64"]));
+}
+
+#[test]
+fn a_failed_build_leaves_the_image_before_it() {
+    let project = Project::programs();
+    let first = project.run(&["build", "-t", "example.com/app:v1"]).done();
+    project.write("dockless.toml", super::project::PROGRAMS.to_owned() + "[[layer]]\ntar = \"garbage.tar\"\n");
+    project.write("garbage.tar", super::files::noise(5, 4096)).write("bin/app-amd64", "another program");
+    project.refused(&["build", "-t", "example.com/app:v1"]);
+    project.run(&["check", "oci"]).done();
+    let inspected = project.run(&["inspect", "oci", "--json"]).done().json();
+    assert_eq!(first.line(), format!("example.com/app@{}", inspected["digest"].as_str().expect("a digest")));
+}

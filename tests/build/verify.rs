@@ -1,0 +1,157 @@
+//! Does the image run on that task? The exit code says so, and nothing that does not run is pushed.
+
+use super::elf::{AARCH64, X86_64 as AMD64, program};
+use super::project::{Project, golden, without_digests};
+use super::registry::Registry;
+
+/// A task on X86_64, on Fargate.
+pub(crate) const X86_64: &str = r#"{
+  "family": "web",
+  "requiresCompatibilities": ["FARGATE"],
+  "runtimePlatform": { "cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX" },
+  "containerDefinitions": [{ "name": "app", "image": "example.com/app:v1" }]
+}
+"#;
+
+fn arm64() -> String {
+    X86_64.replace("X86_64", "ARM64")
+}
+
+/// Nothing says the architecture.
+fn unstated(launch_type: &str) -> String {
+    let lines = X86_64.lines().filter(|line| !line.contains("runtimePlatform"));
+    lines.collect::<Vec<_>>().join("\n").replace("FARGATE", launch_type)
+}
+
+fn amd64_only() -> Project {
+    let project = Project::programs();
+    project.run(&["build", "-q", "-p", "linux/amd64"]).done();
+    project.write("x86.json", X86_64).write("arm.json", arm64());
+    project
+}
+
+#[test]
+fn an_image_that_lacks_the_platform() {
+    let project = amd64_only();
+    let said = project.run(&["verify", "oci", "--task-definition", "x86.json"]).done();
+    assert_eq!(said.stdout, "runs\n");
+    let words = ["verify", "oci", "--task-definition", "arm.json"];
+    let said = project.run(&words).with_code(1);
+    assert_eq!(said.stdout, "does-not-run\n");
+    golden("verify-platform.txt", without_digests(&project.shown(&words, &said)));
+    let json = project.run(&["verify", "oci", "--task-definition", "arm.json", "--json"]).with_code(1).json();
+    assert_eq!((json["version"].as_u64(), json["verdict"].as_str()), (Some(1), Some("does-not-run")));
+    let finding = &json["targets"][0]["findings"][0];
+    assert_eq!((finding["rule"].as_str(), finding["location"]["line"].as_u64()), (Some("platform-missing"), Some(4)));
+    assert_eq!(finding["location"]["file"], "arm.json");
+}
+
+#[test]
+fn a_program_for_another_machine() {
+    let project = amd64_only();
+    project.write("bin/app-amd64", program(AARCH64));
+    let words = ["build", "-q", "--compression", "none", "-p", "linux/amd64"];
+    let said = project.run(&words).with_code(1);
+    golden("verify-machine.txt", without_digests(&project.shown(&words, &said)));
+    let words = ["verify", "oci", "--task-definition", "x86.json"];
+    let json = project.run(&["verify", "oci", "--task-definition", "x86.json", "--json"]).with_code(1).json();
+    let all: Vec<_> =
+        json["findings"].as_array().into_iter().chain(json["targets"][0]["findings"].as_array()).flatten().collect();
+    let finding = all.iter().find(|finding| finding["rule"] == "foreign-executable").expect("the finding");
+    let layer = project.image("oci", None).manifest(0).layers[0].digest.to_string();
+    assert_eq!((finding["path"].as_str(), finding["layer"].as_str()), (Some("/bin/app"), Some(layer.as_str())));
+    assert!(finding["found"].as_str().is_some_and(|text| text.contains("AARCH64")), "{finding:#}");
+    assert!(finding["wanted"].as_str().is_some_and(|text| text.contains("X86_64")), "{finding:#}");
+    let said = project.run(&words).with_code(1);
+    golden("verify-machine-task.txt", without_digests(&project.shown(&words, &said)));
+    let allowed = ["verify", "oci", "--task-definition", "x86.json", "--allow", "foreign-executable=/opt/**"];
+    project.run(&allowed).with_code(1);
+}
+
+#[test]
+fn what_nobody_states() {
+    let project = amd64_only();
+    project.write("fargate.json", unstated("FARGATE")).write("ec2.json", unstated("EC2"));
+    let fargate = project.run(&["verify", "oci", "--task-definition", "fargate.json"]).done();
+    assert_eq!(fargate.stdout, "runs\n", "Fargate then takes X86_64");
+    let words = ["verify", "oci", "--task-definition", "ec2.json"];
+    let ec2 = project.run(&words).done();
+    assert_eq!(ec2.stdout, "undetermined\n");
+    golden("verify-unstated.txt", without_digests(&project.shown(&words, &ec2)));
+    project.run(&["verify", "oci", "--task-definition", "ec2.json", "--strict"]).with_code(1);
+    let said = project.run(&["verify", "oci", "--task-definition", "ec2.json", "--architecture", "X86_64"]).done();
+    assert_eq!(said.stdout, "runs\n");
+    project.run(&["verify", "oci", "--task-definition", "ec2.json", "--architecture", "ARM64"]).with_code(1);
+    let said = project.run(&["verify", "oci", "--task-definition", "missing.json"]).with_code(2);
+    assert_eq!(said.stdout, "");
+}
+
+#[test]
+fn findings_are_annotations_in_github_actions() {
+    let project = amd64_only();
+    let words = ["verify", "-q", "oci", "--task-definition", "arm.json"];
+    let said = project.run_with(&words, &[("GITHUB_ACTIONS", "true")]).with_code(1);
+    let line = said.stderr.lines().find(|line| line.starts_with("::error ")).expect("an annotation");
+    assert!(line.starts_with("::error file=arm.json,line=4,col="), "{line}");
+}
+
+#[test]
+fn nothing_that_does_not_run_is_pushed() {
+    let project = amd64_only();
+    project.write("bin/app-amd64", program(AMD64));
+    let registry = Registry::new();
+    let reference = registry.reference("app:v1");
+    let said = project.run(&["push", "oci", &reference, "--task-definition", "arm.json"]).with_code(1);
+    assert_eq!(said.stdout, "");
+    assert_eq!(registry.requests(), Vec::<String>::new());
+    let build = ["build", "-p", "linux/amd64", "-t", &reference, "--push", "--task-definition", "arm.json"];
+    let said = project.run(&build).with_code(1);
+    assert!(said.stderr.contains("nothing was pushed"), "{said:#?}");
+    assert_eq!(registry.requests(), Vec::<String>::new());
+    assert_eq!((registry.tags(), registry.blobs()), (Vec::new(), 0));
+    let name = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1";
+    let mut words = vec!["build", "-p", "linux/amd64", "-t", name, "--rehearse=rehearsed"];
+    project.run(&words).done();
+    let pushed = project.run(&["inspect", "rehearsed", "--json"]).done().json();
+    assert_eq!(pushed["platforms"][0]["platform"], "linux/amd64");
+    std::fs::remove_dir_all(project.at("rehearsed")).expect("removed");
+    words.extend(["--task-definition", "arm.json"]);
+    project.run(&words).with_code(1);
+    assert!(!project.at("rehearsed").exists());
+}
+
+#[test]
+fn pushes_and_what_is_there_already() {
+    let project = amd64_only();
+    let registry = Registry::new();
+    let reference = registry.reference("team/app:v1");
+    let words = ["build", "-t", &reference, "--push", "--task-definition", "x86.json", "--task-definition", "arm.json"];
+    let said = project.run(&words).done();
+    let at = said.line().to_owned();
+    assert!(at.starts_with(&format!("{}@sha256:", registry.reference("team/app"))), "{at}");
+    assert_eq!(registry.tags(), ["localhost/team/app:v1"]);
+    registry.requests();
+
+    let again = project.run(&["push", "oci:oci:v1", &reference]).done();
+    assert_eq!(again.line(), at);
+    let tag = "HEAD /v2/team/app/manifests/v1 200";
+    assert_eq!(registry.requests(), [tag], "the same digest is there: one request");
+
+    // Another tag of the same image sends no blob.
+    project.run(&["push", "oci:oci:v1", &registry.reference("team/app:v2")]).done();
+    let requests = registry.requests();
+    assert!(!requests.iter().any(|request| request.starts_with("POST")), "{requests:#?}");
+
+    // A reference is an image like any other.
+    for image in [reference.clone(), format!("docker://{reference}"), at.clone()] {
+        let said = project.run(&["inspect", &image, "--json"]).done().json();
+        assert_eq!(format!("{}@{}", registry.reference("team/app"), said["digest"].as_str().expect("a digest")), at);
+        project.run(&["verify", &image, "--task-definition", "arm.json"]).done();
+    }
+    let elsewhere = registry.reference("copy/app:v1");
+    project.run(&["push", &reference, &elsewhere]).done();
+    assert_eq!(registry.tags().len(), 3);
+    project.run(&["build", "-q", "-o", "app.tar"]).done();
+    let from_archive = project.run(&["push", "app.tar", &registry.reference("archive/app:v1")]).done();
+    assert_eq!(from_archive.line().rsplit('@').next(), at.rsplit('@').next());
+}
