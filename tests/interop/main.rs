@@ -1,0 +1,20 @@
+//! The binary against other people's tools: what we write, they read; what they push, we read.
+//!
+//! A description of a format can be misread in the same way by its writer and by its tests. umoci, skopeo, runc, GNU
+//! tar, bsdtar, gzip, pigz, zstd, Python, buildah, crane and Debian's registry read it independently of us.
+//!
+//! These tests need root, those tools and a Debian mirror, and take minutes: they run where `DOCKLESS_INTEROP=1` asks
+//! for them (`.ci/run` does), and then a missing tool is a failure. Otherwise each says that it was skipped.
+#![cfg(target_os = "linux")]
+
+mod clients;
+mod compression;
+mod debian;
+mod images;
+mod limits;
+mod registries;
+mod rootfs;
+mod runtimes;
+mod skopeo;
+mod support;
+mod tree;
