@@ -58,8 +58,7 @@ fn build(folder: &Path, compression: &str) {
             "config.json",
             "--entrypoint",
             "/app/hello",
-            "--cmd",
-            "--loud",
+            "--cmd=--loud",
             "--env",
             "GREETING=hello",
             "--user",
@@ -208,6 +207,8 @@ fn another_client_pulls_what_we_push() {
             let client = Client::new(ClientConfig {
                 protocol: ClientProtocol::Http,
                 platform_resolver: Some(Box::new(move |_| Some(resolved.clone()))),
+                // It gives the layers in the order in which they arrive.
+                max_concurrent_download: 1,
                 ..ClientConfig::default()
             });
             let reference: Reference = name.parse().expect("a reference");
