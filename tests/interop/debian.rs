@@ -37,7 +37,7 @@ pub(crate) fn arm64() -> PathBuf {
     kept("debian-arm64", |root| {
         let packages = root.with_extension("packages");
         let mut command = tool("debootstrap");
-        command.args(["--foreign", "--arch=arm64", "--variant=minbase", "--download-only", "bookworm"]);
+        command.args(["--arch=arm64", "--variant=minbase", "--download-only", "bookworm"]);
         run(command.arg(&packages).arg("http://deb.debian.org/debian")).ok();
         let archives = packages.join("var/cache/apt/archives");
         let mut files: Vec<_> =
@@ -93,7 +93,8 @@ pub(crate) fn enrich(root: &Path) {
     write(&folder.join("noted"), b"noted");
     let flags = XattrFlags::empty();
     lsetxattr(folder.join("noted"), "user.note", b"a=b\nc\0d\xff", flags).expect("an attribute");
-    lsetxattr(folder.join("noted"), "user.empty", b"", flags).expect("an attribute");
+    // No attribute without a value: an extended record without one deletes the keyword (POSIX pax, "Extended Header"),
+    // and readers made with Go's archive/tar take it at its word.
     lsetxattr(folder.join("noted"), "user.gr\u{f6}\u{df}e", b"name beyond ASCII", flags).expect("an attribute");
     fs::create_dir(folder.join("noted folder")).expect("a folder");
     lsetxattr(folder.join("noted folder"), "user.note", b"of a folder", flags).expect("an attribute");
