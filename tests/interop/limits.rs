@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::debian::noise;
 use super::images::{Layout, digest};
-use super::support::{Place, Registry, Told, find, run, skopeo, tool};
+use super::support::{Place, Registry, Told, find, run, say, skopeo, tool};
 
 const GIB: u64 = 1 << 30;
 /// What a build or a push may take, whatever the size of a file.
@@ -22,6 +22,7 @@ fn measured(place: &Place, words: &[&str]) -> (Told, u64) {
     let told = run(&mut time);
     let peak = fs::read_to_string(&report).unwrap_or_default();
     let peak = peak.lines().last().and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{peak:?}: {told}"));
+    say(&format!("MEASURED: {} MiB at most: {}", peak >> 10, words.join(" ")));
     (told, peak)
 }
 

@@ -57,7 +57,8 @@ impl Place {
     /// The folder of a test that runs here; `None`, said aloud, where the tests were not asked for.
     pub(crate) fn new(test: &str, tools: &[&str]) -> Option<Self> {
         if env::var_os("DOCKLESS_INTEROP").is_none_or(|value| value.is_empty() || value == "0") {
-            say(&format!("SKIPPED: {test}: set DOCKLESS_INTEROP=1 to run it (needs root and {})", tools.join(", ")));
+            let needs = [&["root"], tools].concat().join(", ");
+            say(&format!("SKIPPED: {test}: set DOCKLESS_INTEROP=1 to run it (needs {needs})"));
             return None;
         }
         assert!(rustix::process::geteuid().is_root(), "{test} needs root");
