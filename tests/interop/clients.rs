@@ -85,7 +85,13 @@ fn buildah_builds_upon_us() {
     place.dockless(words(BOTH, &["-t", "example.com/app:v1", "-o", "image"])).ok();
     let policy = permissive(&place);
     let from = ["from", "--signature-policy", &policy, "--name", "app", "oci:image:v1"];
-    let name = buildah(&place, &from).ok().line();
+    let told = buildah(&place, &from);
+    if told.code != Some(0) && told.stderr.contains("remount /") {
+        // Where the root is no mount of its own (a chroot), it can unpack no layer, whoever wrote it.
+        say(&format!("SKIPPED: {test}: buildah cannot make mount namespaces here: {told}"));
+        return;
+    }
+    let name = told.ok().line();
     let told = json(&buildah(&place, &["inspect", &name]).ok());
     assert_eq!(told["OCIv1"]["config"]["Cmd"], json!(["/arch"]));
     assert_eq!(told["OCIv1"]["config"]["Env"][0], "GREETING=hello");
