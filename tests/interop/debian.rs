@@ -20,7 +20,7 @@ static DOWNLOADING: Mutex<()> = Mutex::new(());
 pub(crate) fn amd64() -> PathBuf {
     kept("debian-amd64", |root| {
         let mut command = tool("debootstrap");
-        command.args(["--variant=minbase", "bookworm"]).arg(root).arg("http://deb.debian.org/debian");
+        command.args(["--variant=minbase", "bookworm"]).arg(root);
         run(&mut command).ok();
         let archives = root.join("var/cache/apt/archives");
         for entry in fs::read_dir(&archives).expect("a folder").map(|entry| entry.expect("a name").path()) {
@@ -38,7 +38,7 @@ pub(crate) fn arm64() -> PathBuf {
         let packages = root.with_extension("packages");
         let mut command = tool("debootstrap");
         command.args(["--arch=arm64", "--variant=minbase", "--download-only", "bookworm"]);
-        run(command.arg(&packages).arg("http://deb.debian.org/debian")).ok();
+        run(command.arg(&packages)).ok();
         let archives = packages.join("var/cache/apt/archives");
         let mut files: Vec<_> =
             fs::read_dir(archives).expect("a folder").map(|entry| entry.expect("a name").path()).collect();
