@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::images::{BOTH, Layout, digest, sources, words};
-use super::support::{PASSWORD, Place, Registry, run, skopeo};
+use super::support::{PASSWORD, Place, Registry, Request, run, skopeo};
 
 const TOOLS: &[&str] = &["skopeo", "docker-registry"];
 
@@ -53,7 +53,7 @@ fn a_second_push_sends_nothing() {
     // Under another tag the blobs are there already, only the index is new.
     place.dockless(["push", "image", &registry.reference("team/app:v2")]).ok();
     let other = registry.requests().split_off(first.len() + again.len());
-    assert!(!other.iter().any(super::support::Request::sends_a_blob), "{other:#?}");
+    assert!(!other.iter().any(Request::sends_a_blob), "{other:#?}");
     arrived(&place, &layout, &registry, "team/app:v2");
 }
 
@@ -95,6 +95,21 @@ fn chunks_are_put_together() {
     // 12 MiB that do not shrink are two chunks of 5 MiB and the rest, which may come with the PUT.
     let chunks = requests.iter().filter(|request| request.method == "PATCH" && request.status == 202).count();
     assert!(chunks >= 2, "{requests:#?}");
+}
+
+#[test]
+fn blobs_are_mounted() {
+    let Some(place) = Place::new("blobs_are_mounted", TOOLS) else { return };
+    let layout = built(&place);
+    let registry = Registry::docker_registry(&place, "debian");
+    place.dockless(["push", "image", &registry.reference("team/base:v1")]).ok();
+    let before = registry.requests().len();
+    place.dockless(["push", "image", &registry.reference("team/app:v1"), "--mount-from", "team/base"]).ok();
+    arrived(&place, &layout, &registry, "team/app:v1");
+    let requests = registry.requests().split_off(before);
+    let mounted = |request: &&Request| request.path.contains("mount=") && request.status == 201;
+    assert_eq!(requests.iter().filter(mounted).count(), 5, "{requests:#?}");
+    assert!(!requests.iter().any(|request| request.sends_a_blob() && request.method != "POST"), "{requests:#?}");
 }
 
 #[test]
