@@ -155,15 +155,6 @@ impl Scan<'_> {
             self.entries.push(whiteout(path));
             return Ok(false);
         } else if kind.is_file() {
-            if data.nlink() > 1 {
-                let key = (data.dev(), data.ino());
-                if let Some(first) = self.links.get(&key) {
-                    let target = first.clone();
-                    self.entries.push(entry(path, Kind::Hardlink(target), None));
-                    return Ok(false);
-                }
-                self.links.insert(key, path.clone());
-            }
             entry(path, Kind::File(data.size()), Some(source))
         } else if kind.is_symlink() {
             let target = fs::read_link(source).map_err(ScanError::read(source))?;
@@ -189,6 +180,16 @@ impl Scan<'_> {
                 return Ok(false);
             }
         };
+        // Links may be of anything but folders: a symlink or a device has them as well.
+        if !kind.is_dir() && data.nlink() > 1 {
+            let key = (data.dev(), data.ino());
+            if let Some(first) = self.links.get(&key) {
+                let kind = Kind::Hardlink(first.clone());
+                self.entries.push(Entry { kind, source: None, ..made });
+                return Ok(false);
+            }
+            self.links.insert(key, made.path.clone());
+        }
         let opaque = kind.is_dir() && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
         let marker = opaque.then(|| super::entry::join(&made.path, OPAQUE));
         self.entries.push(Entry { xattrs: kept, ..made });
@@ -218,7 +219,7 @@ fn is_opaque(name: &[u8]) -> bool {
 fn xattrs(path: &Path) -> io::Result<Xattrs> {
     use rustix::io::Errno;
     let mut names = Vec::new();
-    let size = match rustix::fs::llistxattr(path, &mut [0_u8; 0]) {
+    let size = match rustix::fs::llistxattr_query(path) {
         Ok(0) | Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(Xattrs::new()),
         result => result?,
     };
@@ -252,4 +253,60 @@ pub fn keep(all: &Xattrs) -> Option<Box<Xattrs>> {
         .cloned()
         .collect();
     (!kept.is_empty()).then(|| Box::new(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(folder: &Path) -> Vec<Entry> {
+        rootfs(folder, &Owners::default(), None).expect("entries").0
+    }
+
+    fn find<'e>(entries: &'e [Entry], path: &str) -> &'e Entry {
+        entries.iter().find(|entry| *entry.path == *path.as_bytes()).unwrap_or_else(|| panic!("no {path}"))
+    }
+
+    /// A call with an empty buffer says 0 instead of the size: all attributes were lost.
+    #[test]
+    fn attributes_of_files_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "x").expect("a file");
+        let flags = rustix::fs::XattrFlags::empty();
+        for (name, value) in [("user.colour", "blue"), ("user.overlay.origin", "no"), ("user.a", "1\n2")] {
+            if let Err(error) = rustix::fs::setxattr(&file, name, value.as_bytes(), flags) {
+                // Some file systems have none; the interop tests have one that does.
+                assert_eq!(error, rustix::io::Errno::NOTSUP);
+                return;
+            }
+        }
+        let kept = find(&scan(folder.path()), "file").xattrs.clone().expect("attributes");
+        let names: Vec<_> = kept.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+        assert_eq!(names, ["user.a", "user.colour"]);
+        assert_eq!(&*kept[0].1, b"1\n2");
+    }
+
+    #[test]
+    fn links_of_files_and_of_symlinks_are_links() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("b"), "x").expect("a file");
+        fs::hard_link(path("b"), path("c")).expect("a link");
+        std::os::unix::fs::symlink("b", path("y")).expect("a link");
+        fs::hard_link(path("y"), path("z")).expect("a link");
+        let entries = scan(folder.path());
+        assert_eq!(find(&entries, "b").kind, Kind::File(1));
+        assert_eq!(find(&entries, "c").kind, Kind::Hardlink(b"b".as_slice().into()));
+        assert_eq!(find(&entries, "y").kind, Kind::Symlink(b"b".as_slice().into()));
+        assert_eq!(find(&entries, "z").kind, Kind::Hardlink(b"y".as_slice().into()));
+    }
+
+    #[test]
+    fn a_whiteout_of_nothing_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(".wh."), "").expect("a file");
+        let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
+        assert!(error.to_string().contains("whiteout of nothing"), "{error}");
+    }
 }
