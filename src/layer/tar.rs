@@ -42,7 +42,7 @@ pub fn header(entry: &Entry, out: &mut Vec<u8>) {
     header.set_entry_type(kind);
     if let Some(target) = target {
         let field = &mut header.as_old_mut().linkname;
-        if target.len() <= field.len() && target.is_ascii() {
+        if target.len() <= field.len() && fits(target) {
             field[..target.len()].copy_from_slice(target);
         } else {
             records.push((b"linkpath".into(), target.to_vec()));
@@ -98,9 +98,15 @@ fn name(entry: &Entry) -> Vec<u8> {
     path
 }
 
+/// Whether a name may stand in ustar's fields: ASCII. One that is not UTF-8 may as well: extended records are UTF-8,
+/// and bsdtar fails on one that is not, while every reader takes the bytes as they are from a field.
+fn fits(name: &[u8]) -> bool {
+    name.is_ascii() || std::str::from_utf8(name).is_err()
+}
+
 /// Sets the path if ustar's fields can say it: 100 bytes of name, and 155 of prefix before a slash.
 fn set_path(header: &mut Header, path: &[u8]) -> bool {
-    if !path.is_ascii() {
+    if !fits(path) {
         return false;
     }
     let Some(ustar) = header.as_ustar_mut() else { return false };
@@ -229,6 +235,15 @@ mod tests {
         assert!(places.is_sorted());
         let (path, _, uid, gid, size) = read(&bytes);
         assert_eq!((path.as_slice(), uid, gid, size), (&*long.path, 1 << 22, 1 << 23, 9 << 30));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_stays_out_of_records() {
+        let path = b"caf\xe9";
+        let bytes = bytes(&entry(path, Kind::Symlink(b"th\xe9".as_slice().into())));
+        assert_eq!(bytes.len(), BLOCK);
+        let (found, target, ..) = read(&bytes);
+        assert_eq!((found.as_slice(), target.as_deref()), (path.as_slice(), Some(b"th\xe9".as_slice())));
     }
 
     #[test]
