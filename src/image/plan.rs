@@ -113,6 +113,7 @@ pub fn plan(
             }
         }
     }
+    check_layers(recipe, &plans)?;
     Ok(Plan { platforms: plans, tasks })
 }
 
@@ -140,6 +141,21 @@ fn check_platforms(recipe: &Recipe, platforms: &[Platform]) -> Result<(), Recipe
         }
     }
     Ok(())
+}
+
+/// An image without a file is a platform that was forgotten.
+fn check_layers(recipe: &Recipe, plans: &[PlatformPlan]) -> Result<(), RecipeError> {
+    let Some(empty) = plans.iter().find(|plan| plan.tasks.is_empty() && plan.base.is_none()) else { return Ok(()) };
+    let platform = &empty.platform;
+    Err(if recipe.layers.is_empty() {
+        RecipeError::new("the image has no layer and no base").help("add a [[layer]], --layer, or a base")
+    } else {
+        let others: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
+        RecipeError::new(format!("{platform} has no layer: its image would be empty")).help(format!(
+            "{} is for other platforms alone; add one for {platform}, or build without it",
+            others.join(", ")
+        ))
+    })
 }
 
 /// What a later layer may ask about: folders, links and what hides them.
