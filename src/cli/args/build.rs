@@ -80,10 +80,10 @@ pub struct Config {
     #[arg(long = "config", id = "config", value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// what the container starts: a word (again for more), or a JSON array
-    #[arg(long, value_name = "WORD|ARRAY")]
+    #[arg(long, value_name = "WORD|ARRAY", allow_hyphen_values = true)]
     pub entrypoint: Vec<Words>,
     /// its arguments, or the command where there is no entrypoint: a word (again for more), or a JSON array
-    #[arg(long, value_name = "WORD|ARRAY")]
+    #[arg(long, value_name = "WORD|ARRAY", allow_hyphen_values = true)]
     pub cmd: Vec<Words>,
     /// an environment variable (again for more)
     #[arg(long, value_name = "NAME=VALUE")]
@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_command_is_words_or_an_array() {
-        let built = build(&["--entrypoint", r#"["sh","-c"]"#, "--cmd", "serve", "--cmd=--port=80"]).expect("a build");
+        let built =
+            build(&["--entrypoint", r#"["sh","-c"]"#, "--cmd", "serve", "--cmd", "--port=80"]).expect("a build");
         assert_eq!(built.config.entrypoint(), Some(vec!["sh".into(), "-c".into()]));
         assert_eq!(built.config.cmd(), Some(vec!["serve".into(), "--port=80".into()]));
         let cleared = build(&["--cmd", "[]"]).expect("a build");
