@@ -11,7 +11,7 @@ use super::project::Project;
 /// it has been released.
 const DIGESTS: &str = "\
 format 1
-gzip sha256:b9d8cdd8a50de8cfae8d0b4eb74fa2dc3fec50631144a948e5e0a2de18df6f70
+gzip sha256:13cb6ed56966428717f7f0ec6c21b86a79610c19b04c769a9b4164d7e790f37b
 zstd sha256:837ee09363a924f60b2cb075e01a23fc403c7c179f14b53085b756d556844849
 none sha256:b2ec1ab52704f519c2af8982579c26227675cfea7f0eadba5ef41b0908e9c702
 ";
