@@ -50,10 +50,8 @@ copy = [
 ]
 "#,
     );
-    for path in ["dist/a.whl", "dist/b.whl", "dist/c.txt", "one-1.txt", "a[b].txt", "conf/x/y", "../beside"] {
-        if !path.starts_with("..") {
-            project.write(path, path);
-        }
+    for path in ["dist/a.whl", "dist/b.whl", "dist/c.txt", "one-1.txt", "a[b].txt", "conf/x/y"] {
+        project.write(path, path);
     }
     project.tree("").file("tool", 0o755, "#!/bin/sh\n").link("conf/link", "../../anywhere");
     project.run(&["build", "-q"]).done();

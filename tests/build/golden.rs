@@ -115,7 +115,7 @@ fn the_golden_image() {
     let mut found = format!("format {LAYER_FORMAT}\n");
     for method in ["gzip", "zstd", "none"] {
         let said = project.run(&["build", "--compression", method, "-o", method]).done();
-        found += &format!("{method} {}\n", said.line());
+        found = found + method + " " + said.line() + "\n";
         project.run(&["check", method]).done();
     }
     assert_eq!(found, DIGESTS, "the digests of the golden image are now:\n{found}");

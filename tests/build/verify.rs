@@ -4,7 +4,7 @@ use super::elf::{AARCH64, X86_64 as AMD64, program};
 use super::project::{Project, golden, without_digests};
 use super::registry::Registry;
 
-/// A task on X86_64, on Fargate.
+/// A task on Fargate, on the architecture of the name.
 pub(crate) const X86_64: &str = r#"{
   "family": "web",
   "requiresCompatibilities": ["FARGATE"],
