@@ -3,17 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 
-use super::config::{ConfigRecipe, Merged, PartialFile, merge};
+use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
 use super::plan::{Content, Plan, PlatformPlan, Task, expected_size, open_archive};
 use super::recipe::Recipe;
-use super::recipe::config_file::parse_config_file;
 use super::recipe::place::RecipeError;
 use super::root::Root;
 use crate::blob::BlobSource;
@@ -117,15 +115,10 @@ impl Built {
 /// # Errors
 /// Where a file cannot be read or the layout not be written; nothing is in the layout's index then.
 pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Session) -> Result<Built, BuildError> {
-    let files = plan
-        .platforms
-        .iter()
-        .map(|platform| config_file(recipe, platform, &plan, options))
-        .collect::<Result<Vec<_>, _>>()?;
     let Plan { platforms, tasks } = plan;
     let made = make_layers(&platforms, tasks, options, session)?;
     let mut images = Vec::new();
-    for (platform, file) in platforms.into_iter().zip(files) {
+    for platform in platforms {
         if let Some(base) = &platform.base {
             for layer in &base.layers {
                 copy_blob(base.source.as_ref(), &layer.descriptor, session)?;
@@ -140,7 +133,7 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
         let own = platform.tasks.iter().map(|task| made[*task].clone());
         let layers: Vec<BuiltLayer> = base.chain(own).collect();
         let base_config = platform.base.as_ref().map(|base| &base.config);
-        let merged = merge(base_config, file.as_ref(), &recipe.config, options.flags);
+        let merged = merge(base_config, platform.config_file.as_ref(), &recipe.config, options.flags);
         let configuration = configuration(&platform.platform, base_config, merged, &layers, options);
         let bytes = crate::oci::canonical(&configuration);
         session.put(&bytes)?;
@@ -166,38 +159,6 @@ fn annotations(recipe: &Recipe, options: Options<'_>) -> BTreeMap<String, String
     let mut annotations = recipe.annotations.clone();
     annotations.extend(options.annotations.iter().map(|(key, value)| (key.clone(), value.clone())));
     annotations
-}
-
-/// Reads the configuration file that the flags or the recipe name for a platform.
-fn config_file(
-    recipe: &Recipe,
-    platform: &PlatformPlan,
-    plan: &Plan,
-    options: Options<'_>,
-) -> Result<Option<PartialFile>, RecipeError> {
-    // A flag's path is relative to the working folder, a recipe's to the recipe.
-    let (from, folder) = match (&options.flags.from, &recipe.config.from) {
-        (Some(from), _) => (from, Path::new("")),
-        (None, Some(from)) => (from, recipe.folder.as_path()),
-        (None, None) => return Ok(None),
-    };
-    let path = folder.join(from.value.expand(&platform.platform));
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        RecipeError::new(format!("cannot read the configuration {shown}")).or_at(from.place.clone()).caused_by(error)
-    })?;
-    let file = parse_config_file(&shown, &text)?;
-    if let Some(architecture) = &file.architecture {
-        let built = |one: &PlatformPlan| one.platform.architecture.to_string() == architecture.value;
-        if !plan.platforms.iter().any(built) {
-            let text = format!(
-                "{shown} is for {}, which is not built: the build's own architecture is written",
-                architecture.value
-            );
-            options.observer.note(Event::Warning(&text));
-        }
-    }
-    Ok(Some(file))
 }
 
 fn configuration(

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::base::{self, BaseLayer, PlatformBase};
+use super::config::{ConfigRecipe, PartialFile};
+use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{RecipeError, Spanned};
 use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
@@ -45,6 +47,8 @@ pub enum Content {
 
 /// One platform's image as it will be.
 pub struct PlatformPlan {
+    /// What its configuration file says.
+    pub config_file: Option<PartialFile>,
     /// The platform.
     pub platform: Platform,
     /// What its layers lie on.
@@ -67,20 +71,22 @@ pub struct Plan {
 /// Where something does not exist, cannot be read, or cannot be in a layer, with the recipe's place.
 pub fn plan(
     recipe: &Recipe,
+    flags: &ConfigRecipe,
     platforms: &[Platform],
     source_date_epoch: Option<i64>,
     observer: &dyn Observer,
 ) -> Result<Plan, RecipeError> {
     check_platforms(recipe, platforms)?;
+    let config_files = config_files(recipe, flags, platforms, observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
     let mut known: Vec<BaseLayer> = Vec::new();
     let mut plans = Vec::new();
     let mut roots = Vec::new();
-    for platform in platforms {
+    for (platform, config_file) in platforms.iter().zip(config_files) {
         let base = base::open(recipe, platform, &mut known)?;
         let layers = base.iter().flat_map(|base| &base.layers).map(|layer| Arc::clone(&layer.contents)).collect();
         roots.push(Root::of(layers));
-        plans.push(PlatformPlan { platform: platform.clone(), base, tasks: Vec::new() });
+        plans.push(PlatformPlan { config_file, platform: platform.clone(), base, tasks: Vec::new() });
     }
     let mut tasks: Vec<Task> = Vec::new();
     for (number, layer) in recipe.layers.iter().enumerate() {
@@ -115,6 +121,43 @@ pub fn plan(
     }
     check_layers(recipe, &plans)?;
     Ok(Plan { platforms: plans, tasks })
+}
+
+/// Reads the configuration files that the flags or the recipe name, one for each platform.
+fn config_files(
+    recipe: &Recipe,
+    flags: &ConfigRecipe,
+    platforms: &[Platform],
+    observer: &dyn Observer,
+) -> Result<Vec<Option<PartialFile>>, RecipeError> {
+    // A flag's path is relative to the working folder, a recipe's to the recipe.
+    let (from, folder) = match (&flags.from, &recipe.config.from) {
+        (Some(from), _) => (from, Path::new("")),
+        (None, Some(from)) => (from, recipe.folder.as_path()),
+        (None, None) => return Ok(platforms.iter().map(|_| None).collect()),
+    };
+    let mut files = Vec::new();
+    for platform in platforms {
+        let path = folder.join(from.value.expand(platform));
+        let shown = path.display().to_string();
+        let text = fs::read_to_string(&path).map_err(|error| {
+            RecipeError::new(format!("cannot read the configuration {shown}"))
+                .or_at(from.place.clone())
+                .caused_by(error)
+        })?;
+        let file = parse_config_file(&shown, &text)?;
+        if let Some(architecture) = &file.architecture
+            && !platforms.iter().any(|built| built.architecture.to_string() == architecture.value)
+        {
+            let text = format!(
+                "{shown} is for {}, which is not built: the build's own architecture is written",
+                architecture.value
+            );
+            observer.note(Event::Warning(&text));
+        }
+        files.push(Some(file));
+    }
+    Ok(files)
 }
 
 fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
@@ -231,6 +274,11 @@ impl Reader<'_> {
         self.recipe.folder.join(template.value.expand(platform))
     }
 
+    /// The recipe's folder by a name that can be opened.
+    fn folder(&self) -> &Path {
+        if self.recipe.folder.as_os_str().is_empty() { Path::new(".") } else { &self.recipe.folder }
+    }
+
     fn warn(&self, text: &str) {
         self.observer.note(Event::Warning(text));
     }
@@ -248,7 +296,7 @@ impl Reader<'_> {
             sources.push(self.source(item, platform)?);
         }
         let commits = match mtime {
-            Mtime::Git => Some(last_commit_times(&self.recipe.folder).map_err(|error| in_layer(layer, error))?),
+            Mtime::Git => Some(last_commit_times(self.folder()).map_err(|error| in_layer(layer, error))?),
             Mtime::Zero | Mtime::At(_) => None,
         };
         let time = |path: &Path| time_of(path, mtime, commits.as_ref(), &self.recipe.folder);
@@ -287,7 +335,7 @@ impl Reader<'_> {
         })?;
         // A file may be named like a glob: what exists is meant as it stands.
         let (paths, many) = if path.symlink_metadata().is_err() && glob::is_glob(&written) {
-            let found = glob::expand(&self.recipe.folder, &written).map_err(|error| {
+            let found = glob::expand(self.folder(), &written).map_err(|error| {
                 RecipeError::new(format!("cannot find what {written} matches"))
                     .or_at(item.source.place.clone())
                     .caused_by(error)
@@ -295,11 +343,11 @@ impl Reader<'_> {
             if found.is_empty() {
                 return Err(RecipeError::new(format!("nothing matches {written}"))
                     .or_at(item.source.place.clone())
-                    .help(format!("looked in {}", self.recipe.folder.display())));
+                    .help(format!("looked in {}", self.folder().display())));
             }
-            let found: Vec<PathBuf> = found.into_iter().map(|path| self.recipe.folder.join(path)).collect();
+            let here = |path: PathBuf| path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path);
             let many = found.len() > 1;
-            (found, many)
+            (found.into_iter().map(here).collect(), many)
         } else {
             existing(&path, &item.source, platform)?;
             (vec![path], false)

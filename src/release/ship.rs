@@ -100,7 +100,7 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
-    let plan = plan::plan(recipe, platforms, options.source_date_epoch, options.observer)?;
+    let plan = plan::plan(recipe, options.flags, platforms, options.source_date_epoch, options.observer)?;
     match output {
         Output::Layout(path) => {
             let (built, layout) = into_layout(recipe, plan, *options, path, tags)?;

@@ -148,5 +148,5 @@ fn a_base_without_the_platform_says_what_it_has() {
     let project = on_debian("");
     project.run(&["build", "-q", "base.toml", "-o", "base", "-p", "linux/amd64"]).done();
     let text = project.refused(&["build"]);
-    assert!(text.contains("the base ./base has no linux/arm64; it has linux/amd64"), "{text}");
+    assert!(text.contains("the base base has no linux/arm64; it has linux/amd64"), "{text}");
 }

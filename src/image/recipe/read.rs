@@ -404,10 +404,7 @@ fn seconds(moment: &toml::value::Datetime) -> Result<u64, &'static str> {
         .ok_or("`mtime` is before 1970 or after 2242, which an archive cannot hold")
 }
 
-/// The folder of a recipe file.
+/// The folder of a recipe file; empty for the working folder, so that messages do not begin every path with `./`.
 pub(super) fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
+    file.parent().map(Path::to_path_buf).unwrap_or_default()
 }
