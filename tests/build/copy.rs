@@ -110,3 +110,17 @@ owner = "0:0"
     assert_eq!(times(&project, 1)[1], entry("said/x", 1_767_225_600), "what the recipe says is not clamped");
     assert_eq!(times(&project, 2), [entry("", 1_700_000_000), entry("kept", 1_700_000_002)]);
 }
+
+/// They were looked for below the recipe's folder twice.
+#[test]
+fn patterns_of_a_recipe_in_another_folder() {
+    let project = Project::with("");
+    project.write("service/dockless.toml", "[[layer]]\ncopy = [{ src = \"src/*.txt\", dest = \"/app\" }]\n");
+    project.write("service/src/a.txt", "a");
+    project.write("service/src/b.txt", "b");
+    project.run(&["build", "-q", "service"]).done();
+    assert_eq!(
+        project.image("oci", None).root(0),
+        ["0 0755 0:0 /app/", "0 0644 0:0 /app/a.txt 1", "0 0644 0:0 /app/b.txt 1"]
+    );
+}
