@@ -173,13 +173,13 @@ impl FromStr for Reference {
         if !repository.split('/').all(valid_part) {
             return Err(ParseReferenceError::Repository(given.into()));
         }
-        if registry.len() + 1 + repository.len() > 255 {
-            return Err(ParseReferenceError::Length(given.into()));
-        }
         let repository = match registry {
             "docker.io" if !repository.contains('/') => format!("library/{repository}"),
             _ => repository.to_owned(),
         };
+        if registry.len() + 1 + repository.len() > 255 {
+            return Err(ParseReferenceError::Length(given.into()));
+        }
         Ok(Self { registry: registry.into(), repository, tag: tag.map(Into::into), digest })
     }
 }
