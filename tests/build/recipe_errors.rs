@@ -57,10 +57,11 @@ fn files_that_do_not_fit() {
         "[[layer]]\nname = \"root\"\nrootfs = \"app/x\"\n".to_owned(),
         "[[layer]]\nname = \"vendor\"\ntar = \"app\"\n".to_owned(),
         "[[layer]]\nname = \"arm\"\nplatforms = [\"linux/arm64\"]\nrootfs = \"app\"\n".to_owned(),
-        "[config]\nfrom = \"config.json\"\n".to_owned(),
+        format!("[config]\nfrom = \"config.json\"\n{}", layer("{ src = \"app\", dest = \"/app\" }")),
         "[image]\nbase = \"oci:missing\"\n".to_owned(),
         "[image]\nbase = \"public.ecr.aws/docker/library/busybox:1.37\"\n".to_owned(),
         "[verify]\ntask-definition = \"missing.json\"\n".to_owned(),
+        "[config]\nentrypoint = [\"app\"]\n".to_owned(),
     ];
     golden("recipe-files.txt", messages(&layers.iter().map(String::as_str).collect::<Vec<_>>()));
 }
@@ -77,8 +78,9 @@ fn patterns_and_configurations_have_places_too() {
     let project = Project::with(&layer("{ src = \"app\", dest = \"/app\" }"));
     project.write("app/x", "x").write(".dockerignore", "*.log\n[z-a]\n");
     let ignore = project.refused(&["build", "-p", "linux/amd64"]);
-    let project = Project::with("[config]\nfrom = \"config.json\"\n");
-    project.write("config.json", "{\n  \"Env\": \"A=B\"\n}\n");
+    let app = layer("{ src = \"app\", dest = \"/app\" }");
+    let project = Project::with(&format!("[config]\nfrom = \"config.json\"\n{app}"));
+    project.write("app/x", "x").write("config.json", "{\n  \"Env\": \"A=B\"\n}\n");
     let config = project.refused(&["build", "-p", "linux/amd64"]);
     project.write("config.json", "{\"Env\": [");
     let cut = project.refused(&["build", "-p", "linux/amd64"]);
