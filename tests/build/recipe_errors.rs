@@ -94,9 +94,9 @@ fn flags_have_no_place_but_a_message() {
     let wrong: [&[&str]; 5] = [
         &["--layer", "missing"],
         &["--layer", "app:/a/../b"],
-        &["--layer", "app", "--base", "oci:missing"],
-        &["--layer", "app", "--config", "missing.json"],
-        &["--layer", "app", "--user", "some body"],
+        &["--layer", "app:/app", "--base", "oci:missing"],
+        &["--layer", "app:/app", "--config", "missing.json"],
+        &["--layer", "app:/app", "--user", "some body"],
     ];
     let shown = wrong.iter().map(|words| {
         let words: Vec<&str> = ["build", "-p", "linux/amd64"].iter().chain(*words).copied().collect();
