@@ -76,13 +76,13 @@ fn make(folder: &Path, things: &BTreeMap<String, Thing>, files: &mut Vec<std::pa
                     files.push(path);
                 }
             }
+            // A whiteout is a file: anything else of such a name is refused.
+            Thing::Folder(..) | Thing::Symlink(_) if whiteout => {}
             Thing::Symlink(target) => symlink(target, path).expect("a link"),
             Thing::Hardlink(which) if !files.is_empty() => {
                 fs::hard_link(which.get(files), path).expect("a hard link");
             }
             Thing::Hardlink(_) => {}
-            // A folder with a whiteout's name is nothing that a file system below would have.
-            Thing::Folder(..) if whiteout => {}
             Thing::Folder(mode, things) => {
                 fs::create_dir(&path).expect("a folder");
                 make(&path, things, files);

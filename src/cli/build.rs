@@ -27,6 +27,7 @@ use super::{gate, image, push, report};
 
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
+    report::files::check(&args.records)?;
     let recipe = recipe(args)?;
     let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)))?;
     let platforms = platforms(args, &recipe, &wanted, context);
@@ -63,10 +64,13 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     } else if passes && let Some(folder) = &args.result.rehearse {
         pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
     }
-    let references = if pushed.references.is_empty() {
-        repositories(&args.result.tags).iter().map(|tag| tag.at(shipped.built.index.digest).to_string()).collect()
-    } else {
-        pushed.references.clone()
+    let references = match pushed.references.as_slice() {
+        // A name by which nothing can be pulled must not be deployed.
+        [] if !passes => Vec::new(),
+        [] => {
+            repositories(&args.result.tags).iter().map(|tag| tag.at(shipped.built.index.digest).to_string()).collect()
+        }
+        references => references.to_vec(),
     };
     let document = Report {
         version: VERSION,
@@ -77,11 +81,17 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         findings: verification.all().cloned().collect(),
         warnings: context.progress.warnings(),
     };
-    report::finish(context, &args.records, &document, None)?;
-    if !passes && (args.result.push || args.result.rehearse.is_some()) {
-        context.say("nothing was pushed: see the findings above");
+    if passes {
+        report::finish(context, &args.records, &document, None)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::from(u8::from(!passes)))
+    report::refuse(context, &args.records, &document)?;
+    if args.result.push || args.result.rehearse.is_some() {
+        context.say("nothing was pushed: see the findings above");
+    } else {
+        context.say(format!("the image is in {}, but see the findings above", output.path().display()));
+    }
+    Ok(ExitCode::from(1))
 }
 
 /// The recipe that is named, or one made of flags.

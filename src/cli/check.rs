@@ -41,9 +41,18 @@ pub fn run(args: &Check, context: &Context) -> Result<ExitCode, Failure> {
             context.say(format!("{} (named by {}): {}", problem.digest, problem.referrer, problem.message));
         }
         let count = checked.problems.len();
-        let word = if count == 1 { "problem" } else { "problems" };
+        let word = plural(count as u64, "problem");
         let verdict = if whole { "whole".to_owned() } else { format!("damaged, {count} {word}") };
-        context.result(format!("{}: {verdict} ({blobs} blobs, {})", path.display(), size(bytes)))?;
+        context.result(format!(
+            "{}: {verdict} ({blobs} {}, {})",
+            path.display(),
+            plural(blobs, "blob"),
+            size(bytes)
+        ))?;
     }
     Ok(ExitCode::from(u8::from(!whole)))
+}
+
+fn plural(count: u64, word: &str) -> String {
+    if count == 1 { word.to_owned() } else { format!("{word}s") }
 }

@@ -84,6 +84,11 @@ impl Failure {
         Self { snippet: Some(Box::new(snippet)), ..self }
     }
 
+    /// Whether a place in a file is known.
+    pub fn has_place(&self) -> bool {
+        self.snippet.is_some()
+    }
+
     /// The exit code: 0, 1 or 2. (An interrupted command ends by its signal, which a shell reports as 130.)
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status())

@@ -73,14 +73,21 @@ fn options(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Result<Targe
 pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Result<Wanted, Failure> {
     let said = recipe.map(|(verify, _)| verify);
     let options = options(&gate.selection, said)?;
-    let sources: Vec<String> = match recipe {
+    let mut wanted = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
-            let below = |source: &Spanned<String>| folder.join(&source.value).display().to_string();
-            verify.task_definitions.iter().map(below).collect()
+            let mut wanted = Wanted::default();
+            for source in &verify.task_definitions {
+                let path = folder.join(&source.value).display().to_string();
+                wanted.load(&path, &options).map_err(|failure| match &source.place {
+                    // What is wrong within the file is shown there; that it is missing, here.
+                    Some(place) if !failure.has_place() => failure.at(snippet(place, "")),
+                    _ => failure,
+                })?;
+            }
+            wanted
         }
-        _ => gate.task_definitions.clone(),
+        _ => load_all(&gate.task_definitions, &options)?,
     };
-    let mut wanted = load_all(&sources, &options)?;
     let mut allow = Vec::new();
     for values::Allow { rule, path } in &gate.allow {
         allow.push(allowed(rule, path.as_deref())?);
@@ -105,10 +112,7 @@ pub fn targets(sources: &[String], selection: &Selection) -> Result<Wanted, Fail
 fn load_all(sources: &[String], options: &TargetOptions) -> Result<Wanted, Failure> {
     let mut wanted = Wanted::default();
     for source in sources {
-        let input = (source == "-").then(standard_input).transpose()?;
-        let loaded = load(source, input.as_deref(), options).map_err(not_loaded)?;
-        wanted.targets.extend(loaded.targets);
-        wanted.sources.extend(loaded.sources);
+        wanted.load(source, options)?;
     }
     Ok(wanted)
 }
@@ -159,6 +163,14 @@ fn allowed(rule: &str, path: Option<&str>) -> Result<Allow, Failure> {
 }
 
 impl Wanted {
+    fn load(&mut self, source: &str, options: &TargetOptions) -> Result<(), Failure> {
+        let input = (source == "-").then(standard_input).transpose()?;
+        let loaded = load(source, input.as_deref(), options).map_err(not_loaded)?;
+        self.targets.extend(loaded.targets);
+        self.sources.extend(loaded.sources);
+        Ok(())
+    }
+
     /// The platforms that the targets ask for, each once.
     pub fn platforms(&self) -> Vec<Platform> {
         let mut platforms: Vec<Platform> = Vec::new();
@@ -184,8 +196,8 @@ impl Wanted {
             .collect();
         report::show(context, &shown);
         for target in &verification.targets {
-            let platform = target.target.platform.as_deref().unwrap_or("an architecture that nobody states");
-            let source = target.target.architecture_source.as_deref().unwrap_or("not stated");
+            let platform = target.target.platform.as_deref().unwrap_or("its task");
+            let source = target.target.architecture_source.as_deref().unwrap_or("no architecture is stated");
             let name = &target.target.id;
             if !context.output.json {
                 context.say(summary(name, target.verdict, platform, source));

@@ -23,6 +23,7 @@ use super::{gate, image, report};
 
 /// Runs `dockless push`.
 pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
+    report::files::check(&args.records)?;
     let wanted = gate::wanted(&args.gate, None)?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
     let mut findings = Vec::new();

@@ -51,3 +51,9 @@ pub fn finish(
     }
     report.references.iter().try_for_each(|reference| context.result(reference))
 }
+
+/// Ends a build whose answer is no: the report says why, and nothing else names an image that must not be deployed.
+pub fn refuse(context: &Context, records: &Records, report: &Report) -> Result<(), Failure> {
+    files::write_report(records, report)?;
+    if context.output.json { context.json(report) } else { Ok(()) }
+}

@@ -129,10 +129,13 @@ pub fn read_layer(
     compression: Compression,
 ) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
     let mut blob = source.open(descriptor)?;
-    let contents = sniff::contents(sniff::decompress(&mut blob, compression)?)?;
-    // A decompressor may stop before the blob's end; only the end tells that the bytes are the promised ones.
+    let read = sniff::decompress(&mut blob, compression)
+        .map_err(Into::into)
+        .and_then(|tar| sniff::contents(tar).map_err(Box::<dyn std::error::Error + Send + Sync>::from));
+    // A decompressor may stop before the blob's end; only the end tells that the bytes are the promised ones. Where
+    // they are not, that is the reason for whatever the decompressor had to say.
     std::io::copy(&mut blob, &mut std::io::sink())?;
-    Ok(contents)
+    read
 }
 
 /// The entry of an index that a name means, or the only one.

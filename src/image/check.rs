@@ -158,10 +158,10 @@ impl Check<'_> {
         let read = || -> Result<Digest, Box<dyn std::error::Error>> {
             let mut blob = self.source.open(layer)?;
             let mut tally = Tally::new(io::sink());
-            let mut tar = sniff::decompress(&mut blob, compression)?;
-            io::copy(&mut tar, &mut tally)?;
-            drop(tar);
+            let read = sniff::decompress(&mut blob, compression).and_then(|mut tar| io::copy(&mut tar, &mut tally));
+            // A blob that is damaged is the reason for whatever the decompressor had to say.
             io::copy(&mut blob, &mut io::sink())?;
+            read?;
             tally.flush()?;
             Ok(tally.digest())
         };

@@ -147,6 +147,10 @@ impl Scan<'_> {
             let reason = "the name .wh. is a whiteout of nothing; remove the file".into();
             return Err(ScanError::Name { path: source.display().to_string(), reason });
         }
+        if name.starts_with(WHITEOUT) && !kind.is_file() {
+            let reason = "a name that begins with .wh. is a whiteout, which is an empty file; rename it".into();
+            return Err(ScanError::Name { path: source.display().to_string(), reason });
+        }
         let all = xattrs(source).map_err(ScanError::read(source))?;
         let kept = keep(&all);
         let made = if kind.is_dir() {
@@ -308,5 +312,9 @@ mod tests {
         fs::write(folder.path().join(".wh."), "").expect("a file");
         let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
         assert!(error.to_string().contains("whiteout of nothing"), "{error}");
+        fs::remove_file(folder.path().join(".wh.")).expect("the file");
+        fs::create_dir(folder.path().join(".wh.folder")).expect("a folder");
+        let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
+        assert!(error.to_string().contains("rename it"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! Build, put where it is to go, verify: one flow, whose result a push may take.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use crate::image::recipe::Recipe;
 use crate::image::recipe::place::RecipeError;
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
+use crate::oci::media_type::Compression;
 use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
 use crate::verify::finding::{Finding, Rule, Severity, Verdict, Verification};
@@ -29,6 +32,15 @@ pub enum Output {
     Archive(PathBuf),
     /// A docker-archive, of one platform.
     DockerArchive(PathBuf),
+}
+
+impl Output {
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Layout(path) | Self::Archive(path) | Self::DockerArchive(path) => path,
+        }
+    }
 }
 
 /// Why nothing came of it.
@@ -49,11 +61,14 @@ pub enum ShipError {
         /// The archive.
         path: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A docker-archive cannot have several platforms.
     #[error("a docker-archive has no index, so it holds one platform, not {0}; choose one with --platform")]
     SeveralPlatforms(usize),
+    /// A docker-archive with zstd has few readers.
+    #[error("a docker-archive holds layers compressed by gzip or not at all: use --compression gzip or none")]
+    Zstd,
 }
 
 impl From<BuildError> for ShipError {
@@ -88,7 +103,7 @@ pub struct Shipped {
     /// Where its blobs are.
     pub source: Arc<dyn BlobSource>,
     /// The folder of an archive's blobs, gone when dropped.
-    _scratch: Option<tempfile::TempDir>,
+    _scratch: Option<Scratch>,
 }
 
 /// Builds an image and puts it where it is to go.
@@ -100,6 +115,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
+    if matches!(output, Output::DockerArchive(_)) && options.codec.compression() == Compression::Zstd {
+        return Err(ShipError::Zstd);
+    }
     let plan = plan::plan(recipe, options.flags, platforms, options.source_date_epoch, options.observer)?;
     match output {
         Output::Layout(path) => {
@@ -108,11 +126,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         }
         Output::Archive(path) | Output::DockerArchive(path) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let scratch = tempfile::Builder::new()
-                .prefix(".dockless-")
-                .tempdir_in(folder)
+            let scratch = Scratch::beside(folder)
                 .map_err(|source| ShipError::Scratch { path: path.display().to_string(), source })?;
-            let (built, layout) = into_layout(recipe, plan, *options, &scratch.path().join("oci"), tags)?;
+            let (built, layout) = into_layout(recipe, plan, *options, &scratch.folder.path().join("oci"), tags)?;
             match (output, built.images.as_slice()) {
                 (Output::DockerArchive(_), [image, ..]) => {
                     let names: Vec<String> = tags.iter().map(full_name).collect();
@@ -139,16 +155,37 @@ fn into_layout(
     Ok((built, layout))
 }
 
-fn shipped(
-    built: Built,
-    layout: Layout,
-    tags: &[Reference],
-    path: &Path,
-    scratch: Option<tempfile::TempDir>,
-) -> Shipped {
+fn shipped(built: Built, layout: Layout, tags: &[Reference], path: &Path, scratch: Option<Scratch>) -> Shipped {
     let name = tags.first().map_or_else(|| path.display().to_string(), ToString::to_string);
     let facts = built.facts(&name);
     Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
+}
+
+/// The folder beside an archive in which its blobs are made.
+struct Scratch {
+    folder: tempfile::TempDir,
+    /// Held as long as the folder is in use.
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes one, and removes those that killed processes left: nobody holds their lock.
+    fn beside(folder: &Path) -> io::Result<Self> {
+        const PREFIX: &str = ".dockless-";
+        for entry in fs::read_dir(folder)?.flatten() {
+            let dead = |lock: File| lock.try_lock().is_ok();
+            if entry.file_name().to_string_lossy().starts_with(PREFIX)
+                && File::open(entry.path().join("lock")).is_ok_and(dead)
+            {
+                // Best effort: what cannot be removed is not in the way.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder)?;
+        let lock = File::create(folder.path().join("lock"))?;
+        lock.lock()?;
+        Ok(Self { folder, _lock: lock })
+    }
 }
 
 /// The entries of `index.json`: one for each name, or one without.

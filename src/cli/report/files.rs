@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use super::super::args::push::Records;
 use super::super::failure::Failure;
@@ -17,8 +16,28 @@ pub fn write_records(records: &Records, report: &Report) -> Result<(), Failure> 
         let lines: String = report.references.iter().flat_map(|reference| [reference, "\n"]).collect();
         write(path, lines.as_bytes())?;
     }
-    if let Some(path) = &records.report {
-        write(path, &json(report)?)?;
+    write_report(records, report)
+}
+
+/// Writes `--report`, if it was asked for.
+pub fn write_report(records: &Records, report: &Report) -> Result<(), Failure> {
+    match &records.report {
+        Some(path) => write(path, &json(report)?),
+        None => Ok(()),
+    }
+}
+
+/// Refuses files that cannot be written, before anything is built or sent whose record they shall be.
+pub fn check(records: &Records) -> Result<(), Failure> {
+    for (flag, path) in [("--report", &records.report), ("--image-refs", &records.image_refs)] {
+        let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) else { continue };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(Failure::new(format!("{flag} {}: there is no folder {}", path.display(), folder.display())));
+        }
+        if path.is_dir() {
+            return Err(Failure::new(format!("{flag} {}: that is a folder, not a file", path.display())));
+        }
     }
     Ok(())
 }
@@ -49,21 +68,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return File::options().write(true).open(path)?.write_all(bytes);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".dockless-");
-    // Readable as far as the umask allows: a temporary file is its owner's alone otherwise.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    dockless::layout::replace_file(path, bytes)
 }
 
 #[cfg(test)]
