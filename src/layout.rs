@@ -7,7 +7,8 @@
 //!   two processes never lose each other's entry.
 //! - While a [`session::Session`] writes, it holds a shared lock on `blobs/`. Blobs that nothing refers to are removed only by
 //!   whoever can turn that into an exclusive one: what another process is about to refer to stays.
-//! - A session that is dropped before [`session::Session::finish`] removes the blobs that it brought and the folder it made.
+//! - A session that is dropped before [`session::Session::finish`] removes the blobs that it brought and the folder it made,
+//!   unless another session is at work there or has come to refer to them.
 //!
 //! Layouts come from strangers too: a digest is parsed before it becomes a file name, `index.json` has a size limit,
 //! and blobs are read through [`crate::blob::Verified`].
@@ -182,9 +183,13 @@ impl Layout {
     /// Everything that `index.json` reaches. A manifest that is missing or damaged is an error.
     pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>, LayoutError> {
         let mut seen = BTreeSet::new();
+        let mut read = BTreeSet::new();
         let mut todo: Vec<Descriptor> = index.manifests.clone();
         while let Some(descriptor) = todo.pop() {
-            if !seen.insert(descriptor.digest) {
+            seen.insert(descriptor.digest);
+            // Seen is not read: another manifest may name the same document as a layer.
+            if !matches!(kind(&descriptor.media_type), Kind::Index | Kind::Manifest) || !read.insert(descriptor.digest)
+            {
                 continue;
             }
             let parse_error = |source: serde_json::Error| LayoutError::Document {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 
-use super::{BlobWriter, Layout, LayoutError, failed, name};
+use super::{BlobWriter, Layout, LayoutError, TEMPORARY, failed, name, temporary};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::Index;
@@ -19,64 +19,92 @@ impl Layout {
     /// # Errors
     /// Where the folder holds other things than a layout, or cannot be written.
     pub fn session(root: &Path) -> Result<Session, LayoutError> {
-        let mut made = MadeFolders(Vec::new());
-        let fresh = match fs::read_dir(root) {
-            Ok(mut entries) => {
-                let fresh = !Self::is_layout(root);
-                if fresh && entries.next().is_some() {
-                    return Err(LayoutError::NotALayout {
-                        path: root.display().to_string(),
-                        reason: "the folder is not empty and has no file oci-layout; choose another with --output"
-                            .into(),
-                    });
-                }
-                fresh
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                made = MadeFolders::all(root).map_err(failed("create", root))?;
-                true
-            }
-            Err(error) => return Err(failed("read", root)(error)),
-        };
         let layout = Self { root: root.to_owned() };
-        let blobs = layout.root.join("blobs");
-        let written = (|| {
+        let blobs = root.join("blobs");
+        // Another session that fails may take the folders back under our feet, but not for ever.
+        let mut tries = 0..100;
+        loop {
+            let again = tries.next().is_some();
+            if !layout.is_beginning().map_err(failed("read", root))? && !Self::is_layout(root) {
+                return Err(LayoutError::NotALayout {
+                    path: root.display().to_string(),
+                    reason: "the folder is not empty and has no file oci-layout; choose another with --output".into(),
+                });
+            }
             let folder = blobs.join("sha256");
-            fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+            let mut made = match MadeFolders::all(&folder) {
+                Err(error) if again && error.kind() == io::ErrorKind::NotFound => continue,
+                made => made.map_err(failed("create", &folder))?,
+            };
+            let lock = match File::open(&blobs) {
+                Err(error) if again && error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock.map_err(failed("open", &blobs))?,
+            };
+            lock.lock_shared().map_err(failed("lock", &blobs))?;
+            if again && (!folder.is_dir() || !is_file_at(&lock, &blobs)) {
+                made.keep();
+                continue;
+            }
+            let fresh = !Self::is_layout(root);
+            let brought = Mutex::new(BTreeSet::new());
+            let session = Session { layout, made, lock: Some(lock), fresh, brought, finished: false };
             if fresh {
                 let index = Index::new(Vec::new(), std::collections::BTreeMap::new());
-                layout.replace("index.json", &crate::oci::canonical(&index))?;
-                layout.replace("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
+                session.layout.begin("index.json", &crate::oci::canonical(&index))?;
+                session.layout.begin("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
             }
-            let lock = File::open(&blobs).map_err(failed("open", &blobs))?;
-            lock.lock_shared().map_err(failed("lock", &blobs))?;
-            Ok(lock)
-        })();
-        let session = |lock| Session {
-            layout: layout.clone(),
-            lock,
-            fresh,
-            made,
-            brought: Mutex::new(BTreeSet::new()),
-            finished: false,
-        };
-        match written {
-            Ok(lock) => Ok(session(Some(lock))),
-            Err(error) => {
-                drop(session(None));
-                Err(error)
-            }
+            return Ok(session);
         }
     }
+
+    /// Whether the folder has nothing, or no more than a layout has before its first blob: another session makes it at
+    /// this moment, or was killed while it did.
+    fn is_beginning(&self) -> io::Result<bool> {
+        let names = |folder: &Path| match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+        };
+        let own = |names: io::Result<Vec<String>>, known: &[&str]| -> io::Result<bool> {
+            Ok(names?.iter().all(|name| known.contains(&name.as_str()) || name.starts_with(TEMPORARY)))
+        };
+        let blobs = self.root.join("blobs");
+        let has_index = self.root.join("index.json").exists();
+        Ok(own(names(&self.root), &["blobs", "index.json"])?
+            && own(names(&blobs), &["sha256"])?
+            && own(names(&blobs.join("sha256")), &[])?
+            && (!has_index || self.index().is_ok_and(|index| index.manifests.is_empty())))
+    }
+
+    /// Writes a file of a new layout. Where another session has written it, that stays.
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<(), LayoutError> {
+        let path = self.root.join(name);
+        let write = || {
+            let mut file = temporary(&self.root)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            match file.persist_noclobber(&path) {
+                Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+                _ => File::open(&self.root)?.sync_all(),
+            }
+        };
+        write().map_err(failed("write", &path))
+    }
+}
+
+/// Whether an open file is still what stands at a path.
+fn is_file_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |data: fs::Metadata| (data.dev(), data.ino());
+    file.metadata().ok().map(id) == fs::metadata(path).ok().map(id)
 }
 
 /// Work on a layout, from the first blob to the new `index.json`.
 pub struct Session {
     pub(super) layout: Layout,
+    /// The folders that the session made. Taken back before the lock is let go, which is dropped next.
+    made: MadeFolders,
     lock: Option<File>,
     fresh: bool,
-    /// The folder and those above it, where the session made them. Dropped after the session's own clean-up.
-    made: MadeFolders,
     brought: Mutex<BTreeSet<Digest>>,
     finished: bool,
 }
@@ -139,18 +167,23 @@ impl Drop for Session {
         if self.finished {
             return;
         }
-        // The best that can be done on the way out of a failure: what cannot be removed is swept by the next session.
-        if let Ok(brought) = self.brought.lock() {
-            for digest in brought.iter() {
+        // Another session may count on what this one brought: then all of it stays, and whoever is the last to finish
+        // sweeps it.
+        if self.lock.as_ref().is_none_or(|lock| lock.try_lock().is_err()) {
+            self.made.keep();
+            return;
+        }
+        // The best that can be done on the way out of a failure. What a session that has finished refers to is its own.
+        let index = self.layout.index();
+        let used = index.as_ref().ok().and_then(|index| self.layout.reachable(index).ok());
+        if let (Some(used), Ok(brought)) = (used, self.brought.lock()) {
+            for digest in brought.difference(&used) {
                 let _ = fs::remove_file(self.layout.blob_path(*digest));
             }
         }
-        if self.fresh {
+        if self.fresh && index.is_ok_and(|index| index.manifests.is_empty()) {
             for name in ["oci-layout", "index.json"] {
                 let _ = fs::remove_file(self.layout.root.join(name));
-            }
-            for name in ["blobs/sha256", "blobs"] {
-                let _ = fs::remove_dir(self.layout.root.join(name));
             }
         }
     }
@@ -178,5 +211,94 @@ impl Drop for MadeFolders {
         for folder in &self.0 {
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type::MediaType;
+
+    fn image(session: &Session, content: &str, name: &str) -> Descriptor {
+        let (config, size) = session.put(b"{}").expect("a blob");
+        let (layer, layer_size) = session.put(content.as_bytes()).expect("a blob");
+        let manifest = crate::oci::manifest::Manifest::new(
+            Descriptor::new(MediaType::ImageConfig, config, size),
+            vec![Descriptor::new(MediaType::ImageLayer, layer, layer_size)],
+            std::collections::BTreeMap::new(),
+        );
+        let bytes = crate::oci::canonical(&manifest);
+        session.put(&bytes).expect("a blob");
+        let mut entry = Descriptor::of(MediaType::ImageManifest, &bytes);
+        entry.annotations.insert(crate::layout::IMAGE_NAME.into(), name.into());
+        entry
+    }
+
+    /// Every blob that the index reaches is there.
+    fn whole(layout: &Layout) -> bool {
+        let index = layout.index().expect("an index");
+        let reachable = layout.reachable(&index).expect("documents");
+        reachable.iter().all(|digest| layout.blob_path(*digest).exists())
+    }
+
+    #[test]
+    fn a_session_that_fails_takes_nothing_from_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("oci");
+        // The first makes the layout and brings blobs that the second needs as well.
+        let first = Layout::session(&root).expect("a session");
+        image(&first, "shared", "a/b:1");
+        let second = Layout::session(&root).expect("a session");
+        let entry = image(&second, "shared", "a/b:2");
+        second.finish(vec![entry]).expect("an index");
+        image(&first, "own", "a/b:1");
+        drop(first);
+        let layout = Layout::open(&root).expect("the layout of the second");
+        assert_eq!(layout.index().expect("an index").manifests.len(), 1);
+        assert!(whole(&layout));
+        assert!(!layout.blob_path(Digest::of(b"own")).exists());
+        // Where the other is still at work, all stays for it.
+        let first = Layout::session(&root).expect("a session");
+        image(&first, "more", "a/b:1");
+        let second = Layout::session(&root).expect("a session");
+        let entry = image(&second, "more", "a/b:3");
+        drop(first);
+        second.finish(vec![entry]).expect("an index");
+        assert!(whole(&layout));
+    }
+
+    #[test]
+    fn sessions_that_begin_at_once_make_one_layout() {
+        for round in 0..12 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let root = folder.path().join("to/oci");
+            std::thread::scope(|scope| {
+                for thread in 0..6 {
+                    let root = &root;
+                    scope.spawn(move || {
+                        let session = Layout::session(root).expect("a session");
+                        let entry = image(&session, &format!("{}", thread / 2), &format!("a/b:{thread}"));
+                        if thread % 3 != round % 3 {
+                            session.finish(vec![entry]).expect("an index");
+                        }
+                    });
+                }
+            });
+            let layout = Layout::open(&root).expect("a layout");
+            assert_eq!(layout.index().expect("an index").manifests.len(), 4);
+            assert!(whole(&layout));
+        }
+    }
+
+    #[test]
+    fn a_layout_that_was_only_begun_is_taken_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("blobs/sha256")).expect("folders");
+        fs::write(folder.path().join(".tmp-x"), "{").expect("a file");
+        assert!(Layout::session(folder.path()).is_ok());
+        // An index.json of somebody else's is not.
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("index.json"), "[1]").expect("a file");
+        assert!(matches!(Layout::session(folder.path()), Err(LayoutError::NotALayout { .. })));
     }
 }
