@@ -101,6 +101,10 @@ const DT_STRTAB: u64 = 5;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 
+/// The most bytes that the names of the libraries of one file may have. A few kilobytes of hostile file may state any
+/// number of them, all at one long string.
+const NEEDED_LIMIT: usize = 64 << 10;
+
 /// A part of a file: where it begins, and its bytes.
 pub type Window<'a> = (u64, &'a [u8]);
 
@@ -118,7 +122,8 @@ impl<'a> View<'a> {
         let inside = |(start, bytes): &Window<'a>| {
             bytes.get(usize::try_from(offset.checked_sub(*start)?).ok()?..).filter(|rest| !rest.is_empty())
         };
-        self.windows.iter().find_map(inside).unwrap_or_default()
+        // Where one ends within what is looked for, another that goes on from there was fetched for it.
+        self.windows.iter().filter_map(inside).max_by_key(|rest| rest.len()).unwrap_or_default()
     }
 
     fn slice(&self, offset: u64, size: u64) -> Option<&'a [u8]> {
@@ -275,7 +280,13 @@ fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> 
     })?;
     let table = holder.offset.checked_add(address - holder.address)?;
     let string = |offset: u64| view.string(table.checked_add(offset)?);
-    let needed = names.into_iter().map(string).collect::<Option<Vec<_>>>()?;
+    let mut room = NEEDED_LIMIT;
+    let mut needed = Vec::new();
+    for name in names {
+        let name = string(name)?;
+        room = room.checked_sub(name.len() + 1)?;
+        needed.push(name);
+    }
     let search_path = match run_path.or(r_path) {
         Some(offset) => Some(string(offset)?),
         None => None,
@@ -314,6 +325,58 @@ mod tests {
             parts.push((start, (start + 65536).min(bytes.len())));
             assert!(parts.len() < 5, "{parts:?}");
         }
+    }
+
+    /// A 64-bit library with one loadable segment, so many `DT_NEEDED` of one name, and the name's table.
+    fn library(needed: usize, name: &[u8]) -> Vec<u8> {
+        let mut out = b"\x7fELF\x02\x01\x01".to_vec();
+        out.resize(64 + 2 * 56, 0);
+        let dynamic = out.len() as u64;
+        let strings = dynamic + 16 * (needed as u64 + 2);
+        let end = strings + name.len() as u64 + 1;
+        for pair in std::iter::repeat_n([DT_NEEDED, 0], needed).chain([[DT_STRTAB, strings], [0, 0]]) {
+            out.extend(pair.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        out.extend_from_slice(name);
+        out.push(0);
+        let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+        for (at, half) in [(16, 3_u16), (18, 62), (54, 56), (56, 2)] {
+            put(at, &half.to_le_bytes());
+        }
+        put(32, &64_u64.to_le_bytes());
+        for (at, kind, offset, size) in [(64, PT_LOAD, 0, end), (120, PT_DYNAMIC, dynamic, strings - dynamic)] {
+            put(at, &kind.to_le_bytes());
+            put(at + 8, &offset.to_le_bytes());
+            put(at + 16, &offset.to_le_bytes());
+            put(at + 32, &size.to_le_bytes());
+        }
+        out
+    }
+
+    #[test]
+    fn what_a_window_cuts_is_found_in_the_next() {
+        let bytes = library(1, b"libc.so.6");
+        let size = bytes.len() as u64;
+        for cut in 176..bytes.len() {
+            let mut windows: Vec<Window<'_>> = vec![(0, &bytes[..cut])];
+            let found = loop {
+                let (elf, wanted) = parse_windows(&windows, size).expect("an ELF file");
+                let Some(wanted) = wanted.filter(|_| windows.len() < 4) else { break elf.needed };
+                windows.push((wanted, &bytes[usize::try_from(wanted).expect("an offset")..]));
+            };
+            assert_eq!(found, Some(vec![b"libc.so.6".as_slice().into()]), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_small_file_does_not_take_much_memory() {
+        let name = vec![b'x'; 4000];
+        let needed = |count| {
+            let bytes = library(count, &name);
+            parse(&bytes, bytes.len() as u64).expect("an ELF file").needed
+        };
+        assert_eq!(needed(16).map(|names| names.len()), Some(16));
+        assert_eq!(needed(17), None);
     }
 
     #[test]
