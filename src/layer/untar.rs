@@ -5,7 +5,7 @@
 //! header that asks for gigabytes of memory; numbers below zero. Our defence: every header's checksum is checked;
 //! extended records are taken by their stated length, must end in a line feed, and are limited to [`RECORDS_LIMIT`]
 //! bytes together; a size is stated once, by the records if they state it, and counts for nothing where the type has no data;
-//! paths are cleaned, and one that leaves the root is an error; sparse files, multi-volume archives and unknown types
+//! paths are cleaned, have at most [`PATH_LIMIT`] bytes, and one that leaves the root is an error; sparse files, multi-volume archives and unknown types
 //! are refused by name. The `tar` crate is not used for it: it splits records at line feeds, which values such as
 //! file capabilities may hold, and then takes the file for another one.
 
@@ -22,6 +22,10 @@ use super::tar::{BLOCK, padding};
 
 /// The most bytes that the extended records of one entry may have.
 pub const RECORDS_LIMIT: u64 = 1 << 20;
+
+/// The most bytes that a path or a link's target may have: Linux takes no longer one (`PATH_MAX`), so nobody could
+/// unpack it, and following a path of a megabyte part by part takes for ever.
+pub const PATH_LIMIT: usize = 4095;
 
 /// Why an archive could not be read.
 #[derive(Debug, Error)]
@@ -304,6 +308,17 @@ mod tests {
         for (path, word) in [(b"a/../../b".as_slice(), "leaves the root"), (b"..", "leaves the root")] {
             assert!(text(&archive(&[(entry(path, Kind::File(0)), b"")])).contains(word));
         }
+    }
+
+    #[test]
+    fn paths_are_no_longer_than_linux_takes() {
+        let text = |bytes: &[u8]| entries(bytes).expect_err("an error").to_string();
+        let long = b"a".repeat(4096);
+        assert!(text(&archive(&[(entry(&long, Kind::Directory), b"")])).contains("a path of 4096 bytes"));
+        let link = Kind::Symlink(long.clone().into());
+        assert!(text(&archive(&[(entry(b"a", link), b"")])).contains("a target of 4096 bytes"));
+        assert!(entries(&archive(&[(entry(&long[..4095], Kind::Directory), b"")])).is_ok());
+        assert!(text(&archive(&[(entry(b"", Kind::File(0)), b"")])).contains("is the root itself, but no folder"));
     }
 
     /// A ustar header of this type, and its data.

@@ -3,7 +3,7 @@
 use super::super::contents::Xattrs;
 use super::super::entry::{Entry, Kind, clean};
 use super::super::tar::BLOCK;
-use super::{Records, UntarError};
+use super::{PATH_LIMIT, Records, UntarError};
 
 /// A GNU long name ends at its first zero byte.
 pub(super) fn trim(mut name: Vec<u8>) -> Vec<u8> {
@@ -106,7 +106,7 @@ impl Header<'_> {
         records: &Records,
     ) -> Result<(Entry, u64), UntarError> {
         let refused = |reason: &str| UntarError::Entry {
-            path: String::from_utf8_lossy(path).into_owned(),
+            path: String::from_utf8_lossy(&path[..path.len().min(PATH_LIMIT)]).into_owned(),
             offset: self.offset,
             reason: reason.into(),
         };
@@ -124,7 +124,11 @@ impl Header<'_> {
         }
         let link = || {
             let link = link.map_or_else(|| self.text(157, 100), <[u8]>::to_vec);
-            if link.is_empty() { Err(refused("is a link without a target")) } else { Ok(link) }
+            match link.len() {
+                0 => Err(refused("is a link without a target")),
+                1..=PATH_LIMIT => Ok(link),
+                long => Err(refused(&format!("has a target of {long} bytes: Linux takes at most {PATH_LIMIT}"))),
+            }
         };
         let device = |at| {
             let number = self.number(at, 8, "device")?;
@@ -167,8 +171,18 @@ impl Header<'_> {
             .filter_map(|(key, value)| Some((key.strip_prefix(b"SCHILY.xattr.")?, value)))
             .map(|(key, value)| (key.into(), value.as_slice().into()))
             .collect();
+        let clean_path = clean(path).ok_or_else(|| refused("leaves the root: its path has a part .."))?;
+        if clean_path.len() > PATH_LIMIT {
+            return Err(refused(&format!(
+                "has a path of {} bytes: Linux takes at most {PATH_LIMIT}",
+                clean_path.len()
+            )));
+        }
+        if clean_path.is_empty() && kind != Kind::Directory {
+            return Err(refused("is the root itself, but no folder"));
+        }
         let entry = Entry {
-            path: clean(path).ok_or_else(|| refused("leaves the root: its path has a part .."))?,
+            path: clean_path,
             mode: u16::try_from(self.number(100, 8, "mode")? & 0o7777).unwrap_or(0),
             uid: id("uid", 108)?,
             gid: id("gid", 116)?,
