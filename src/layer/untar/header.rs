@@ -5,6 +5,9 @@ use super::super::entry::{Entry, Kind, clean};
 use super::super::tar::BLOCK;
 use super::{PATH_LIMIT, Records, UntarError};
 
+/// The most bytes of a path that an error shows.
+const SHOWN: usize = 300;
+
 /// A GNU long name ends at its first zero byte.
 pub(super) fn trim(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
@@ -106,7 +109,7 @@ impl Header<'_> {
         records: &Records,
     ) -> Result<(Entry, u64), UntarError> {
         let refused = |reason: &str| UntarError::Entry {
-            path: String::from_utf8_lossy(&path[..path.len().min(PATH_LIMIT)]).into_owned(),
+            path: String::from_utf8_lossy(&path[..path.len().min(SHOWN)]).into_owned(),
             offset: self.offset,
             reason: reason.into(),
         };
