@@ -1,7 +1,7 @@
 //! Is every blob that an index reaches there and whole, and do documents and layers agree? Problems are data: all of
 //! them are found, not the first alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub struct Checked {
 
 /// Reads everything that an index reaches, once.
 pub fn check(source: &dyn BlobSource, index: &Index) -> Checked {
-    let mut check = Check { source, seen: BTreeSet::new(), checked: Checked::default() };
+    let mut check = Check { source, seen: BTreeSet::new(), diff_ids: BTreeMap::new(), checked: Checked::default() };
     for entry in &index.manifests {
         check.descriptor(entry, "index.json", 0);
     }
@@ -47,7 +47,10 @@ pub fn check(source: &dyn BlobSource, index: &Index) -> Checked {
 
 struct Check<'a> {
     source: &'a dyn BlobSource,
-    seen: BTreeSet<Digest>,
+    /// Each blob as it was stated: where another states it with another size or type, it is read again.
+    seen: BTreeSet<(Digest, u64, String)>,
+    /// The digests of layers' tars; `None` where a layer cannot be read.
+    diff_ids: BTreeMap<(Digest, u64, String), Option<Digest>>,
     checked: Checked,
 }
 
@@ -58,14 +61,14 @@ impl Check<'_> {
 
     fn descriptor(&mut self, descriptor: &Descriptor, referrer: &str, depth: usize) {
         let digest = descriptor.digest;
-        if !self.seen.insert(digest) {
+        if !self.see(descriptor) {
             return;
         }
-        self.checked.blobs += 1;
-        self.checked.bytes += descriptor.size;
         let own = digest.to_string();
         match kind(&descriptor.media_type) {
-            Kind::Index if depth > 8 => self.problem(digest, referrer, "indexes within indexes, too deep"),
+            Kind::Index | Kind::Manifest if depth > 8 => {
+                self.problem(digest, referrer, "documents within documents, too deep");
+            }
             Kind::Index => {
                 if let Some(index) = self.document::<Index>(descriptor, referrer, "an image index") {
                     for entry in &index.manifests {
@@ -91,32 +94,44 @@ impl Check<'_> {
             }
             return;
         }
-        if self.seen.insert(manifest.config.digest) {
-            self.checked.blobs += 1;
-            self.checked.bytes += manifest.config.size;
-        }
+        self.see(&manifest.config);
         let config = self.document::<ImageConfiguration>(&manifest.config, own, "an image configuration");
+        let read = config.is_some();
         let diff_ids = config.map(|config| config.rootfs.diff_ids).unwrap_or_default();
-        if !diff_ids.is_empty() && diff_ids.len() != manifest.layers.len() {
+        if read && diff_ids.len() != manifest.layers.len() {
             let message = format!("{} layers, but {} diff IDs", manifest.layers.len(), diff_ids.len());
             self.problem(manifest.config.digest, own, message);
         }
         for (index, layer) in manifest.layers.iter().enumerate() {
-            if !self.seen.insert(layer.digest) {
-                continue;
-            }
-            self.checked.blobs += 1;
-            self.checked.bytes += layer.size;
-            match self.diff_id(layer) {
-                Err(message) => self.problem(layer.digest, own, message),
-                Ok(found) => {
-                    if let Some(promised) = diff_ids.get(index).filter(|promised| **promised != found) {
-                        let message = format!("its tar has the digest {found}, but the diff ID is {promised}");
+            self.see(layer);
+            let found = match self.diff_ids.get(&stated(layer)) {
+                Some(found) => *found,
+                None => match self.diff_id(layer) {
+                    Ok(found) => Some(found),
+                    Err(message) => {
                         self.problem(layer.digest, own, message);
+                        None
                     }
-                }
+                },
+            };
+            self.diff_ids.insert(stated(layer), found);
+            if let (Some(found), Some(promised)) = (found, diff_ids.get(index))
+                && found != *promised
+            {
+                let message = format!("its tar has the digest {found}, but the diff ID is {promised}");
+                self.problem(layer.digest, own, message);
             }
         }
+    }
+
+    /// Counts a blob the first time; the answer is whether it has not been stated in this way before.
+    fn see(&mut self, descriptor: &Descriptor) -> bool {
+        let first = (descriptor.digest, 0, String::new());
+        if self.seen.range(first..).next().is_none_or(|(digest, ..)| *digest != descriptor.digest) {
+            self.checked.blobs += 1;
+            self.checked.bytes += descriptor.size;
+        }
+        self.seen.insert(stated(descriptor))
     }
 
     fn document<T: serde::de::DeserializeOwned>(
@@ -169,6 +184,11 @@ impl Check<'_> {
     }
 }
 
+/// A blob as a descriptor states it.
+fn stated(descriptor: &Descriptor) -> (Digest, u64, String) {
+    (descriptor.digest, descriptor.size, descriptor.media_type.to_string())
+}
+
 /// An error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -181,4 +201,61 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use crate::oci::media_type::MediaType;
+
+    #[test]
+    fn every_statement_about_a_blob_is_checked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = Layout::session(folder.path()).expect("a session");
+        let put = |media_type: MediaType, bytes: &[u8]| {
+            session.put(bytes).expect("a blob");
+            Descriptor::of(media_type, bytes)
+        };
+        let tar = [0; 1024];
+        let layer = put(MediaType::ImageLayer, &tar);
+        let image = |diff_ids: &[Digest], layer: &Descriptor| {
+            let config = serde_json::json!({
+                "architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}
+            });
+            let config = put(MediaType::ImageConfig, config.to_string().as_bytes());
+            let manifest = Manifest::new(config, vec![layer.clone()], BTreeMap::new());
+            put(MediaType::ImageManifest, &crate::oci::canonical(&manifest))
+        };
+        let right = image(&[Digest::of(&tar)], &layer);
+        let problems = |entries: &[&Descriptor]| -> Vec<String> {
+            let entries = entries.iter().map(|entry| (*entry).clone()).collect();
+            let checked = check(session.layout(), &Index::new(entries, BTreeMap::new()));
+            checked.problems.into_iter().map(|problem| problem.message).collect()
+        };
+        assert_eq!(problems(&[&right, &right]), Vec::<String>::new());
+        // The layer is known by then: what the second image says of it is not.
+        let other = image(&[Digest::of(b"other")], &layer);
+        assert!(problems(&[&right, &other])[0].contains("but the diff ID is"));
+        assert_eq!(problems(&[&image(&[], &layer)]), ["1 layers, but 0 diff IDs"]);
+        let longer = image(&[Digest::of(&tar)], &Descriptor { size: 2000, ..layer.clone() });
+        assert!(problems(&[&right, &longer])[0].contains("cut off"));
+        let checked = check(session.layout(), &Index::new(vec![right.clone(), other], BTreeMap::new()));
+        assert_eq!(checked.blobs, 5);
+    }
+
+    #[test]
+    fn manifests_within_manifests_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = Layout::session(folder.path()).expect("a session");
+        let mut inner = Descriptor::of(MediaType::ImageLayer, b"x");
+        session.put(b"x").expect("a blob");
+        for _ in 0..20 {
+            let bytes = crate::oci::canonical(&Manifest::new(inner, Vec::new(), BTreeMap::new()));
+            session.put(&bytes).expect("a blob");
+            inner = Descriptor::of(MediaType::ImageManifest, &bytes);
+        }
+        let checked = check(session.layout(), &Index::new(vec![inner], BTreeMap::new()));
+        assert_eq!(checked.problems[0].message, "documents within documents, too deep");
+    }
 }
