@@ -1,7 +1,7 @@
 //! Facts: what an image says of itself, and what its executables run on. The only place where an ELF machine and an
 //! OCI architecture meet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -150,6 +150,9 @@ pub struct Documents {
     pub config: ImageConfiguration,
 }
 
+/// The most images that an index may name: each is read, and a stranger's index may name any number.
+const MOST_IMAGES: usize = 256;
+
 /// Reads an image's documents: no layer is opened. The answer says whether the top is an index.
 ///
 /// # Errors
@@ -160,16 +163,23 @@ pub fn documents(source: &dyn BlobSource, top: &Descriptor) -> Result<(bool, Vec
         move |error: serde_json::Error| InspectError::Document { digest, place, what, source: error }
     };
     let mut manifests = Vec::new();
+    let mut read = HashSet::new();
     let mut todo = vec![(None, top.clone(), 0)];
     while let Some((stated, descriptor, depth)) = todo.pop() {
         match kind(&descriptor.media_type) {
+            // The same index again brings nothing new, but a few of them that name each other often enough do not end.
+            Kind::Index if depth < 4 && !read.insert(descriptor.digest) => {}
             Kind::Index if depth < 4 => {
                 let index: Index = serde_json::from_slice(&source.document(&descriptor)?)
                     .map_err(parsed(descriptor.digest, "an image index"))?;
                 let entries = index.manifests.into_iter().rev().filter(|entry| !is_attestation(entry));
                 todo.extend(entries.map(|entry| (entry.platform.clone(), entry, depth + 1)));
             }
-            Kind::Manifest => manifests.push((stated, descriptor)),
+            Kind::Manifest if manifests.len() < MOST_IMAGES => manifests.push((stated, descriptor)),
+            Kind::Manifest => {
+                let reason = format!("{} names more than {MOST_IMAGES} images", top.digest);
+                return Err(InspectError::Shape { place: source.place(), reason });
+            }
             _ if depth == 0 => {
                 return Err(InspectError::Shape {
                     place: source.place(),
@@ -270,4 +280,33 @@ fn read_layers(
     });
     let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     results.into_iter().map(|(digest, result)| Ok((digest, Arc::new(result?)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::layout::Layout;
+    use crate::oci::media_type::MediaType;
+
+    #[test]
+    fn an_index_that_names_itself_to_death_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = Layout::session(folder.path()).expect("a session");
+        let index = |entries: Vec<Descriptor>| {
+            let bytes = crate::oci::canonical(&Index::new(entries, BTreeMap::new()));
+            session.put(&bytes).expect("a blob");
+            Descriptor::of(MediaType::ImageIndex, &bytes)
+        };
+        let image = Descriptor::of(MediaType::ImageManifest, b"{}");
+        let error = |top: &Descriptor| documents(session.layout(), top).expect_err("refused").to_string();
+        assert!(error(&index(vec![image.clone(); 257])).ends_with("names more than 256 images"));
+        // A thousand times a thousand images: the same index again brings nothing new, so it comes to one.
+        let mut top = index(vec![image]);
+        for _ in 0..2 {
+            top = index(vec![top; 1000]);
+        }
+        assert!(error(&top).contains("is missing"));
+    }
 }
