@@ -31,6 +31,24 @@ fn golden(name: &str, text: String) {
     assert_data_eq!(text, Data::read_from(&path, None).raw());
 }
 
+/// As for a layout: the folder of an archive is made, and only where the build succeeds.
+#[test]
+fn an_archive_makes_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("app")).expect("a folder");
+    std::fs::write(folder.path().join("app/file"), "x").expect("a file");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let build = |source: &str| {
+        let (layer, output) = (format!("{}:/x", path(source)), path("to/dist/image.tar"));
+        dockless(&["build", "--layer", &layer, "-p", "linux/amd64", "-o", &output]).status.code()
+    };
+    assert_eq!(build("nothing"), Some(2));
+    assert!(!folder.path().join("to").exists());
+    assert_eq!(build("app"), Some(0));
+    let names = |folder: &Path| std::fs::read_dir(folder).expect("a folder").count();
+    assert_eq!((names(&folder.path().join("to/dist")), folder.path().join("to/dist/image.tar").is_file()), (1, true));
+}
+
 #[test]
 fn help_of_every_command() {
     golden("dockless.txt", told(&dockless(&["--help"])));
