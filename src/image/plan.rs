@@ -393,8 +393,8 @@ fn time_of(
     use std::os::unix::ffi::OsStrExt;
     match (mtime, commits) {
         (Mtime::At(seconds), _) => Ok(i64::try_from(seconds).unwrap_or(i64::MAX)),
-        // Folders have no commits of their own.
-        (Mtime::Git, Some(_)) if path.is_dir() => Ok(0),
+        // Folders have no commits of their own; a link has one, wherever on this machine it leads.
+        (Mtime::Git, Some(_)) if path.symlink_metadata().is_ok_and(|data| data.is_dir()) => Ok(0),
         (Mtime::Git, Some(commits)) => path
             .strip_prefix(folder)
             .ok()
@@ -457,6 +457,18 @@ pub fn expected_size(content: &Content) -> u64 {
 mod tests {
     use super::*;
     use crate::layer::contents::Node;
+
+    #[test]
+    fn a_link_has_the_time_of_its_commit_wherever_it_leads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let commits: BTreeMap<Vec<u8>, i64> = [("gone", 7), ("here", 8)].map(|(name, at)| (name.into(), at)).into();
+        for (name, target, time) in [("gone", "/nowhere/at/all", 7), ("here", "/", 8)] {
+            let path = folder.path().join(name);
+            std::os::unix::fs::symlink(target, &path).expect("a link");
+            assert_eq!(time_of(&path, Mtime::Git, Some(&commits), folder.path()).expect("a time"), time);
+        }
+        assert_eq!(time_of(folder.path(), Mtime::Git, Some(&commits), folder.path()).expect("a time"), 0);
+    }
 
     #[test]
     fn a_destination_whose_folders_are_not_there_is_on_no_ground() {
