@@ -322,6 +322,10 @@ fn from_archive(
     names: &mut std::collections::HashSet<u64>,
 ) -> Result<Option<Entry>, PackError> {
     use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+    // The root of an archive made in some folder has that folder's owner and mode, which are not meant.
+    if entry.path.is_empty() {
+        return Ok(None);
+    }
     if file_name(&entry.path) == WHITEOUT {
         let path = String::from_utf8_lossy(&entry.path).into_owned();
         return Err(PackError::Entry(format!("{path} cannot be in a layer: the name .wh. is a whiteout of nothing")));
@@ -339,4 +343,28 @@ fn from_archive(
     }
     entry.xattrs = entry.xattrs.and_then(|xattrs| scan::keep(&xattrs));
     Ok(Some(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::entry::Kind;
+
+    #[test]
+    fn the_root_of_an_archive_is_not_the_layers() {
+        let entry = |path: &str| Entry {
+            path: path.as_bytes().into(),
+            kind: Kind::Directory,
+            mode: 0o700,
+            uid: 1000,
+            gid: 1000,
+            mtime: 5,
+            xattrs: None,
+            source: None,
+        };
+        let mut names = std::collections::HashSet::new();
+        assert!(from_archive(entry(""), None, &mut names).expect("left out").is_none());
+        let kept = from_archive(entry("etc"), Some(3), &mut names).expect("taken").expect("taken");
+        assert_eq!((&*kept.path, kept.mtime), (b"etc".as_slice(), 3));
+    }
 }

@@ -15,7 +15,7 @@ use super::recipe::place::{RecipeError, Spanned};
 use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use super::root::{Root, Unresolved};
 use crate::event::{Event, Observer};
-use crate::layer::contents::{Contents, Head, Kind as NodeKind};
+use crate::layer::contents::{self, Contents, Head, Kind as NodeKind};
 use crate::layer::copy::{self, Below, Ground, Rules, Source};
 use crate::layer::entry::{Entry, Kind, clean};
 use crate::layer::git::last_commit_times;
@@ -93,6 +93,7 @@ pub fn plan(
         // Only copy layers ask what lies below them.
         let asked = recipe.layers[number + 1..].iter().any(|upper| matches!(upper.kind, LayerKind::Copy { .. }));
         let first = tasks.len();
+        let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
         let reader = Reader { recipe, ignore: &ignore, latest: source_date_epoch, observer };
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
             let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
@@ -114,8 +115,14 @@ pub fn plan(
             tasks[task].platforms.push(index);
             plans[index].tasks.push(task);
             if asked {
-                let skeleton = skeleton(&tasks[task].content).map_err(|error| in_layer(layer, error))?;
-                roots[index].apply(&Arc::new(skeleton));
+                // A layer that platforms share is read once.
+                skeletons.resize(tasks.len() - first, None);
+                let made = match &skeletons[task - first] {
+                    Some(made) => Arc::clone(made),
+                    None => Arc::new(skeleton(&tasks[task].content).map_err(|error| in_layer(layer, error))?),
+                };
+                roots[index].apply(&made);
+                skeletons[task - first] = Some(made);
             }
         }
     }
@@ -211,7 +218,13 @@ fn skeleton(content: &Content) -> Result<Contents, Box<dyn std::error::Error + S
         }
         Content::Archive(path) => {
             let (file, compression) = open_archive(path)?;
-            Ok(sniff::contents(sniff::decompress(file, compression)?)?)
+            let mut contents = sniff::contents(sniff::decompress(file, compression)?)?;
+            // As the layer will have them: a folder above a copy's destination gets its attributes from here.
+            contents.nodes.retain(|node| !(node.path.is_empty() && node.kind == contents::Kind::Directory));
+            for node in &mut contents.nodes {
+                node.xattrs = node.xattrs.take().and_then(|xattrs| scan::keep(&xattrs));
+            }
+            Ok(contents)
         }
     }
 }
@@ -457,6 +470,32 @@ pub fn expected_size(content: &Content) -> u64 {
 mod tests {
     use super::*;
     use crate::layer::contents::Node;
+
+    #[test]
+    fn an_archive_lies_below_as_its_layer_will() {
+        use crate::layer::{entry::Entry, tar};
+        let attribute = |name: &str| (Box::from(name.as_bytes()), Box::from(*b"x"));
+        let mut bytes = Vec::new();
+        for (path, kind) in [("", Kind::Directory), (".wh..wh..opq", Kind::File(0)), ("etc", Kind::Directory)] {
+            let entry = Entry {
+                path: path.as_bytes().into(),
+                kind,
+                mode: 0o700,
+                uid: 0,
+                gid: 0,
+                mtime: 0,
+                xattrs: Some(Box::new(vec![attribute("security.selinux"), attribute("user.note")])),
+                source: None,
+            };
+            tar::header(&entry, &mut bytes);
+        }
+        bytes.resize(bytes.len() + 2 * tar::BLOCK, 0);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), bytes).expect("a file");
+        let nodes = skeleton(&Content::Archive(file.path().into())).expect("contents").nodes;
+        assert_eq!((nodes.len(), &nodes[0].kind), (2, &contents::Kind::Opaque));
+        assert_eq!(nodes[1].xattrs.as_deref(), Some(&vec![attribute("user.note")]));
+    }
 
     #[test]
     fn a_link_has_the_time_of_its_commit_wherever_it_leads() {
