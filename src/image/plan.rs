@@ -1,6 +1,8 @@
 //! A recipe becomes a plan: for each layer what it will hold, found by looking at folders and at what lies below, before
 //! anything is written. Whatever is wrong with the recipe's words is said here.
 
+mod ground;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -13,10 +15,10 @@ use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{RecipeError, Spanned};
 use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
-use super::root::{Root, Unresolved};
+use super::root::Root;
 use crate::event::{Event, Observer};
-use crate::layer::contents::{self, Contents, Head, Kind as NodeKind};
-use crate::layer::copy::{self, Below, Ground, Rules, Source};
+use crate::layer::contents::{self, Contents, Head};
+use crate::layer::copy::{self, Rules, Source};
 use crate::layer::entry::{Entry, Kind, clean};
 use crate::layer::git::last_commit_times;
 use crate::layer::pattern::{Patterns, glob};
@@ -313,7 +315,7 @@ impl Reader<'_> {
             Mtime::Zero | Mtime::At(_) => None,
         };
         let time = |path: &Path| time_of(path, mtime, commits.as_ref(), &self.recipe.folder);
-        let ground = Underground { root };
+        let ground = ground::Underground { root };
         let ignore = (!self.ignore.is_empty()).then_some((self.recipe.folder.as_path(), self.ignore));
         let rules = Rules { ignore, mtime: &time, below: &ground };
         let copied = copy::copy(&sources, &rules).map_err(|error| {
@@ -421,37 +423,6 @@ fn time_of(
     }
 }
 
-/// The layers below, as copying asks about them.
-struct Underground<'a> {
-    root: &'a Root,
-}
-
-impl Below for Underground<'_> {
-    fn at(&self, path: &[u8]) -> Ground {
-        match self.root.resolve(path) {
-            Ok(found) if found.node.kind == NodeKind::Directory => Ground::Folder {
-                path: found.path,
-                mode: found.node.mode,
-                uid: found.node.uid,
-                gid: found.node.gid,
-                xattrs: found.node.xattrs.clone(),
-            },
-            Ok(_) => Ground::Other("a file".into()),
-            // It, or a folder above it, is not there: no link was followed to find out.
-            Err(Unresolved::Missing(at)) if *at == *path || path.starts_with(&[&at, b"/".as_slice()].concat()) => {
-                Ground::Nothing
-            }
-            Err(Unresolved::Missing(at)) => {
-                Ground::Other(format!("a link to /{}, which does not exist", String::from_utf8_lossy(&at)))
-            }
-            Err(Unresolved::NotADirectory(at)) => {
-                Ground::Other(format!("a link through the file /{}", String::from_utf8_lossy(&at)))
-            }
-            Err(Unresolved::Loop(_)) => Ground::Other("a link to itself".into()),
-        }
-    }
-}
-
 /// The bytes that a task's tar will have, nearly.
 pub fn expected_size(content: &Content) -> u64 {
     match content {
@@ -469,7 +440,6 @@ pub fn expected_size(content: &Content) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::contents::Node;
 
     #[test]
     fn an_archive_lies_below_as_its_layer_will() {
@@ -507,26 +477,5 @@ mod tests {
             assert_eq!(time_of(&path, Mtime::Git, Some(&commits), folder.path()).expect("a time"), time);
         }
         assert_eq!(time_of(folder.path(), Mtime::Git, Some(&commits), folder.path()).expect("a time"), 0);
-    }
-
-    #[test]
-    fn a_destination_whose_folders_are_not_there_is_on_no_ground() {
-        let node =
-            |path: &str, kind| Node { path: path.as_bytes().into(), kind, mode: 0o755, uid: 0, gid: 0, xattrs: None };
-        let link = |target: &str| NodeKind::Symlink(target.as_bytes().into());
-        let nodes = vec![
-            node("usr", NodeKind::Directory),
-            node("lost", link("nowhere")),
-            node("file", NodeKind::Special),
-            node("usr/self", link("/usr")),
-        ];
-        let root = Root::of(vec![Arc::new(Contents { nodes })]);
-        let ground = Underground { root: &root };
-        assert_eq!(ground.at(b"srv"), Ground::Nothing);
-        assert_eq!(ground.at(b"srv/site"), Ground::Nothing);
-        assert_eq!(ground.at(b"usr/local/bin"), Ground::Nothing);
-        assert!(matches!(ground.at(b"lost"), Ground::Other(what) if what.contains("/nowhere")));
-        assert!(matches!(ground.at(b"file"), Ground::Other(what) if what == "a file"));
-        assert!(matches!(ground.at(b"usr/self"), Ground::Folder { path, .. } if *path == *b"usr"));
     }
 }

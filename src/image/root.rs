@@ -94,7 +94,11 @@ impl Root {
                 }
                 Kind::Hardlink(target) => {
                     // The link is the file: it shows what its target is at this moment.
-                    let place = self.paths.get(target.as_ref()).copied().unwrap_or(place);
+                    let at = || {
+                        let (folder, name) = split(target);
+                        self.paths.get(&join(&self.folder_for(folder), name)).copied()
+                    };
+                    let place = self.paths.get(target.as_ref()).copied().or_else(at).unwrap_or(place);
                     self.remove_below(&path);
                     self.paths.insert(path, place);
                 }
@@ -110,6 +114,8 @@ impl Root {
     fn folder_for(&self, folder: &[u8]) -> Box<[u8]> {
         match self.resolve(folder) {
             Ok(found) => found.path,
+            // A folder that no layer names is one all the same.
+            Err(Unresolved::Missing(at)) if self.holds_entries(&at) => at,
             Err(_) => folder.into(),
         }
     }
@@ -208,7 +214,7 @@ impl Root {
     }
 
     /// Whether an entry stands below a path that itself may have none.
-    fn holds_entries(&self, path: &[u8]) -> bool {
+    pub fn holds_entries(&self, path: &[u8]) -> bool {
         let start = join(path, b"");
         self.paths
             .range::<[u8], _>((Bound::Included(start.as_ref()), Bound::Unbounded))
@@ -270,6 +276,15 @@ mod tests {
         ]);
         assert_eq!(paths(&root), ["0:bin", "0:usr", "0:usr/bin", "1:usr/bin/app"]);
         assert_eq!(root.resolve(b"/bin/app").expect("the file").path.as_ref(), b"usr/bin/app");
+    }
+
+    #[test]
+    fn the_target_of_a_hard_link_is_found_through_links() {
+        let hard = node("app", Kind::Hardlink(b"bin/sh".as_slice().into()));
+        // No layer names the folder usr/bin itself.
+        let root = root(vec![vec![link("bin", "usr/bin"), file("usr/bin/sh")], vec![hard, file("bin/env")]]);
+        assert!(matches!(root.resolve(b"app").expect("the file").node.kind, Kind::File { .. }));
+        assert_eq!(root.resolve(b"bin/env").expect("the file").path.as_ref(), b"usr/bin/env");
     }
 
     #[test]
