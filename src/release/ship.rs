@@ -15,6 +15,7 @@ use crate::image::inspect::Facts;
 use crate::image::plan::{self, Plan};
 use crate::image::recipe::Recipe;
 use crate::image::recipe::place::RecipeError;
+use crate::layout::session::MadeFolders;
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::media_type::Compression;
@@ -126,8 +127,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         }
         Output::Archive(path) | Output::DockerArchive(path) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let scratch = Scratch::beside(folder)
-                .map_err(|source| ShipError::Scratch { path: path.display().to_string(), source })?;
+            let scratch_failed = |source| ShipError::Scratch { path: path.display().to_string(), source };
+            let mut made = MadeFolders::all(folder).map_err(scratch_failed)?;
+            let scratch = Scratch::beside(folder).map_err(scratch_failed)?;
             let (built, layout) = into_layout(recipe, plan, *options, &scratch.folder.path().join("oci"), tags)?;
             match (output, built.images.as_slice()) {
                 (Output::DockerArchive(_), [image, ..]) => {
@@ -136,6 +138,7 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
                 }
                 _ => archive::write_oci(path, &layout, &layout.index()?)?,
             }
+            made.keep();
             Ok(shipped(built, layout, tags, path, Some(scratch)))
         }
     }
@@ -182,8 +185,11 @@ impl Scratch {
             }
         }
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder)?;
-        let lock = File::create(folder.path().join("lock"))?;
+        // Locked before it has its name: what another build finds unlocked is dead.
+        let begun = folder.path().join("lock.new");
+        let lock = File::create(&begun)?;
         lock.lock()?;
+        fs::rename(begun, folder.path().join("lock"))?;
         Ok(Self { folder, _lock: lock })
     }
 }
