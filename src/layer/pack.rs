@@ -1,6 +1,6 @@
 //! Entries become a layer: a tar in its one form, hashed, compressed and hashed again, while what is inside is noted.
 //!
-//! A layer that exists is finished: [`Layer`] is only made once its blob has been written.
+//! A layer that exists is finished: [`Packed`] is only made once its blob has been written.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::compress::{Codec, Failed, Pool, Stream, stream};
 use super::contents::{Contents, Head};
 use super::entry::{Entry, Kind};
-use super::sniff;
+use super::sniff::{self, Passing};
 use super::tar::{BLOCK, header, padding};
 use super::untar::{Reader, UntarError};
 use crate::event::{Event, Observer};
@@ -189,9 +189,11 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         let mut head = Head::Other;
         if let Kind::File(size) = entry.kind {
             let first = self.data(&mut Data(reader), size, Path::new(""))?;
-            let start = first.start(self.stream);
-            head = sniff::head(start, size, |_| None);
             self.note_pyc(&entry.path, &first);
+            head = match first {
+                First::Passed(mut passing) => passing.head(),
+                first @ First::InChunk { .. } => sniff::head(first.start(self.stream), size, |_| None),
+            };
         }
         self.contents.nodes.push(entry.into_node(head));
         Ok(())
@@ -222,13 +224,16 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
             }
             Some(piece) => {
                 let mut done = 0;
+                let mut passing: Option<Passing> = None;
                 while done < size {
                     let count = piece.min(usize::try_from(size - done).unwrap_or(piece));
                     let space = self.stream.space();
                     space.resize(count, 0);
                     read(file, space, done)?;
-                    if done == 0 {
-                        first = First::Kept(space[..count.min(sniff::ELF_FIRST)].to_vec());
+                    let passing = passing.get_or_insert_with(|| Passing::new(space, size));
+                    // A file of the disk can be asked later.
+                    if path.as_os_str().is_empty() {
+                        passing.pass(done, space);
                     }
                     done += count as u64;
                     if count == piece {
@@ -236,6 +241,9 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
                     }
                     let position = self.stream.position();
                     self.tell(position);
+                }
+                if let Some(passing) = passing {
+                    first = First::Passed(passing);
                 }
             }
         }
@@ -263,7 +271,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
 /// The first bytes of a file: still in the chunk, or kept because the chunk is gone.
 enum First {
     InChunk { start: usize, size: usize },
-    Kept(Vec<u8>),
+    Passed(Passing),
 }
 
 impl First {
@@ -271,7 +279,7 @@ impl First {
         match self {
             Self::InChunk { size: 0, .. } => &[],
             Self::InChunk { start, size } => &stream.space()[*start..start + size],
-            Self::Kept(bytes) => bytes,
+            Self::Passed(passing) => passing.first(),
         }
     }
 }

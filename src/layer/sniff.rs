@@ -38,6 +38,59 @@ pub fn head(first: &[u8], size: u64, mut part: impl FnMut(u64) -> Option<Vec<u8>
     }
 }
 
+/// A large file whose bytes pass once, piece by piece: what [`head`] asks for is kept when it comes by.
+pub struct Passing {
+    first: Vec<u8>,
+    size: u64,
+    parts: Vec<(u64, Vec<u8>)>,
+    /// Where the next part begins, and what of it has come.
+    wanted: Option<(u64, Vec<u8>)>,
+}
+
+impl Passing {
+    /// A file of `size` bytes that begins with these.
+    pub fn new(first: &[u8], size: u64) -> Self {
+        let first = &first[..first.len().min(if elf::is_elf(first) { ELF_FIRST } else { FIRST })];
+        let mut passing = Self { first: first.into(), size, parts: Vec::new(), wanted: None };
+        passing.head();
+        passing
+    }
+
+    /// The first bytes.
+    pub fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// What the file is, as far as it has passed.
+    pub fn head(&mut self) -> Head {
+        let (parts, wanted) = (&self.parts, &mut self.wanted);
+        *wanted = None;
+        head(&self.first, self.size, |at| {
+            let part = parts.iter().find(|(start, _)| *start == at).map(|(_, bytes)| bytes.clone());
+            if part.is_none() {
+                *wanted = Some((at, Vec::new()));
+            }
+            part
+        })
+    }
+
+    /// Takes the bytes from `at` on. What is wanted from before them is gone, and then the fact stays unknown.
+    pub fn pass(&mut self, at: u64, piece: &[u8]) {
+        while let Some((start, mut part)) = self.wanted.take() {
+            let next = start + part.len() as u64;
+            let Some(skip) = next.checked_sub(at).and_then(|skip| usize::try_from(skip).ok()) else { return };
+            let here = piece.get(skip..).unwrap_or_default();
+            part.extend_from_slice(&here[..here.len().min(PART - part.len())]);
+            if part.len() < PART && start + (part.len() as u64) < self.size {
+                self.wanted = Some((start, part));
+                return;
+            }
+            self.parts.push((start, part));
+            self.head();
+        }
+    }
+}
+
 /// The first four bytes of a stream tell its compression.
 pub fn compression(magic: &[u8]) -> Compression {
     match magic {
@@ -120,4 +173,55 @@ fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize
     }
     buffer.truncate(filled);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program of 3 MiB whose dynamic section and names lie far behind its start.
+    fn program() -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+        bytes.resize(3 << 20, 0);
+        let (dynamic, strings) = ((2_u64 << 20) - 8, (2_u64 << 20) + 100_000);
+        let size = bytes.len() as u64;
+        let mut put = |at: u64, part: &[u8]| {
+            let at = usize::try_from(at).expect("an offset");
+            bytes[at..at + part.len()].copy_from_slice(part);
+        };
+        for (at, half) in [(16, 3_u16), (18, 62), (54, 56), (56, 2)] {
+            put(at, &half.to_le_bytes());
+        }
+        put(32, &64_u64.to_le_bytes());
+        for (at, kind, offset, length) in [(64, 1_u32, 0, size), (120, 2, dynamic, 48)] {
+            put(at, &kind.to_le_bytes());
+            for (field, number) in [(8, offset), (16, offset), (32, length)] {
+                put(at + field, &number.to_le_bytes());
+            }
+        }
+        for (index, number) in [1, 1, 5, strings].into_iter().enumerate() {
+            put(dynamic + 8 * index as u64, &number.to_le_bytes());
+        }
+        put(strings + 1, b"libz.so.1");
+        bytes
+    }
+
+    #[test]
+    fn a_large_program_tells_the_same_as_it_passes() {
+        let bytes = program();
+        let size = bytes.len() as u64;
+        let whole = head(&bytes, size, |_| None);
+        let Head::Elf(elf) = &whole else { panic!("{whole:?}") };
+        assert_eq!(elf.needed, Some(vec![b"libz.so.1".as_slice().into()]));
+        // Pieces as both codecs cut them, and such as cut a part in two.
+        for piece in [1 << 20, 4 << 20, 700_001, (2 << 20) + 10] {
+            let mut passing: Option<Passing> = None;
+            for (index, part) in bytes.chunks(piece).enumerate() {
+                let passing = passing.get_or_insert_with(|| Passing::new(part, size));
+                passing.pass((index * piece) as u64, part);
+            }
+            let found = passing.expect("a piece").head();
+            assert_eq!(found, whole, "pieces of {piece}");
+        }
+    }
 }
