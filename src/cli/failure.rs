@@ -20,8 +20,6 @@ use super::text::printable;
 /// What kind of failure, which is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Asked, and the answer is no.
-    Refused,
     /// Could not do it.
     Unable,
     /// Nobody reads our stdout any more.
@@ -49,11 +47,6 @@ impl Failure {
     /// A command that could not do it: an error, or a sentence.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind: Kind::Unable, error: error.into(), hints: Vec::new(), snippet: None }
-    }
-
-    /// A command whose answer is no.
-    pub fn refused(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: Kind::Refused, ..Self::new(error) }
     }
 
     /// A result that could not be written to stdout. Not for other pipes: a registry that hangs up is no reason to be
@@ -89,7 +82,7 @@ impl Failure {
         self.snippet.is_some()
     }
 
-    /// The exit code: 0, 1 or 2. (An interrupted command ends by its signal, which a shell reports as 130.)
+    /// The exit code: 0 or 2; a no is an answer, not a failure. (An interrupted command ends by its signal, which a shell reports as 130.)
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status())
     }
@@ -97,7 +90,6 @@ impl Failure {
     fn status(&self) -> u8 {
         match self.kind {
             Kind::BrokenPipe => 0,
-            Kind::Refused => 1,
             Kind::Unable => 2,
         }
     }
@@ -217,7 +209,6 @@ error: unknown key platform
     fn exit_codes() {
         let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(Failure::new("no disk").status(), 2);
-        assert_eq!(Failure::refused("it does not run").during("nothing was pushed").status(), 1);
         assert_eq!(Failure::stdout(pipe()).status(), 0);
         assert_eq!(printed(&Failure::stdout(pipe())), "");
         assert_eq!(Failure::new(pipe()).status(), 2);

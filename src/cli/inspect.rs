@@ -52,7 +52,8 @@ pub fn run(args: &Inspect, context: &Context) -> Result<ExitCode, Failure> {
         context.json(&report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    context.result(format!("{}  {}  {}", report.image, report.digest, report.media_type))?;
+    let media_type = super::text::printable(report.media_type.as_ref());
+    context.result(format!("{}  {}  {media_type}", report.image, report.digest))?;
     for platform in &report.platforms {
         show(platform, context)?;
     }
@@ -88,7 +89,7 @@ fn inspected(image: Documents) -> Inspected {
 }
 
 fn show(image: &Inspected, context: &Context) -> Result<(), Failure> {
-    context.result(format!("\n{}  {}", image.platform, image.manifest))?;
+    context.result(format!("\n{}  {}", super::text::printable(&image.platform), image.manifest))?;
     let config = &image.container;
     let command = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
     let list = |words: Vec<&str>| words.join(", ");

@@ -34,7 +34,11 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         let (verification, passes) = wanted.judge(&facts, context);
         findings = verification.all().cloned().collect();
         if !passes {
-            return Err(Failure::refused("nothing was pushed: the image does not run on every target"));
+            let nothing = Pushed { references: Vec::new(), uploads: Vec::new() };
+            let report = document(image.source.as_ref(), &image.top, nothing, findings, context)?;
+            report::refuse(context, &args.records, &report)?;
+            context.say("nothing was pushed: see the findings above");
+            return Ok(ExitCode::from(1));
         }
     }
     let network = match opened {

@@ -178,6 +178,14 @@ impl Copy<'_> {
         let data = path.symlink_metadata().map_err(ScanError::read(path))?;
         let folder = self.folder(folder, None)?;
         let dest = join(&folder, name);
+        if let Ground::Folder { path: below, .. } = self.rules.below.at(&dest) {
+            let reason = format!(
+                "its destination /{} is a folder in the layers below (/{}); end it with / to go into the folder",
+                String::from_utf8_lossy(&dest),
+                String::from_utf8_lossy(&below)
+            );
+            return Err(ScanError::Name { path: shown(), reason });
+        }
         let kind = data.file_type();
         let (kind, mode) = if kind.is_file() {
             let executable = data.mode() & 0o100 != 0;
@@ -393,6 +401,10 @@ mod tests {
         assert!(matches!(run(folder.path(), &[("file", "/a"), ("file", "/a/b")]), Err(ScanError::Twice { .. })));
         let error = run(folder.path(), &[("file", "/etc/passwd/x")]).expect_err("no folder").to_string();
         assert!(error.contains("the layers below have a file"), "{error}");
+        // A file in the place of a folder would hide all that the folder holds.
+        let error = run(folder.path(), &[("file", "/usr/bin")]).expect_err("a folder").to_string();
+        assert!(error.contains("is a folder in the layers below (/usr/bin); end it with /"), "{error}");
+        assert!(run(folder.path(), &[("file", "/bin")]).is_err());
         // The same folder twice is one folder, and links below may bring two destinations together.
         assert!(run(folder.path(), &[("tree", "/a"), ("file", "/a/")]).is_ok());
         assert!(matches!(

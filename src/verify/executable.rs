@@ -365,6 +365,13 @@ impl<'a> Judge<'a> {
         let mut queue: VecDeque<(Box<[u8]>, Elf)> = VecDeque::from([(program.path.clone(), elf.clone())]);
         let mut names: BTreeSet<Box<[u8]>> = BTreeSet::new();
         while let Some((needing, elf)) = queue.pop_front() {
+            if elf.needed.is_none() {
+                self.unknown(
+                    Rule::ForeignExecutable,
+                    &shown(&needing),
+                    "the libraries that it asks for cannot be read",
+                );
+            }
             for name in elf.needed.iter().flatten() {
                 if names.len() >= MAX_LIBRARIES || !names.insert(name.clone()) {
                     continue;
