@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dockless::serve::fault::named::{Named, table};
 
 pub mod build;
 pub mod push;
@@ -145,7 +146,8 @@ pub struct Check {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless serve ./oci
-  dockless serve ./oci --listen 127.0.0.1:0")]
+  dockless serve ./oci --listen 127.0.0.1:0
+  dockless serve --like ecr --repository team/app --fault throttle=3 --fault immutable")]
 pub struct Serve {
     /// the layout folder, made where it does not exist
     #[arg(default_value = "oci")]
@@ -153,6 +155,41 @@ pub struct Serve {
     /// the address to listen on, on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000", value_parser = values::loopback)]
     pub listen: SocketAddr,
+    /// answer as this registry does, its control plane included; the variables that send its traffic here go to stderr
+    #[arg(long, value_name = "REGISTRY")]
+    pub like: Option<Like>,
+    /// the account whose registry it is
+    #[arg(long, value_name = "ID", default_value = "123456789012", requires = "like", value_parser = account)]
+    pub account: String,
+    /// the region that it is in
+    #[arg(long, value_name = "REGION", default_value = "us-east-1", requires = "like")]
+    pub region: String,
+    /// a repository that exists from the start (again for more)
+    #[arg(long = "repository", value_name = "NAME", requires = "like")]
+    pub repositories: Vec<String>,
+    /// create repositories when something is pushed to them
+    #[arg(long, requires = "like")]
+    pub create_on_push: bool,
+    /// make something go wrong, or turn a habit on or off (again for more)
+    #[arg(long = "fault", value_name = "NAME[=N]", long_help = fault_help())]
+    pub faults: Vec<Named>,
+}
+
+/// As which registry `serve` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Like {
+    #[value(help = None)]
+    /// Amazon ECR.
+    Ecr,
+}
+
+fn fault_help() -> String {
+    format!("make something go wrong, or turn a habit on or off (again for more)\n\n{}", table())
+}
+
+fn account(text: &str) -> Result<String, &'static str> {
+    let good = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if good { Ok(text.to_owned()) } else { Err("an account is twelve digits") }
 }
 
 #[cfg(test)]

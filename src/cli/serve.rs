@@ -1,8 +1,9 @@
-//! `serve`: an OCI registry on loopback over a layout folder.
+//! `serve`: an OCI registry on loopback over a layout folder, as the specification says or as ECR does.
 
 use std::process::ExitCode;
 
-use dockless::serve::{Server, Settings};
+use dockless::serve::ecr::{EcrSettings, Switch};
+use dockless::serve::{Like, Server, Settings};
 
 use super::args::Serve;
 use super::context::{Context, runtime};
@@ -11,10 +12,21 @@ use super::failure::Failure;
 /// Runs `dockless serve`, until it is interrupted.
 pub fn run(args: &Serve, context: &Context) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
-    let settings = Settings { listen: args.listen, ..Settings::new(&args.folder) };
+    let settings = settings(args)?;
+    let host = match &settings.like {
+        Like::Plain => None,
+        Like::Ecr(ecr) => Some(ecr.host()),
+    };
     let server = runtime.block_on(Server::bind(settings)).map_err(Failure::new)?;
-    context.result(server.url())?;
+    let url = server.url();
+    context.result(&url)?;
     context.say(format!("serving {}; stop with Ctrl-C", args.folder.display()));
+    if let Some(host) = host {
+        context.say(format!("with these, what is for {host} comes here:"));
+        context.say(format!("export DOCKLESS_REGISTRY_ENDPOINT={host}={url}"));
+        context.say(format!("export AWS_ENDPOINT_URL_ECR={url}"));
+        context.say(format!("export AWS_ENDPOINT_URL_STS={url}"));
+    }
     runtime.block_on(server.run(async {
         // Without a way to hear Ctrl-C the signal ends the process, as for every other command.
         if tokio::signal::ctrl_c().await.is_err() {
@@ -22,4 +34,23 @@ pub fn run(args: &Serve, context: &Context) -> Result<ExitCode, Failure> {
         }
     }));
     Ok(ExitCode::from(130))
+}
+
+fn settings(args: &Serve) -> Result<Settings, Failure> {
+    let mut settings = match args.like {
+        None => Settings::new(&args.folder),
+        Some(super::args::Like::Ecr) => {
+            let mut ecr = EcrSettings::new(&args.account, &args.region);
+            ecr.repositories.clone_from(&args.repositories);
+            if args.create_on_push {
+                ecr.switches.insert(Switch::CreateOnPush);
+            }
+            Settings::like_ecr(&args.folder, ecr)
+        }
+    };
+    settings.listen = args.listen;
+    for fault in &args.faults {
+        fault.apply(&mut settings).map_err(Failure::new)?;
+    }
+    Ok(settings)
 }

@@ -148,6 +148,11 @@ impl Door {
         }
     }
 
+    /// Whether these are the credentials that the server itself was given.
+    pub(super) fn knows(&self, shown: &Credentials) -> bool {
+        matches!(&self.access, Access::Basic(wanted) if same(shown, wanted))
+    }
+
     /// Whether a request may also do this, elsewhere: read the repository that a blob is mounted from.
     pub(super) fn allows(&self, headers: &HeaderMap, scope: &Scope) -> bool {
         !matches!(self.access, Access::Bearer { .. }) || self.bearer(headers, Some(scope)).is_ok()
@@ -215,7 +220,7 @@ impl Door {
 /// What a request needs to be allowed.
 fn wanted(method: &Method, route: &Route) -> Option<Scope> {
     let action = match (route.endpoint, method) {
-        (Endpoint::Base | Endpoint::Token, _) => return None,
+        (Endpoint::Base | Endpoint::Token | Endpoint::Control, _) => return None,
         (Endpoint::Catalog, _) => {
             return Some(Scope { kind: "registry".into(), name: "catalog".into(), action: "*".into() });
         }
@@ -231,7 +236,7 @@ fn authorization(headers: &HeaderMap) -> Option<(&str, &str)> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')
 }
 
-fn basic(headers: &HeaderMap) -> Option<Credentials> {
+pub(super) fn basic(headers: &HeaderMap) -> Option<Credentials> {
     let (scheme, value) = authorization(headers)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

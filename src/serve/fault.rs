@@ -11,6 +11,10 @@ use hyper::body::Frame;
 
 use super::reply::Body;
 use super::route::Endpoint;
+use chance::Chance;
+
+mod chance;
+pub mod named;
 
 /// What goes wrong, and with which requests: those of `method` (or any) to `endpoint` (or any), the first `skip` of
 /// them not, then `times` of them.
@@ -20,6 +24,8 @@ pub struct Fault {
     pub method: Option<Method>,
     /// Only requests to this endpoint.
     pub endpoint: Option<Endpoint>,
+    /// Or requests to this one.
+    pub or_endpoint: Option<Endpoint>,
     /// So many matching requests go well first.
     pub skip: u32,
     /// So many matching requests go wrong then.
@@ -42,6 +48,8 @@ pub enum Action {
     Delay(Duration),
     /// The connection is closed once so many bytes of the request's body were read. What was read counts.
     HangUpAfter(u64),
+    /// The same in the middle of the body.
+    HangUpHalfway,
     /// The request is handled, and the connection closed instead of an answer.
     LoseAnswer,
     /// The answer's body ends with a closed connection after so many bytes.
@@ -51,25 +59,31 @@ pub enum Action {
 impl Fault {
     /// A fault of the first request of this method to this endpoint.
     pub fn first(method: Method, endpoint: Endpoint, action: Action) -> Self {
-        Self { method: Some(method), endpoint: Some(endpoint), skip: 0, times: 1, action }
+        Self { method: Some(method), endpoint: Some(endpoint), or_endpoint: None, skip: 0, times: 1, action }
     }
 }
 
 /// The faults of a server, with what they have seen.
-pub(super) struct Faults(Vec<(Fault, AtomicU32)>);
+pub(super) struct Faults {
+    ordered: Vec<(Fault, AtomicU32)>,
+    chance: Option<Chance>,
+}
 
 impl Faults {
-    pub(super) fn new(faults: Vec<Fault>) -> Self {
-        Self(faults.into_iter().map(|fault| (fault, AtomicU32::new(0))).collect())
+    /// Those that are ordered, and with a seed some by chance.
+    pub(super) fn new(faults: Vec<Fault>, seed: Option<u64>) -> Self {
+        let ordered = faults.into_iter().map(|fault| (fault, AtomicU32::new(0))).collect();
+        Self { ordered, chance: seed.map(Chance::new) }
     }
 
     /// What goes wrong with this request.
     pub(super) fn hit(&self, method: &Method, endpoint: Endpoint) -> Vec<Action> {
         let matching = |fault: &Fault| {
             fault.method.as_ref().is_none_or(|wanted| wanted == method)
-                && fault.endpoint.is_none_or(|wanted| wanted == endpoint)
+                && (fault.endpoint.is_none_or(|wanted| wanted == endpoint) || fault.or_endpoint == Some(endpoint))
         };
-        self.0
+        let by_chance = self.chance.as_ref().and_then(Chance::strike);
+        self.ordered
             .iter()
             .filter(|(fault, _)| matching(fault))
             .filter(|(fault, seen)| {
@@ -77,6 +91,7 @@ impl Faults {
                 nth >= fault.skip && nth - fault.skip < fault.times
             })
             .map(|(fault, _)| fault.action.clone())
+            .chain(by_chance)
             .collect()
     }
 }

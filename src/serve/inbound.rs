@@ -21,6 +21,11 @@ const DRAIN_BYTES: u64 = 64 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
+/// What `Content-Length` says.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
 /// A request's body.
 pub(super) struct Inbound {
     body: Incoming,
@@ -37,8 +42,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new(body: Incoming, headers: &HeaderMap, cut: Option<u64>) -> Self {
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { body, read: 0, length, waits: headers.contains_key(EXPECT), cut, rest: Bytes::new() }
+        Self { body, read: 0, length: length(headers), waits: headers.contains_key(EXPECT), cut, rest: Bytes::new() }
     }
 
     /// The next bytes; nothing at the end.

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::Shared;
+use super::ecr::texts;
 use super::reply::{Answer, FILTERS_APPLIED, Refusal, Stop, answer, document};
 use super::route::Route;
 use crate::layout::LayoutError;
@@ -27,8 +28,20 @@ pub(super) async fn tags(shared: &Arc<Shared>, route: &Route, query: &[(String, 
             None => repositories.repositories.exists(&name)?.then(Vec::new),
         })
     });
+    if shared.ecr.is_some() {
+        at_most_1000(query)?;
+    }
     let Some(tags) = tags.await?? else { return Err(Refusal::name_unknown(&route.name).into()) };
     page("tags", tags, query, &format!("/v2/{}/tags/list", route.name), Some(&route.name))
+}
+
+/// ECR lists no more than it lists through its own API (observed).
+fn at_most_1000(query: &[(String, String)]) -> Result<(), Refusal> {
+    let count = query.iter().find(|(key, _)| key == "n").and_then(|(_, value)| value.parse::<u64>().ok());
+    match count {
+        Some(1001..) => Err(texts::invalid_parameter("maxResults", "must be less than or equal to 1000")),
+        _ => Ok(()),
+    }
 }
 
 /// `GET /v2/_catalog`

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::Shared;
+use super::ecr::{Switch, strict, texts};
 use super::inbound::Inbound;
 use super::reply::{Answer, CONTENT_DIGEST, Refusal, SUBJECT, Stop, answer, bare, nothing, whole, with};
 use super::repositories::{Facts, Kept, Repositories};
@@ -47,6 +48,9 @@ pub(super) async fn manifest(
     body: &mut Inbound,
 ) -> Result<Answer, Stop> {
     let wanted = Wanted::parse(&route.reference);
+    if wanted.is_none() && shared.ecr.is_some() {
+        return Err(texts::bad_tag().into());
+    }
     let (shared, name, reference) = (shared.clone(), route.name.clone(), route.reference.clone());
     match *method {
         Method::GET | Method::HEAD => {
@@ -69,7 +73,7 @@ pub(super) async fn manifest(
                 Some(Ok(text)) => Some(text.split(';').next().unwrap_or(text).trim().to_owned()),
                 Some(Err(_)) => return Err(Refusal::manifest_invalid("content-type is not a media type").into()),
             };
-            spawn_blocking(move || push(&shared.repositories, &name, &wanted, content_type, &bytes)).await?
+            spawn_blocking(move || push(&shared, &name, &wanted, content_type, &bytes)).await?
         }
         Method::DELETE => {
             let wanted = wanted.ok_or_else(|| Refusal::manifest_unknown(&reference))?;
@@ -106,38 +110,62 @@ fn unknown(repositories: &Repositories, name: &str, wanted: &Wanted) -> Result<R
 }
 
 fn push(
-    repositories: &Repositories,
+    shared: &Shared,
     name: &str,
     wanted: &Wanted,
     content_type: Option<String>,
     bytes: &[u8],
 ) -> Result<Answer, Stop> {
-    let (media_type, facts) = check(content_type, bytes)?;
-    let manifest = Descriptor::of(media_type, bytes);
     if let Wanted::Digest(digest) = wanted
-        && *digest != manifest.digest
+        && *digest != Digest::of(bytes)
     {
         return Err(Refusal::digest_differs(*digest).into());
     }
-    // From here on nobody deletes what the manifest refers to.
-    let change = repositories.change();
-    complete(repositories, name, &facts)?;
-    let mut writer = repositories.layout().writer()?;
-    writer.write_all(bytes)?;
-    writer.commit()?;
     let tag = match wanted {
         Wanted::Tag(tag) => Some(tag.as_str()),
         Wanted::Digest(_) => None,
     };
-    change.put(name, tag, &manifest)?;
+    if shared.ecr.as_ref().is_some_and(|ecr| !ecr.is_on(Switch::LooseManifests)) && !strict::readable(bytes) {
+        return Err(texts::unreadable_manifest().into());
+    }
+    let (manifest, subject) = store(shared, name, tag, content_type, bytes)?;
     let digest = manifest.digest.to_string();
-    let mut builder = answer(StatusCode::CREATED)
-        .header(LOCATION, format!("/v2/{name}/manifests/{digest}"))
-        .header(CONTENT_DIGEST, digest);
-    if let Some(subject) = facts.subject {
+    let mut builder = answer(StatusCode::CREATED).header(CONTENT_DIGEST, &digest);
+    // ECR says nothing about where it is (observed).
+    if shared.ecr.is_none() {
+        builder = builder.header(LOCATION, format!("/v2/{name}/manifests/{digest}"));
+    }
+    if let Some(subject) = subject {
         builder = builder.header(SUBJECT, subject.to_string());
     }
     bare(builder)
+}
+
+/// Checks a manifest and keeps it, with a tag or without one. It and its subject are the answer.
+pub(super) fn store(
+    shared: &Shared,
+    name: &str,
+    tag: Option<&str>,
+    content_type: Option<String>,
+    bytes: &[u8],
+) -> Result<(Descriptor, Option<Digest>), Stop> {
+    let repositories = &shared.repositories;
+    let (media_type, facts) = check(content_type, bytes)?;
+    let manifest = Descriptor::of(media_type, bytes);
+    // From here on nobody deletes what the manifest refers to.
+    let change = repositories.change();
+    if let (Some(ecr), Some(tag)) = (&shared.ecr, tag) {
+        let held = repositories.snapshot()?.get(name).and_then(|repository| repository.tags.get(tag)).map(|m| m.digest);
+        if let Some(held) = held {
+            ecr.check_mutability(name, tag, held == manifest.digest)?;
+        }
+    }
+    complete(shared, name, &facts)?;
+    let mut writer = repositories.layout().writer()?;
+    writer.write_all(bytes)?;
+    writer.commit()?;
+    change.put(name, tag, &manifest)?;
+    Ok((manifest, facts.subject))
 }
 
 /// What the document is and says, if it is what it claims to be.
@@ -176,7 +204,8 @@ fn check(content_type: Option<String>, bytes: &[u8]) -> Result<(MediaType, Facts
 }
 
 /// Whether the repository has everything that a manifest refers to, in the sizes that it says.
-fn complete(repositories: &Repositories, name: &str, facts: &Facts) -> Result<(), Stop> {
+fn complete(shared: &Shared, name: &str, facts: &Facts) -> Result<(), Stop> {
+    let repositories = &shared.repositories;
     let snapshot = repositories.snapshot()?;
     let mut missing = Vec::new();
     let mut found = Vec::new();
@@ -186,11 +215,17 @@ fn complete(repositories: &Repositories, name: &str, facts: &Facts) -> Result<()
             None => missing.push(child.digest),
         }
     }
+    if let Some(ecr) = shared.ecr.as_ref().filter(|_| !missing.is_empty()) {
+        return Err(ecr.children_missing(name, &missing).into());
+    }
     for blob in &facts.blobs {
         match repositories.blob(name, blob.digest)? {
             Some(size) => found.push((blob, size)),
             None => missing.push(blob.digest),
         }
+    }
+    if let Some(ecr) = shared.ecr.as_ref().filter(|_| !missing.is_empty()) {
+        return Err(ecr.layers_missing(name, &missing).into());
     }
     if !missing.is_empty() {
         return Err(Refusal::references_unknown(&missing).into());

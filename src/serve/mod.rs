@@ -1,7 +1,7 @@
 //! An OCI registry over an image layout folder: the distribution-spec, version 1.1, on HTTP/1.1.
 //!
 //! It is what `serve` runs, what a rehearsal pushes to, and what the registry client is tested against. It answers
-//! as the specification says; a dialect (ECR's) will differ in `reply`, and [`fault`] makes it fail on purpose.
+//! as the specification says, or [as Amazon ECR does](ecr), and [`fault`] makes it fail on purpose.
 //!
 //! A request goes its way through the files: [`route`] says what the path names, [`auth`] whether the client may,
 //! `inbound` reads its body, `blobs`, `uploads`, `manifests` and `listings` answer, from what
@@ -16,6 +16,7 @@
 
 pub mod auth;
 mod blobs;
+pub mod ecr;
 pub mod fault;
 mod inbound;
 mod listings;
@@ -43,6 +44,7 @@ use crate::layout::session::Session;
 use crate::layout::{Layout, LayoutError};
 use auth::Hosts;
 use auth::{Access, Door};
+use ecr::{Ecr, EcrSettings};
 use fault::{Fault, Faults};
 use log::Log;
 use place::Names;
@@ -65,6 +67,10 @@ pub struct Settings {
     pub idle: Duration,
     /// What goes wrong on purpose.
     pub faults: Vec<Fault>,
+    /// The seed of faults that come by chance; nothing: none do.
+    pub chance: Option<u64>,
+    /// As what it answers.
+    pub like: Like,
     /// Who is told about requests.
     pub log: Option<Log>,
 }
@@ -79,9 +85,26 @@ impl Settings {
             access: Access::Open,
             idle: Duration::from_hours(1),
             faults: Vec::new(),
+            chance: None,
+            like: Like::Plain,
             log: None,
         }
     }
+
+    /// The same, answering as ECR does, under the registry's name in AWS.
+    pub fn like_ecr(folder: &Path, ecr: EcrSettings) -> Self {
+        Self { registry: ecr.host(), like: Like::Ecr(Box::new(ecr)), ..Self::new(folder) }
+    }
+}
+
+/// As what a registry answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Like {
+    /// As the distribution-spec says.
+    #[default]
+    Plain,
+    /// As Amazon ECR does.
+    Ecr(Box<EcrSettings>),
 }
 
 /// Why a server does not run.
@@ -101,6 +124,9 @@ pub enum ServeError {
     /// The name of the registry is not a host's.
     #[error("{0:?} is not a registry's name: expected a host with an optional port")]
     Registry(String),
+    /// The name of a repository that ECR would not create.
+    #[error("{0:?} is not a repository's name in ECR: expected 2 to 256 lower-case letters, digits and . _ - /")]
+    Repository(String),
     /// The server's task did not end as it should.
     #[error("the server broke down")]
     Task(#[from] tokio::task::JoinError),
@@ -111,6 +137,7 @@ struct Shared {
     repositories: Repositories,
     uploads: Uploads,
     door: Door,
+    ecr: Option<Ecr>,
     faults: Faults,
     log: Option<Log>,
     /// The hosts that requests may name, where the server listens on loopback.
@@ -143,11 +170,23 @@ impl Server {
         let failed = |source| ServeError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let repositories = Repositories::new(layout, names);
+        let ecr = match settings.like {
+            Like::Plain => None,
+            Like::Ecr(ecr) => {
+                if let Some(name) = ecr.repositories.iter().find(|name| !ecr::valid_name(&repositories, name)) {
+                    return Err(ServeError::Repository(name.clone()));
+                }
+                ecr.repositories.iter().for_each(|name| repositories.create(name));
+                Some(Ecr::new(*ecr, format!("http://{address}")))
+            }
+        };
         let shared = Shared {
-            repositories: Repositories::new(layout, names),
+            repositories,
+            ecr,
             uploads: Uploads::new(settings.idle),
             door: Door::new(settings.access, format!("http://{address}")),
-            faults: Faults::new(settings.faults),
+            faults: Faults::new(settings.faults, settings.chance),
             log: settings.log,
             hosts: address.ip().is_loopback().then(|| Hosts::of_loopback(&settings.registry)),
             _session: session,

@@ -22,6 +22,8 @@ use crate::oci::digest::{Digest, ParseDigestError};
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub(super) type Answer = Response<Body>;
 
+/// The media type of the ECR API.
+pub(super) const AWS_JSON: &str = "application/x-amz-json-1.1";
 /// The header that names a digest beside a body.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// The header that acknowledges the subject of a manifest.
@@ -29,6 +31,8 @@ pub(super) const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 /// The header that says that a list of referrers was filtered.
 pub(super) const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// The header that says how small a chunk may be.
+pub(super) const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// Why a request has no answer of its own.
@@ -131,12 +135,42 @@ pub(super) struct Refusal {
     status: StatusCode,
     errors: Vec<(&'static str, String, Value)>,
     headers: Vec<(HeaderName, String)>,
+    /// What the ECR API calls it.
+    exception: Option<&'static str>,
+    /// What it says about it, besides a message.
+    members: Vec<(&'static str, Value)>,
 }
 
 impl Refusal {
     /// A refusal with one error.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, errors: vec![(code, message.into(), Value::Null)], headers: Vec::new() }
+        Self::of(status, vec![(code, message.into(), Value::Null)])
+    }
+
+    fn of(status: StatusCode, errors: Vec<(&'static str, String, Value)>) -> Self {
+        Self { status, errors, headers: Vec::new(), exception: None, members: Vec::new() }
+    }
+
+    /// The same, with the name that the ECR API has for it.
+    pub(super) fn exception(mut self, name: &'static str) -> Self {
+        self.exception = Some(name);
+        self
+    }
+
+    /// The same, with one more member of the ECR API's exception.
+    pub(super) fn member(mut self, name: &'static str, value: Value) -> Self {
+        self.members.push((name, value));
+        self
+    }
+
+    /// The code of its first error.
+    pub(super) fn code(&self) -> &'static str {
+        self.errors.first().map_or("UNKNOWN", |(code, _, _)| code)
+    }
+
+    /// Whether it is about a body that is too large.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
     fn detail(mut self, detail: Value) -> Self {
@@ -249,7 +283,7 @@ impl Refusal {
             let message = format!("manifest references {digest}, which is unknown to the repository");
             ("MANIFEST_BLOB_UNKNOWN", message, json!({ "digest": digest }))
         };
-        Self { status: StatusCode::BAD_REQUEST, errors: digests.iter().map(error).collect(), headers: Vec::new() }
+        Self::of(StatusCode::BAD_REQUEST, digests.iter().map(error).collect())
     }
 
     /// Something that is still referred to cannot be deleted.
@@ -272,6 +306,29 @@ impl Refusal {
     pub(super) fn summary(&self) -> String {
         let texts: Vec<String> = self.errors.iter().map(|(code, message, _)| format!("{code}: {message}")).collect();
         texts.join("; ")
+    }
+
+    /// The answer of the ECR API: JSON 1.1, where all that the client got wrong is a 400.
+    pub(super) fn exception_answer(self) -> Answer {
+        let message = self.errors.into_iter().next().map(|(_, message, _)| message).unwrap_or_default();
+        let (status, name) = match self.exception {
+            Some(name) => (StatusCode::BAD_REQUEST, name),
+            None if self.status.is_server_error() => (self.status, "ServerException"),
+            None if self.status == StatusCode::TOO_MANY_REQUESTS => (StatusCode::BAD_REQUEST, "ThrottlingException"),
+            None => (StatusCode::BAD_REQUEST, "InvalidParameterException"),
+        };
+        let mut body = json!({ "__type": name, "message": message });
+        for (member, value) in self.members {
+            body[member] = value;
+        }
+        let bytes = body.to_string();
+        let mut response = Response::new(nothing());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(AWS_JSON));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        *response.body_mut() = whole(bytes);
+        response
     }
 
     /// The answer.
@@ -301,7 +358,7 @@ impl Refusal {
     }
 }
 
-/// The answer to a request on which we failed.
-pub(super) fn broken() -> Answer {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why").answer()
+/// What a client is told on whose request we failed.
+pub(super) fn broken() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why")
 }

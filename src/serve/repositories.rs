@@ -31,7 +31,7 @@ pub(super) struct Facts {
     /// Blobs that it refers to and that must be here.
     pub(super) blobs: Vec<Descriptor>,
     pub(super) subject: Option<Digest>,
-    artifact_type: Option<String>,
+    pub(super) artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
 }
 
@@ -186,7 +186,7 @@ impl Repositories {
     }
 
     /// What a manifest says; nothing where it is missing, damaged or of another kind.
-    fn facts(&self, manifest: &Descriptor) -> Option<Arc<Facts>> {
+    pub(super) fn facts(&self, manifest: &Descriptor) -> Option<Arc<Facts>> {
         let kind = kind(&manifest.media_type);
         if !is_manifest(manifest) {
             return None;
@@ -203,6 +203,16 @@ impl Repositories {
     /// Whether there is such a repository.
     pub(super) fn exists(&self, name: &str) -> Result<bool, LayoutError> {
         Ok(held(&self.uploaded).contains_key(name) || self.snapshot()?.contains_key(name))
+    }
+
+    /// From now on there is such a repository.
+    pub(super) fn create(&self, name: &str) {
+        held(&self.uploaded).entry(name.to_owned()).or_default();
+    }
+
+    /// Whether a manifest of a repository refers to a blob: one that was only uploaded is not committed.
+    pub(super) fn is_committed(&self, name: &str, digest: Digest) -> Result<bool, LayoutError> {
+        Ok(self.snapshot()?.get(name).is_some_and(|repository| repository.blobs.contains(&digest)))
     }
 
     /// The names of all repositories.
@@ -270,6 +280,12 @@ impl Change<'_> {
             self.tidy(&mut index.manifests, name);
             found
         })
+    }
+
+    /// Removes a repository and all of its entries. The files stay until the layout is swept.
+    pub(super) fn remove_repository(&self, name: &str) -> Result<(), LayoutError> {
+        held(&self.of.uploaded).remove(name);
+        self.update(|index| index.manifests.retain(|entry| self.of.names.place(entry).repository != name))
     }
 
     /// Removes a manifest and its tags. Manifests that it referred to stay.

@@ -10,6 +10,8 @@
 pub enum Endpoint {
     /// `/v2/`
     Base,
+    /// `/`, where the control plane of a registry like ECR is.
+    Control,
     /// `/token`, where a client of a registry with Bearer tokens gets one.
     Token,
     /// `/v2/_catalog`
@@ -45,6 +47,7 @@ pub(super) fn route(path: &str) -> Option<Route> {
     };
     match path {
         "/v2" | "/v2/" => return route(Endpoint::Base, &[], ""),
+        "/" => return route(Endpoint::Control, &[], ""),
         "/token" => return route(Endpoint::Token, &[], ""),
         "/v2/_catalog" => return route(Endpoint::Catalog, &[], ""),
         _ => {}
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn other_paths_name_nothing() {
         for path in
-            ["/", "/v1/a", "/v2/a", "/v2/tags/list", "/v2/a/tags/list/", "/v2/a/manifests/%zz", "/v2/%ff/tags/list"]
+            ["/a", "/v1/a", "/v2/a", "/v2/tags/list", "/v2/a/tags/list/", "/v2/a/manifests/%zz", "/v2/%ff/tags/list"]
         {
             assert_eq!(parts(path), None, "{path}");
         }

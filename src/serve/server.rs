@@ -17,8 +17,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Shared;
+use super::ecr::admission::admit;
+use super::ecr::control::control;
+use super::ecr::texts;
 use super::fault::{Action, cut};
-use super::inbound::Inbound;
+use super::inbound::{Inbound, length};
 use super::log::Record;
 use super::reply::{Answer, Refusal, Stop, answer, bare, broken, nothing};
 use super::route::{Endpoint, Route, route};
@@ -29,6 +32,8 @@ const CONNECTIONS: usize = 512;
 /// How long a connection may take for a head, or be idle. Longer than clients keep an idle connection (90 seconds is
 /// usual), so that none is closed just as it is used again.
 const HEAD_PATIENCE: Duration = Duration::from_mins(2);
+/// Where the middle of a body is whose length nobody says.
+const BLIND_HALF: u64 = 256 << 10;
 /// How long requests have to end once the server is to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -103,13 +108,17 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
     let actions = route.as_ref().map(|route| shared.faults.hit(&parts.method, route.endpoint)).unwrap_or_default();
     let hang_up_after = actions.iter().find_map(|action| match action {
         Action::HangUpAfter(bytes) => Some(*bytes),
+        Action::HangUpHalfway => Some(length(&parts.headers).map_or(BLIND_HALF, |length| length / 2)),
         _ => None,
     });
     let mut inbound = Inbound::new(body, &parts.headers, hang_up_after);
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
 
-    let mut result = match refused_by_fault(&actions) {
+    let control = shared.ecr.is_some()
+        && parts.method == Method::POST
+        && route.as_ref().is_some_and(|route| route.endpoint == Endpoint::Control);
+    let mut result = match refused_by_fault(&actions, shared.ecr.is_some()) {
         Some(refusal) => Err(refusal.into()),
         None => respond(&shared, &parts, route.as_ref(), &query, &mut inbound).await,
     };
@@ -118,7 +127,7 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
             Action::Delay(delay) => tokio::time::sleep(*delay).await,
             Action::LoseAnswer => result = Err(Stop::HangUp("the answer is lost by a fault".into())),
             // A body that ends before the fault comes does not escape it.
-            Action::HangUpAfter(_) => result = Err(Stop::HangUp("hung up by a fault".into())),
+            Action::HangUpAfter(_) | Action::HangUpHalfway => result = Err(Stop::HangUp("hung up by a fault".into())),
             Action::CutAnswer(bytes) => {
                 result = result.map(|answer| answer.map(|body| cut(body, *bytes)));
             }
@@ -132,12 +141,13 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
         Err(Stop::Refused(refusal)) => {
             error = Some(refusal.summary());
             inbound.drain().await;
-            Ok(refusal.answer())
+            Ok(if control { refusal.exception_answer() } else { refusal.answer() })
         }
         Err(Stop::Broken(reason)) => {
             error = Some(reason);
             inbound.drain().await;
-            Ok(broken())
+            let refusal = broken();
+            Ok(if control { refusal.exception_answer() } else { refusal.answer() })
         }
         Err(Stop::HangUp(reason)) => {
             error = Some(reason.clone());
@@ -170,7 +180,7 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
     answer
 }
 
-fn refused_by_fault(actions: &[Action]) -> Option<Refusal> {
+fn refused_by_fault(actions: &[Action], ecr: bool) -> Option<Refusal> {
     actions.iter().find_map(|action| match action {
         Action::Status { status, retry_after } => {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -180,7 +190,10 @@ fn refused_by_fault(actions: &[Action]) -> Option<Refusal> {
                 StatusCode::FORBIDDEN => "DENIED",
                 _ => "UNKNOWN",
             };
-            let refusal = Refusal::new(status, code, "refused by a fault");
+            let refusal = match status {
+                StatusCode::TOO_MANY_REQUESTS if ecr => texts::rate_exceeded(),
+                _ => Refusal::new(status, code, "refused by a fault"),
+            };
             Some(match retry_after {
                 Some(seconds) => refusal.header(RETRY_AFTER, seconds.to_string()),
                 None => refusal,
@@ -202,13 +215,37 @@ async fn respond(
     if let Some(hosts) = &shared.hosts {
         hosts.check(headers)?;
     }
-    shared.door.check(method, route, headers)?;
-    let nameless = matches!(route.endpoint, Endpoint::Base | Endpoint::Token | Endpoint::Catalog);
-    if !nameless && !shared.repositories.names().valid(&route.name) {
-        return Err(Refusal::name_invalid(&route.name).into());
+    let Some(ecr) = &shared.ecr else {
+        shared.door.check(method, route, headers)?;
+        let nameless =
+            matches!(route.endpoint, Endpoint::Base | Endpoint::Token | Endpoint::Catalog | Endpoint::Control);
+        if !nameless && !shared.repositories.names().valid(&route.name) {
+            return Err(Refusal::name_invalid(&route.name).into());
+        }
+        return handle(shared, parts, route, query, body).await;
+    };
+    if route.endpoint == Endpoint::Control {
+        return control(shared, ecr, method, headers, body).await;
     }
+    admit(shared, ecr, method, route, headers).await?;
+    match handle(shared, parts, route, query, body).await {
+        Err(Stop::Refused(refusal)) => Err(ecr.translate(*refusal, route).into()),
+        other => other,
+    }
+}
+
+/// Answers a request that was let in.
+async fn handle(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    route: &Route,
+    query: &[(String, String)],
+    body: &mut Inbound,
+) -> Result<Answer, Stop> {
+    let (method, headers) = (&parts.method, &parts.headers);
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match route.endpoint {
+        Endpoint::Control => Err(Refusal::no_endpoint().into()),
         Endpoint::Base if reads => bare(answer(StatusCode::OK)),
         Endpoint::Token if reads => shared.door.token(query, headers),
         Endpoint::Catalog if reads => listings::catalog(shared, query).await,

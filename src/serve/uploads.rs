@@ -17,16 +17,21 @@ use std::time::{Duration, Instant};
 use hyper::header::{CONTENT_RANGE, LOCATION};
 use hyper::{HeaderMap, Method, StatusCode};
 use tokio::sync::OwnedMutexGuard;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::Shared;
 use super::auth::{Random, Scope};
+use super::ecr::parts::Parts;
+use super::ecr::{Ecr, Switch, texts};
 use super::inbound::Inbound;
-use super::reply::{Answer, CONTENT_DIGEST, Refusal, Stop, answer, bare, upload};
+use super::reply::{Answer, CHUNK_MIN_LENGTH, CONTENT_DIGEST, Refusal, Stop, answer, bare, upload};
 use super::repositories::held;
 use super::route::Route;
 use crate::layout::{BlobWriter, Layout, LayoutError};
 use crate::oci::digest::Digest;
+use receive::receive;
+
+mod receive;
 
 /// How many sessions are open at most: each that has bytes has an open file.
 const SESSIONS: usize = 512;
@@ -45,8 +50,10 @@ pub(super) struct Uploads {
 /// One session.
 struct Upload {
     id: String,
-    /// Travels in the query of the location: a client that does not carry it over has not read our answer.
-    state: String,
+    /// Travels in the query of the location: a client that does not carry it over has not read our answer. ECR's has
+    /// none (observed).
+    state: Option<String>,
+    location: String,
     repository: String,
     touched: Mutex<Instant>,
     content: Arc<tokio::sync::Mutex<Content>>,
@@ -57,6 +64,8 @@ struct Upload {
 struct Content {
     writer: Option<BlobWriter>,
     held: u64,
+    /// How ECR keeps it.
+    parts: Parts,
     /// Completed, cancelled, or failed: whoever waited for it comes too late.
     over: bool,
 }
@@ -93,10 +102,6 @@ impl Content {
 }
 
 impl Upload {
-    fn location(&self) -> String {
-        format!("/v2/{}/blobs/uploads/{}?_state={}", self.repository, self.id, self.state)
-    }
-
     /// The right to write; nobody else has it meanwhile.
     async fn turn(&self) -> Result<Turn, Stop> {
         *held(&self.touched) = Instant::now();
@@ -113,10 +118,19 @@ impl Uploads {
         Self { open: Mutex::default(), random: Random::default(), idle }
     }
 
-    fn begin(&self, repository: &str) -> Result<Arc<Upload>, Refusal> {
+    fn begin(&self, repository: &str, ecr: Option<&Ecr>) -> Result<Arc<Upload>, Refusal> {
+        let id = ecr.map_or_else(|| self.random.word(), Ecr::upload_id);
+        let path = format!("/v2/{repository}/blobs/uploads/{id}");
+        let state = ecr.is_none().then(|| self.random.word());
+        let location = match (&state, ecr) {
+            (Some(state), _) => format!("{path}?_state={state}"),
+            (None, Some(ecr)) => ecr.location(&path),
+            (None, None) => path,
+        };
         let upload = Arc::new(Upload {
-            id: self.random.word(),
-            state: self.random.word(),
+            id,
+            state,
+            location,
             repository: repository.to_owned(),
             touched: Mutex::new(Instant::now()),
             content: Arc::default(),
@@ -129,11 +143,16 @@ impl Uploads {
         Ok(upload)
     }
 
-    fn find(&self, route: &Route, query: &[(String, String)]) -> Result<Arc<Upload>, Refusal> {
-        let upload = held(&self.open).get(&route.reference).cloned();
-        let upload = upload.filter(|upload| upload.repository == route.name).ok_or_else(Refusal::upload_unknown)?;
+    fn find(&self, repository: &str, id: &str) -> Result<Arc<Upload>, Refusal> {
+        let upload = held(&self.open).get(id).cloned();
+        upload.filter(|upload| upload.repository == repository).ok_or_else(Refusal::upload_unknown)
+    }
+
+    fn follow(&self, route: &Route, query: &[(String, String)]) -> Result<Arc<Upload>, Refusal> {
+        let upload = self.find(&route.name, &route.reference)?;
+        let Some(wanted) = &upload.state else { return Ok(upload) };
         match query.iter().find(|(key, _)| key == "_state") {
-            Some((_, state)) if *state == upload.state => Ok(upload),
+            Some((_, state)) if state == wanted => Ok(upload),
             Some(_) => Err(Refusal::upload_unknown()),
             None => Err(Refusal::upload_invalid("the query of the upload's location is missing")),
         }
@@ -171,23 +190,37 @@ pub(super) async fn begin(
             && shared.door.allows(headers, &Scope::repository(from, "pull"))
             && mount(shared, &route.name, from, digest).await?
         {
-            return created(&route.name, digest);
+            return created(shared, &route.name, digest);
         }
-    } else if let Some(digest) = value("digest") {
+    } else if let Some(digest) = value("digest").filter(|_| shared.ecr.is_none()) {
         let digest = digest_of(digest)?;
         let turn = Arc::<tokio::sync::Mutex<Content>>::default().lock_owned().await;
         let (turn, end) = receive(shared, turn, body, None).await;
         end?;
-        return complete(shared, &route.name, turn, digest).await;
+        return complete(shared, &route.name, "", turn, digest).await;
     }
-    let session = shared.uploads.begin(&route.name)?;
-    bare(upload(answer(StatusCode::ACCEPTED), &session.location(), &session.id, 0))
+    let session = shared.uploads.begin(&route.name, shared.ecr.as_ref())?;
+    let mut head = answer(StatusCode::ACCEPTED);
+    if let Some(bytes) = shared.ecr.as_ref().and_then(|ecr| ecr.settings().chunk_min_length) {
+        head = head.header(CHUNK_MIN_LENGTH, bytes);
+    }
+    bare(upload(head, &session.location, &session.id, 0))
 }
 
 async fn mount(shared: &Arc<Shared>, name: &str, from: &str, digest: Digest) -> Result<bool, Stop> {
     let (shared, name, from) = (shared.clone(), name.to_owned(), from.to_owned());
     let mounted = spawn_blocking(move || {
-        let found = shared.repositories.blob(&from, digest)?.is_some();
+        let found = shared.repositories.blob(&from, digest)?.is_some()
+            && match &shared.ecr {
+                None => true,
+                // Only what a manifest of the other repository refers to, and what may be read there (observed).
+                Some(ecr) => {
+                    ecr.mounts()
+                        && !ecr.denies("GetDownloadUrlForLayer")
+                        && ecr.same_encryption(&from, &name)
+                        && shared.repositories.is_committed(&from, digest)?
+                }
+            };
         if found {
             shared.repositories.add_blob(&name, digest);
         }
@@ -205,11 +238,13 @@ pub(super) async fn upload_session(
     headers: &HeaderMap,
     body: &mut Inbound,
 ) -> Result<Answer, Stop> {
-    let session = shared.uploads.find(route, query)?;
+    let session = shared.uploads.follow(route, query)?;
+    let on = |switch| shared.ecr.as_ref().is_none_or(|ecr| ecr.is_on(switch));
     match *method {
+        Method::GET if !on(Switch::UploadStatus) => Err(Refusal::upload_unknown().into()),
         Method::GET => {
             let held = session.turn().await?.held;
-            bare_204(upload(answer(StatusCode::NO_CONTENT), &session.location(), &session.id, held))
+            bare_204(upload(answer(StatusCode::NO_CONTENT), &session.location, &session.id, held))
         }
         Method::DELETE => {
             let mut turn = session.turn().await?;
@@ -221,27 +256,35 @@ pub(super) async fn upload_session(
         }
         Method::PATCH => {
             let turn = session.turn().await?;
-            let expected = expected(headers, body, turn.held, &session)?;
+            let expected = expected(shared, headers, body, turn.held, &session)?;
             let (turn, end) = receive(shared, turn, body, expected).await;
             *held(&session.touched) = Instant::now();
             if turn.over {
                 shared.uploads.end(&session);
             }
             end?;
-            bare(upload(answer(StatusCode::ACCEPTED), &session.location(), &session.id, turn.held))
+            if let Some(ecr) = &shared.ecr {
+                let limit = ecr.settings().parts;
+                if turn.parts.count > limit {
+                    return Err(texts::too_many_parts(limit).into());
+                }
+            }
+            let status = if shared.ecr.is_some() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+            let told = if on(Switch::FreshRange) { turn.held } else { turn.parts.first.unwrap_or_default() };
+            bare(upload(answer(status), &session.location, &session.id, told))
         }
         Method::PUT => {
             let digest = query.iter().find(|(key, _)| key == "digest").map(|(_, digest)| digest.as_str());
             let digest = digest_of(digest.unwrap_or_default())?;
             let turn = session.turn().await?;
-            let expected = expected(headers, body, turn.held, &session)?;
+            let expected = expected(shared, headers, body, turn.held, &session)?;
             let (turn, end) = receive(shared, turn, body, expected).await;
             *held(&session.touched) = Instant::now();
             if turn.over {
                 shared.uploads.end(&session);
             }
             end?;
-            let answer = complete(shared, &route.name, turn, digest).await;
+            let answer = complete(shared, &route.name, &session.id, turn, digest).await;
             shared.uploads.end(&session);
             answer
         }
@@ -249,8 +292,51 @@ pub(super) async fn upload_session(
     }
 }
 
+/// Begins a session for the ECR API; its id is the answer.
+pub(super) fn native_begin(shared: &Shared, name: &str) -> Result<String, Refusal> {
+    Ok(shared.uploads.begin(name, shared.ecr.as_ref())?.id.clone())
+}
+
+/// A part that came through the ECR API; what is held is the answer.
+pub(super) async fn native_part(
+    shared: &Arc<Shared>,
+    name: &str,
+    id: &str,
+    first: u64,
+    bytes: Vec<u8>,
+) -> Result<u64, Stop> {
+    let session = shared.uploads.find(name, id)?;
+    let mut turn = session.turn().await?;
+    if first != turn.held {
+        return Err(texts::out_of_order(first, turn.held).into());
+    }
+    let shared = shared.clone();
+    spawn_blocking(move || {
+        turn.write(shared.repositories.layout(), &bytes)?;
+        if let Some(ecr) = &shared.ecr {
+            turn.parts.add(bytes.len() as u64, true, ecr.settings());
+        }
+        Ok(turn.held)
+    })
+    .await?
+}
+
+/// Completes a session for the ECR API.
+pub(super) async fn native_complete(shared: &Arc<Shared>, name: &str, id: &str, digest: Digest) -> Result<(), Stop> {
+    let session = shared.uploads.find(name, id)?;
+    let committed = commit(shared, name, id, session.turn().await?, digest).await;
+    shared.uploads.end(&session);
+    committed
+}
+
 /// How many bytes `Content-Range` announces, if there is one. It must begin where the upload ends.
-fn expected(headers: &HeaderMap, body: &Inbound, held: u64, session: &Upload) -> Result<Option<u64>, Refusal> {
+fn expected(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: &Inbound,
+    held: u64,
+    session: &Upload,
+) -> Result<Option<u64>, Refusal> {
     let Some(value) = headers.get(CONTENT_RANGE) else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(|text| {
         // The specification's form is `start-end`; some clients write HTTP's, `bytes start-end/total`.
@@ -263,7 +349,10 @@ fn expected(headers: &HeaderMap, body: &Inbound, held: u64, session: &Upload) ->
         return Err(Refusal::upload_invalid("content-range is not start-end"));
     };
     if start != held {
-        return Err(Refusal::out_of_order(start, held, &session.location()));
+        return Err(match &shared.ecr {
+            None => Refusal::out_of_order(start, held, &session.location),
+            Some(_) => texts::out_of_order(start, held),
+        });
     }
     let Some(bytes) = end.checked_sub(start).and_then(|bytes| bytes.checked_add(1)) else {
         return Err(Refusal::upload_invalid("content-range ends before it begins"));
@@ -276,115 +365,41 @@ fn expected(headers: &HeaderMap, body: &Inbound, held: u64, session: &Upload) ->
     }
 }
 
-/// Writes a body into a session: what arrived before a failure is held as well.
-async fn receive(
-    shared: &Arc<Shared>,
-    turn: Turn,
-    body: &mut Inbound,
-    expected: Option<u64>,
-) -> (Turn, Result<(), Stop>) {
-    let mut pipe = Pipe { shared, state: State::Idle(turn, Vec::new()) };
-    let mut buffer = Vec::new();
-    let mut received = 0_u64;
-    let end = loop {
-        match body.chunk().await {
-            Ok(Some(bytes)) => {
-                received += bytes.len() as u64;
-                if expected.is_some_and(|expected| received > expected) {
-                    break Err(Refusal::size_differs("the body is longer than content-range announces".into()).into());
-                }
-                buffer.extend_from_slice(&bytes);
-                if buffer.len() >= BUFFER
-                    && let Err(stop) = pipe.write(&mut buffer).await
-                {
-                    break Err(stop);
-                }
-            }
-            Ok(None) if expected.is_some_and(|expected| received < expected) => {
-                break Err(Refusal::size_differs("the body is shorter than content-range announces".into()).into());
-            }
-            Ok(None) => break Ok(()),
-            Err(stop) => break Err(stop),
-        }
-    };
-    let flushed = pipe.write(&mut buffer).await;
-    let (turn, written) = pipe.finish().await;
-    (turn, end.and(flushed).and(written))
-}
-
-/// Writes one buffer while the next is filled.
-struct Pipe<'a> {
-    shared: &'a Arc<Shared>,
-    state: State,
-}
-
-enum State {
-    Idle(Turn, Vec<u8>),
-    Busy(JoinHandle<(Turn, Vec<u8>, Result<(), Stop>)>),
-    /// Between the two, and after a panic of the writing thread.
-    Gone,
-}
-
-impl Pipe<'_> {
-    async fn idle(&mut self) -> (Turn, Vec<u8>, Result<(), Stop>) {
-        match std::mem::replace(&mut self.state, State::Gone) {
-            State::Idle(turn, spare) => (turn, spare, Ok(())),
-            State::Busy(task) => match task.await {
-                Ok(done) => done,
-                Err(error) => (lost().await, Vec::new(), Err(error.into())),
-            },
-            State::Gone => (lost().await, Vec::new(), Err(Stop::Broken("an upload's writer is gone".into()))),
-        }
-    }
-
-    /// Hands over what is in the buffer and gives back an empty one.
-    async fn write(&mut self, buffer: &mut Vec<u8>) -> Result<(), Stop> {
-        let (mut turn, mut spare, written) = self.idle().await;
-        if buffer.is_empty() || written.is_err() {
-            self.state = State::Idle(turn, spare);
-            return written;
-        }
-        std::mem::swap(buffer, &mut spare);
-        let shared = self.shared.clone();
-        // The turn goes along: should the client hang up now, nobody else writes before this write is done.
-        self.state = State::Busy(spawn_blocking(move || {
-            let written = turn.write(shared.repositories.layout(), &spare);
-            spare.clear();
-            (turn, spare, written)
-        }));
-        Ok(())
-    }
-
-    async fn finish(mut self) -> (Turn, Result<(), Stop>) {
-        let (turn, _, written) = self.idle().await;
-        (turn, written)
-    }
-}
-
-/// The turn of a session that is over, for when a panic took the real one.
-async fn lost() -> Turn {
-    let content = Content { over: true, ..Content::default() };
-    Arc::new(tokio::sync::Mutex::new(content)).lock_owned().await
-}
-
 /// Ends a session with its blob.
-async fn complete(shared: &Arc<Shared>, name: &str, mut turn: Turn, digest: Digest) -> Result<Answer, Stop> {
+async fn complete(shared: &Arc<Shared>, name: &str, id: &str, turn: Turn, digest: Digest) -> Result<Answer, Stop> {
+    commit(shared, name, id, turn, digest).await?;
+    created(shared, name, digest)
+}
+
+/// Makes what a session holds a blob of its repository.
+async fn commit(shared: &Arc<Shared>, name: &str, id: &str, mut turn: Turn, digest: Digest) -> Result<(), Stop> {
+    if let Some(ecr) = &shared.ecr {
+        let (parts, limit) = (turn.parts, ecr.settings().parts);
+        if parts.count == 0 {
+            return Err(ecr.empty_upload(id, name).into());
+        }
+        if parts.too_small {
+            return Err(texts::part_too_small().into());
+        }
+        if parts.count > limit {
+            return Err(texts::too_many_parts(limit).into());
+        }
+    }
     let committed = {
         let shared = shared.clone();
         spawn_blocking(move || turn.commit(shared.repositories.layout(), digest)).await??
     };
     if !committed {
-        return Err(Refusal::digest_differs(digest).into());
+        return Err(if shared.ecr.is_some() { texts::wrong_digest() } else { Refusal::digest_differs(digest) }.into());
     }
     shared.repositories.add_blob(name, digest);
-    created(name, digest)
+    Ok(())
 }
 
-fn created(name: &str, digest: Digest) -> Result<Answer, Stop> {
-    let head = answer(StatusCode::CREATED)
-        .header(LOCATION, format!("/v2/{name}/blobs/{digest}"))
-        .header(CONTENT_DIGEST, digest.to_string());
-    bare(head)
+fn created(shared: &Shared, name: &str, digest: Digest) -> Result<Answer, Stop> {
+    let path = format!("/v2/{name}/blobs/{digest}");
+    let location = shared.ecr.as_ref().map_or_else(|| path.clone(), |ecr| ecr.location(&path));
+    bare(answer(StatusCode::CREATED).header(LOCATION, location).header(CONTENT_DIGEST, digest.to_string()))
 }
 
 fn bare_204(head: hyper::http::response::Builder) -> Result<Answer, Stop> {
