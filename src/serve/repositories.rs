@@ -205,9 +205,12 @@ impl Repositories {
         Ok(held(&self.uploaded).contains_key(name) || self.snapshot()?.contains_key(name))
     }
 
-    /// From now on there is such a repository.
+    /// From now on there is such a repository, also when it holds nothing (any more).
     pub(super) fn create(&self, name: &str) {
-        held(&self.uploaded).entry(name.to_owned()).or_default();
+        let mut uploaded = held(&self.uploaded);
+        if !uploaded.contains_key(name) {
+            uploaded.insert(name.to_owned(), HashSet::new());
+        }
     }
 
     /// Whether a manifest of a repository refers to a blob: one that was only uploaded is not committed.

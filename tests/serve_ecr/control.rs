@@ -293,4 +293,8 @@ async fn images_outlive_a_restart() {
     let output = registry.ask("DescribeRepositories", json!({})).await.expect("a list");
     assert_eq!(output["repositories"].as_array().map(Vec::len), Some(1));
     assert_eq!(registry.send("GET", "/v2/team/app/manifests/v1").await.status(), 200);
+    // A repository is no less one for being empty.
+    let input = json!({ "repositoryName": "team/app", "imageIds": [{ "imageTag": "v1" }] });
+    registry.ask("BatchDeleteImage", input).await.expect("deleted");
+    assert_eq!(registry.send("GET", "/v2/team/app/tags/list").await.status(), 200);
 }

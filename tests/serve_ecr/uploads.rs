@@ -172,6 +172,12 @@ async fn mounts_only_what_a_manifest_refers_to() {
     assert_eq!(output["value"], "ENABLED");
     assert_eq!(mount("loose").await, 202);
     assert_eq!(mount("layer").await, 201);
+    // Not between repositories that are encrypted differently.
+    let kms =
+        serde_json::json!({ "repositoryName": "team/kms", "encryptionConfiguration": { "encryptionType": "KMS" } });
+    registry.ask("CreateRepository", kms).await.expect("a repository");
+    let path = format!("/v2/team/kms/blobs/uploads/?mount={}&from=team/base", Digest::of(b"layer"));
+    assert_eq!(registry.send("POST", &path).await.status(), 202);
     registry.ask("PutAccountSetting", setting("DISABLED")).await.expect("set");
     assert_eq!(mount("{}").await, 202);
 

@@ -56,7 +56,11 @@ pub(in super::super) async fn admit(
         spawn_blocking(move || shared.repositories.exists(&name)).await??
     };
     match exists {
-        true => Ok(()),
+        true => {
+            // One that came with the layout stays when its last image goes.
+            shared.repositories.create(&route.name);
+            Ok(())
+        }
         false if pushes && ecr.is_on(Switch::CreateOnPush) => {
             shared.repositories.create(&route.name);
             Ok(())

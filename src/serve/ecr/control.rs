@@ -21,7 +21,9 @@ use super::{Ecr, images, layers, registry, sts, texts};
 /// What comes before an operation's name.
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.";
 /// The largest request is a part of 20 MiB as base64 (ECR API reference: `UploadLayerPart`).
-const BODY_LIMIT: u64 = 30 << 20;
+const PART_LIMIT: u64 = 30 << 20;
+/// Other requests hold at most a manifest of 4 MiB, as a string in JSON (ECR API reference: `PutImage`).
+const BODY_LIMIT: u64 = 10 << 20;
 
 /// `POST /`
 pub(in super::super) async fn control(
@@ -44,7 +46,8 @@ pub(in super::super) async fn control(
         return Err(exception("UnknownOperationException", "").into());
     };
     scope(text(AUTHORIZATION.as_str()), "ecr", Some(&ecr.settings().region))?;
-    let bytes = body.whole(BODY_LIMIT, too_large).await?;
+    let limit = if operation == "UploadLayerPart" { PART_LIMIT } else { BODY_LIMIT };
+    let bytes = body.whole(limit, too_large).await?;
     let input = Input(if bytes.is_empty() {
         json!({})
     } else {
@@ -167,6 +170,8 @@ impl Input {
         if !ours || !shared.repositories.exists(name)? {
             return Err(ecr.no_repository(name).into());
         }
+        // One that came with the layout stays when its last image goes.
+        shared.repositories.create(name);
         Ok(name.to_owned())
     }
 
