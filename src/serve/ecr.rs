@@ -1,9 +1,9 @@
 //! Amazon ECR, as it answers: what differs from the distribution-spec, and the control plane beside it.
 //!
-//! Two front doors, one state. `/v2/…` is the registry API with ECR's habits: repositories that must exist, `201` for a
-//! `PATCH`, a `Range` that stays where it was, parts of at least 5 MiB, manifests read strictly, tags that may be
-//! immutable. `POST /` is the ECR API itself (JSON 1.1), and enough of STS to ask who one is. Habits that differ between
-//! accounts, or that nobody likes to meet in production, are a [`Switch`]; what goes wrong now and then is a
+//! Two front doors, one state. `/v2/…` is the registry API with ECR's habits: repositories that must exist, `201` for
+//! a `PATCH`, a `Range` that stays where it was, parts of at least 5 MiB, manifests read strictly, tags that may be
+//! immutable. `POST /` is the ECR API itself (JSON 1.1), and enough of STS to ask who one is. Habits that differ
+//! between accounts, or that nobody likes to meet in production, are a [`Switch`]; what goes wrong now and then is a
 //! [`fault`](super::fault).
 //!
 //! Where a text or a status is AWS's, it is the one that users of ECR quote in their reports ("observed" below), or

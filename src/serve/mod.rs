@@ -60,8 +60,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The registry's name in the references of what is pushed here. On loopback, requests may name it as their host.
     pub registry: String,
-    /// What a client must show. The realm of Bearer tokens is the address that is listened on: give one that clients can
-    /// reach.
+    /// What a client must show. Like ECR it is a token that the control plane gave out, or Basic credentials that are
+    /// set here. The realm of Bearer tokens is the address that is listened on: give one that clients can reach.
     pub access: Access,
     /// After how long an upload session that nobody touches is forgotten.
     pub idle: Duration,

@@ -106,14 +106,16 @@ async fn throttled_and_broken() {
 async fn rates_are_enforced() {
     let registry = Registry::faulty(&["pace"]).await;
     let bytes = registry.image("team/app", "v0", "layer").await;
+    // At once: what is let in is counted before it is written, however slow the disk is.
+    let tags: Vec<String> = (1..=40).map(|number| format!("v{number}")).collect();
+    let puts = tags.iter().map(|tag| registry.put_manifest("team/app", tag, MANIFEST, &bytes));
     let mut refused = Vec::new();
-    for number in 1..=14 {
-        let response = registry.put_manifest("team/app", &format!("v{number}"), MANIFEST, &bytes).await;
+    for response in futures_util::future::join_all(puts).await {
         if response.status() != 201 {
             refused.push(refusal(response).await);
         }
     }
-    assert!((1..=5).contains(&refused.len()), "{refused:?}");
+    assert!((1..=31).contains(&refused.len()), "{refused:?}");
     assert_eq!(refused[0], no(429, "TOOMANYREQUESTS", "Rate exceeded"));
 }
 

@@ -77,8 +77,8 @@ async fn what_is_missing_is_named() {
 async fn immutable_tags_stay_where_they_are() {
     let text = |what: &str| {
         format!(
-            "The image tag 'v1' already exists in the 'team/app' repository and cannot be overwritten because the {what} \
-             is immutable."
+            "The image tag 'v1' already exists in the 'team/app' repository and cannot be overwritten because the \
+             {what} is immutable."
         )
     };
     for (faults, what, same) in [

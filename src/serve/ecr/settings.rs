@@ -12,7 +12,8 @@ pub enum Switch {
     CreateOnPush,
     /// No credentials are asked for at the registry API.
     Anonymous,
-    /// `Range` after a `PATCH` says what is held, as the specification has it. Off: it stays at the first chunk (observed).
+    /// `Range` after a `PATCH` says what is held, as the specification has it. Off: it stays at the first chunk
+    /// (observed).
     FreshRange,
     /// An upload's status can be asked for. Off: 404, always (observed).
     UploadStatus,

@@ -75,7 +75,8 @@ impl Ecr {
     /// An upload that is not there.
     pub(in super::super) fn no_upload(&self, id: &str, name: &str) -> Refusal {
         let message = format!(
-            "The upload with id '{id}' in the repository with name '{name}' in registry with id '{}' could not be found.",
+            "The upload with id '{id}' in the repository with name '{name}' in registry with id '{}' could not be \
+             found.",
             self.account()
         );
         Refusal::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", message).exception("UploadNotFoundException")
