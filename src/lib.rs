@@ -29,7 +29,7 @@
 //! | 4 | [`layer`], [`serve`] | entries to blobs and back; the embedded registry |
 //! | 3 | [`layout`], [`registry`] | the layout folder; the client of a registry |
 //! | 2 | [`blob`], [`ecs`] | bytes that carry a digest; task definitions with their places |
-//! | 1 | [`oci`], [`elf`], [`event`] | the specification's values; machines; progress |
+//! | 1 | [`oci`], [`aws`], [`elf`], [`event`] | the specification's values; ECR's hosts and policies; machines; progress |
 //!
 //! # Invariants
 //!
@@ -44,6 +44,7 @@
 //! 8. Async only where the network is; packing is plain threads.
 //! 9. `Authorization` goes to the origin that challenged, and plain http stays on loopback.
 
+pub mod aws;
 pub mod blob;
 pub mod ecs;
 pub mod elf;
