@@ -2,6 +2,8 @@
 
 #[path = "registry_wire/auth.rs"]
 mod auth;
+#[path = "registry_wire/ecr.rs"]
+mod ecr;
 #[path = "registry_wire/fetch.rs"]
 mod fetch;
 #[path = "registry_wire/peer.rs"]

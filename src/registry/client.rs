@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::auth::{Authenticator, NoCredentials};
 use super::error::Error;
 use super::http::endpoint::{Endpoints, Registry};
+use super::http::pace::Action;
 use super::http::retry::Retry;
 use super::http::transport::{CaFile, Patience};
 use super::http::{Answer, Ask, Http, Payload};
@@ -196,6 +197,7 @@ impl Repository {
         let value = HeaderValue::from_str(media_type.as_ref());
         ask.headers.insert(CONTENT_TYPE, value.unwrap_or(HeaderValue::from_static("application/octet-stream")));
         ask.payload = Payload::Bytes(bytes);
+        ask.action = Some(Action::PutImage);
         let answer = self.http.send(&self.registry, &ask).await?;
         match answer.status {
             200..=204 => {
@@ -289,7 +291,8 @@ impl Repository {
     pub(super) fn ask(&self, method: Method, path: &str) -> Ask {
         let url = self.registry.url(&format!("/v2/{}/{path}", self.name));
         let scopes = vec![self.scope()];
-        Ask { method, url, headers: HeaderMap::new(), payload: Payload::Empty, scopes, repository: self.name.clone() }
+        let (headers, payload, repository) = (HeaderMap::new(), Payload::Empty, self.name.clone());
+        Ask { method, url, headers, payload, scopes, repository, action: None }
     }
 
     fn scope(&self) -> String {

@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::{Access, Client, Repository};
-use super::error::Error;
+use super::error::{Error, ecr};
 use super::upload::dialect::{ChunkSize, Dialect};
 use super::upload::{Session, Started, start, upload};
 use crate::blob::BlobSource;
@@ -92,6 +92,7 @@ pub async fn push(
             return Err(Error::OtherDigest { reference: reference.to_string(), digest: top.digest });
         }
     }
+    check_chunks(references, options, &observer)?;
     let tree = {
         let (source, top) = (Arc::clone(&source), top.clone());
         tokio::task::spawn_blocking(move || Tree::read(&*source, &top)).await.map_err(|_| Error::Worker)??
@@ -124,6 +125,24 @@ pub async fn push(
         done.entry(reference.registry()).or_insert(reference.repository());
     }
     Ok(pushed)
+}
+
+/// Refuses a size of parts that a registry does not take; what is larger than it promises to take is a warning.
+fn check_chunks(references: &[Reference], options: &Options, observer: &Arc<dyn Observer>) -> Result<(), Error> {
+    let Some(ChunkSize::Bytes(asked)) = options.chunk_size else { return Ok(()) };
+    let mut told = HashSet::new();
+    for registry in references.iter().map(Reference::registry).filter(|registry| told.insert(*registry)) {
+        let limits = Dialect::of(registry).limits;
+        if asked < limits.least_part {
+            return Err(Error::ChunkSize { registry: registry.into(), asked, least: limits.least_part });
+        }
+        if let Some(most) = limits.most_part.filter(|most| asked > *most) {
+            let text =
+                format!("chunks of {asked} bytes: {registry} promises to take {most}, and has taken more so far");
+            observer.note(Event::Warning(&text));
+        }
+    }
+    Ok(())
 }
 
 /// All that an index or a manifest names.
@@ -230,6 +249,10 @@ impl Job<'_> {
             } else {
                 missing.push(blob);
             }
+        }
+        if let Some(empty) = missing.iter().find(|blob| blob.size == 0 && !self.dialect.limits.empty_blob) {
+            // Before anything is sent: ECR says so in the middle of the push, and names only a session.
+            return Err(Error::EmptyBlob { digest: empty.digest, repository: self.repository.full_name() });
         }
         uploads.extend(self.send(missing).await?);
         for (manifest, _) in self.tree.manifests.iter().filter(|(manifest, _)| manifest.digest != top.digest) {
@@ -348,6 +371,14 @@ impl Job<'_> {
     async fn put(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
         let stored = self.tree.manifests.iter().find(|(stored, _)| stored.digest == manifest.digest);
         let Some((descriptor, bytes)) = stored else { return Err(Error::Worker) };
-        self.repository.put_manifest(name, &descriptor.media_type, bytes.clone()).await
+        match self.repository.put_manifest(name, &descriptor.media_type, bytes.clone()).await {
+            // An immutable tag: ECR refuses the very manifest that the tag names as well (containers-roadmap#2380), in
+            // words that have changed before. Another job may have pushed it since we looked; what is there decides.
+            Err(error) if error.reply().is_some_and(|reply| reply.has_code("TAG_INVALID")) => {
+                if matches!(self.is_same(name, manifest).await, Ok(true)) { Ok(()) } else { Err(error) }
+            }
+            Err(error) => Err(ecr::schema(error, descriptor.digest, bytes)),
+            Ok(()) => Ok(()),
+        }
     }
 }

@@ -158,7 +158,7 @@ async fn a_416_without_a_range_is_read_by_the_dialect() {
         put(1).with("content-range", "1048576-1499999").reply(201),
     ]);
     let bytes = noise(1_500_000, 7);
-    let dialect = Dialect { expected: |_| Some(1_048_576), ..Dialect::GENERIC.with(Some(ChunkSize::Bytes(PART))) };
+    let dialect = Dialect { expected: |_, _| Some(1_048_576), ..Dialect::GENERIC.with(Some(ChunkSize::Bytes(PART))) };
     send_from(&script, Memory::default().with(&bytes), &layer(&bytes), dialect).await.0.expect("sent");
     script.finish();
 }

@@ -1,12 +1,13 @@
 //! Requests to a registry: sent, authorised, redirected, retried.
 //!
 //! [`transport`] sends one request and watches it; [`session`] knows the `Authorization` header; [`endpoint`] says where
-//! a registry is and where it may send us; [`retry`] says how often and when. Here they come together.
+//! a registry is and where it may send us; [`retry`] says how often and when, [`pace`] how fast. Here they come together.
 //!
 //! Invariant: a request carries `Authorization` only where its URL is on the registry's own origin
 //! ([`Registry::owns`]). Nobody outside this module adds that header.
 
 pub mod endpoint;
+pub(super) mod pace;
 pub mod retry;
 mod session;
 pub mod transport;
@@ -14,7 +15,7 @@ pub mod transport;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -22,6 +23,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, He
 use url::Url;
 
 use self::endpoint::{Registry, check, host_of};
+use self::pace::{Action, Pace};
 use self::retry::{Retry, retry_after};
 use self::session::Session;
 use self::transport::{CaFile, Patience, Progress, Transport, broken};
@@ -59,6 +61,8 @@ pub(super) struct Ask {
     pub(super) scopes: Vec<String>,
     /// For messages.
     pub(super) repository: String,
+    /// What the registry's quotas count it as.
+    pub(super) action: Option<Action>,
 }
 
 /// The head of a reply, and its body to be read.
@@ -81,6 +85,7 @@ pub(super) struct Http {
     sessions: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Session>>>>,
     /// Whether anybody has ever answered: a first connection that fails is most likely a wrong name or port.
     answered: AtomicBool,
+    pace: Pace,
 }
 
 impl Http {
@@ -93,7 +98,7 @@ impl Http {
     ) -> Result<Self, Error> {
         let transport = Transport::new(ca, patience)?;
         let (sessions, answered) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { transport, retry, authenticator, observer, sessions, answered })
+        Ok(Self { transport, retry, authenticator, observer, sessions, answered, pace: Pace::default() })
     }
 
     /// Sends a request once. `authorization` is the caller's duty.
@@ -104,6 +109,9 @@ impl Http {
         *request.headers_mut() = ask.headers.clone();
         if let Some(value) = authorization {
             request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+        if let Some(action) = ask.action {
+            tokio::time::sleep(self.pace.turn(&registry.name, action, Instant::now())).await;
         }
         let progress = Progress::default();
         let length = match &ask.payload {

@@ -198,7 +198,8 @@ impl Http {
             }
         };
         let anonymous = matches!(session.credentials, None | Some(Credentials::Anonymous));
-        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository: ask.repository.clone() };
+        let repository = ask.repository.clone();
+        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository, action: None };
         let mut answer = self.retried(|| self.once(registry, &ask, None)).await?;
         answer.anonymous = anonymous;
         if answer.status != 200 {

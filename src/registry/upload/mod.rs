@@ -8,6 +8,9 @@
 //! leaves open whether a part has arrived, the same part is sent once more: success, or a 416 that expects exactly the
 //! byte after the part, means that it is there; anything else means a new session from the first byte, and there are
 //! [`SESSIONS`] of them. A wrong guess cannot harm: the registry compares the digest.
+//!
+//! Where a registry keeps what arrived of a torn part (ECR does), the same part goes once more only if nothing of it left
+//! or all of it did: after anything between, the session can only go wrong, and a part sent in vain is time lost.
 
 mod body;
 pub mod dialect;
@@ -24,6 +27,7 @@ use self::body::{Fault, Meter, Parts};
 use self::dialect::{Dialect, Plan};
 use super::client::Repository;
 use super::error::Error;
+use super::http::pace::Action;
 use super::http::{Answer, Ask, Payload};
 use crate::blob::BlobSource;
 use crate::event::Observer;
@@ -65,7 +69,7 @@ pub struct Sent {
 /// Opens an upload session; with `from`, asks the registry to take the blob over from that repository first.
 pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) -> Result<Started, Error> {
     if let Some(from) = from.filter(|from| *from != repository.name()) {
-        let mut ask = repository.ask(Method::POST, "blobs/uploads/");
+        let mut ask = asking(repository);
         ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
         ask.scopes.push(format!("repository:{from}:pull"));
         match repository.http.send(&repository.registry, &ask).await {
@@ -82,11 +86,16 @@ pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) 
             Err(error) => return Err(error),
         }
     }
-    let answer = repository.http.send(&repository.registry, &repository.ask(Method::POST, "blobs/uploads/")).await?;
+    let answer = repository.http.send(&repository.registry, &asking(repository)).await?;
     match answer.status {
         200..=202 => opened(repository, answer).await,
         _ => Err(answer.into_error().await),
     }
+}
+
+/// The POST for a session.
+fn asking(repository: &Repository) -> Ask {
+    Ask { action: Some(Action::InitiateLayerUpload), ..repository.ask(Method::POST, "blobs/uploads/") }
 }
 
 async fn opened(repository: &Repository, answer: Answer) -> Result<Started, Error> {
@@ -110,7 +119,8 @@ pub async fn upload(
     let mut sender = Sender { repository, source, descriptor, dialect, meter, retries: 0 };
     let mut plan = dialect.plan(descriptor.size);
     if plan == Plan::Whole && dialect.chunking.monolithic_limit.is_some_and(|limit| descriptor.size > limit) {
-        sender.meter.warn(&format!("blob {} is too large for parts: it is sent in one request", descriptor.digest));
+        let (digest, most) = (descriptor.digest, dialect.limits.most_parts.unwrap_or_default());
+        sender.meter.warn(&format!("blob {digest} is too large for {most} parts: it is sent in one request"));
     }
     let mut given = first;
     let mut number = 1;
@@ -184,12 +194,12 @@ impl Sender<'_> {
             Err(error) => error,
         };
         let part = self.dialect.chunking.part;
-        let fallback = self.dialect.chunking.fallback && self.descriptor.size > part;
-        let parts = if fallback { Plan::Parts(part) } else { Plan::Whole };
+        let fallback = self.dialect.chunking.fallback && !self.dialect.is_too_much(self.descriptor.size);
+        let parts = if fallback && self.descriptor.size > part { Plan::Parts(part) } else { Plan::Whole };
         match &error {
             _ if status(&error) == Some(413) => {
                 let part = part.min(self.descriptor.size / 2);
-                if self.dialect.chunking.fallback && part >= SMALLEST_PART {
+                if fallback && part >= self.floor(session) {
                     return Err(Setback::Again(Box::new(error), Plan::Parts(part)));
                 }
                 Err(Setback::Final(error))
@@ -237,6 +247,7 @@ impl Sender<'_> {
         let mut sent_again = false;
         loop {
             let payload = body::part(bytes, start, &self.meter);
+            let before = self.meter.sent();
             let range = (!bytes.is_empty()).then(|| format!("{start}-{}", end - 1));
             let result =
                 if last { self.put(session, payload, range).await } else { self.patch(session, payload, range).await };
@@ -265,8 +276,8 @@ impl Sender<'_> {
             failures += 1;
             match &error {
                 _ if status(&error) == Some(413) => {
-                    let smaller = size / 4;
-                    return Err(if smaller >= SMALLEST_PART.max(session.least) {
+                    let smaller = (size / 4).max(self.floor(session));
+                    return Err(if smaller < size {
                         Setback::Again(Box::new(error), Plan::Parts(smaller))
                     } else {
                         Setback::Final(error)
@@ -279,7 +290,9 @@ impl Sender<'_> {
                     if last && self.is_there().await {
                         return Ok(());
                     }
-                    if sent_again {
+                    let left = self.meter.sent() - before;
+                    let torn = self.dialect.keeps_torn_parts && left != 0 && left != bytes.len() as u64;
+                    if sent_again || torn {
                         return Err(Setback::Again(Box::new(error), Plan::Parts(size)));
                     }
                     sent_again = true;
@@ -290,6 +303,11 @@ impl Sender<'_> {
             self.retries += 1;
             self.repository.http.pause(&error, failures).await;
         }
+    }
+
+    /// The smallest part that is worth trying, in bytes.
+    fn floor(&self, session: &Session) -> u64 {
+        SMALLEST_PART.max(session.least).max(self.dialect.limits.least_part)
     }
 
     /// Ends a session all of whose bytes have arrived.
@@ -314,7 +332,8 @@ impl Sender<'_> {
     }
 
     async fn send(&self, method: Method, url: Url, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
-        let mut ask = Ask { url, payload, ..self.repository.ask(method, "") };
+        let action = if method == Method::PATCH { Action::UploadLayerPart } else { Action::CompleteLayerUpload };
+        let mut ask = Ask { url, payload, action: Some(action), ..self.repository.ask(method, "") };
         // docker-registry answers 500 to a PATCH of another type.
         ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
@@ -327,7 +346,7 @@ impl Sender<'_> {
     async fn expected(&self, answer: Answer) -> (Option<u64>, Error) {
         let stated = answer.header(RANGE).and_then(range_end).map(|end| end + 1);
         let error = answer.into_error().await;
-        (stated.or_else(|| (self.dialect.expected)(error.reply()?)), error)
+        (error.reply().and_then(|reply| (self.dialect.expected)(reply, stated)), error)
     }
 
     /// Whether the blob is at the registry after all.

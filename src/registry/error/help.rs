@@ -1,0 +1,74 @@
+//! What helps: a sentence for each failure that somebody can do something about.
+
+use super::{Error, Obstacle, ecr};
+
+impl Error {
+    /// One sentence of repair, where there is something to do.
+    pub fn help(&self) -> Option<String> {
+        if let Some(advice) = ecr::advice(self) {
+            return Some(advice.to_string());
+        }
+        Some(match self {
+            Self::Unauthorized(reply) | Self::Denied(reply) if reply.anonymous => {
+                format!("no credentials are found for {0}: log in to {0} first", reply.attempt.registry)
+            }
+            Self::Unauthorized(reply) => {
+                format!(
+                    "the credentials for {0} are wrong or have expired: log in to {0} again",
+                    reply.attempt.registry
+                )
+            }
+            Self::Denied(reply) => format!(
+                "the credentials for {} are valid, but do not allow this on {:?}: ask for the permission, or check \
+                 the repository's name",
+                reply.attempt.registry, reply.attempt.repository
+            ),
+            Self::NameUnknown(reply) => format!(
+                "create the repository {:?} at {}, or check how it is spelled",
+                reply.attempt.repository, reply.attempt.registry
+            ),
+            Self::ManifestUnknown(reply) => {
+                format!("check the tag or digest: it is not in {}/{}", reply.attempt.registry, reply.attempt.repository)
+            }
+            Self::TooManyRequests(_) => "wait a while, or run fewer jobs at a time (--jobs)".into(),
+            Self::Server(_) => "the registry itself is in trouble: try again later".into(),
+            Self::Refused(reply) if reply.has_code("TAG_INVALID") => {
+                "the tag exists already and the repository's tags are immutable, or the registry does not take such a \
+                 tag: push another one"
+                    .into()
+            }
+            Self::Refused(reply) if reply.status == 413 => {
+                "the registry or a proxy before it takes smaller requests only: give a smaller --chunk-size".into()
+            }
+            Self::Connect { obstacle, attempt, .. } => match obstacle {
+                Obstacle::Name => format!("check the name {} and this machine's DNS", attempt.host),
+                Obstacle::Refused => format!("check that a registry listens at {}", attempt.host),
+                Obstacle::Timeout => format!("check the route to {}: firewall, proxy, VPC endpoint", attempt.host),
+                Obstacle::CertificateExpired => {
+                    format!("renew the certificate of {}, or set this machine's clock", attempt.host)
+                }
+                Obstacle::CertificateIssuer => format!(
+                    "give the CA that signed the certificate of {} with --ca-file, or install this machine's CA \
+                     certificates",
+                    attempt.host
+                ),
+                Obstacle::CertificateName => format!("use the name that the certificate of {} is for", attempt.host),
+                Obstacle::NotTls => {
+                    format!("{} speaks plain http, which is spoken on this machine's own addresses only", attempt.host)
+                }
+                Obstacle::Tls | Obstacle::Other => return None,
+            },
+            Self::Lost { attempt, .. } | Self::Stalled { attempt, .. } => {
+                format!("check the connection to {} and try again: blobs that arrived are not sent twice", attempt.host)
+            }
+            Self::Upload { source, .. } => return source.help(),
+            Self::ChunkSize { .. } => "leave out --chunk-size, or give 5MiB at least".into(),
+            Self::EmptyBlob { .. } => ecr::empty_blob("Amazon ECR").to_string(),
+            Self::PlainHttp(_) => "give the registry a certificate (--ca-file names its CA)".into(),
+            Self::CredentialHelper { helper, .. } => format!("check that {helper} is on the PATH and works"),
+            Self::CredentialSyntax { path, .. } => format!("repair {}, or log in again", path.display()),
+            Self::CaFile { .. } => "a PEM file with -----BEGIN CERTIFICATE----- is expected".into(),
+            _ => return None,
+        })
+    }
+}
