@@ -180,7 +180,7 @@ impl Deploy {
     /// The policy of whoever deploys.
     pub fn policy(self) -> Policy {
         let mut statements = vec![
-            // Neither has a resource: a task definition's family is free to whoever may register any.
+            // As in AWS's own deploy action: a family that does not exist yet has no ARN to name.
             Statement::allow(["ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"], ["*"]),
             Statement::allow(["ecs:DescribeServices", "ecs:UpdateService"], self.services),
         ];

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockless::serve::fault::named::{Named, table};
 
 pub mod build;
+pub mod iam_policy;
 pub mod push;
 pub mod values;
 pub mod verify;
@@ -55,6 +56,11 @@ pub enum Command {
     /// Prints `registry/repository@sha256:...`, a line per distinct repository. With --task-definition the image is
     /// verified first, and nothing is written to a registry unless it runs there.
     Push(push::Push),
+    /// print the least IAM policy for what dockless does, ready to paste
+    ///
+    /// Prints JSON. Actions are named one by one, repositories, services and roles by their ARNs; `*` stands only where
+    /// there is nothing to name.
+    IamPolicy(iam_policy::IamPolicy),
     /// show what is in an image: platforms, configurations, layers
     Inspect(Inspect),
     /// check that every blob and reference of a layout is whole

@@ -18,6 +18,7 @@ pub mod check;
 pub mod context;
 pub mod failure;
 pub mod gate;
+pub mod iam_policy;
 pub mod image;
 pub mod inspect;
 pub mod progress;
