@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use dockless::aws::ecr::EcrHost;
 use dockless::image::build::Options;
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::recipe::load::parse_base;
@@ -15,6 +16,7 @@ use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
 use dockless::release::ship::{Output, Request, ShipError, Shipped, make};
+use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Server, Settings};
 
 use super::args::build::{Build, Config};
@@ -233,8 +235,8 @@ fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Co
     };
     let runtime = runtime()?;
     runtime.block_on(async {
-        let server = Server::start(Settings::new(folder)).await.map_err(Failure::new)?;
         let hosts: Vec<&str> = args.result.tags.iter().map(Reference::registry).collect();
+        let server = Server::start(stand_in(folder, &hosts)).await.map_err(Failure::new)?;
         let client = image::rehearsal(context, &hosts, &server.url())?;
         context.say(format!("rehearsing the push at {}, not at {}", server.url(), hosts.join(", ")));
         let tags = &args.result.tags;
@@ -243,6 +245,22 @@ fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Co
         server.stop().await.map_err(Failure::new)?;
         Ok(pushed)
     })
+}
+
+/// The settings of the registry that stands in: where a tag is of Amazon ECR it answers as ECR does.
+fn stand_in(folder: &Path, hosts: &[&str]) -> Settings {
+    let ecr = hosts.iter().find_map(|host| {
+        let host = EcrHost::parse(host)?;
+        Some(EcrSettings::new(host.account.as_deref()?, &host.region))
+    });
+    match ecr {
+        // The repositories of a rehearsal are nobody's, and so are the credentials.
+        Some(ecr) => Settings::like_ecr(
+            folder,
+            EcrSettings { switches: [Switch::CreateOnPush, Switch::Anonymous].into(), ..ecr },
+        ),
+        None => Settings::new(folder),
+    }
 }
 
 fn platform_report(image: &dockless::image::build::BuiltImage) -> PlatformReport {
