@@ -262,14 +262,14 @@ fn a_layer_is_one_thing() {
         "dockless.toml:3:1: the layer has both `rootfs` and `tar`\n\
          | tar = \"b\"\n\
          | ^^^\n\
-         help: a layer has exactly one of `rootfs`, `copy`, `tar` and `run`: write two layers"
+         help: a layer has exactly one of `rootfs`, `copy` and `tar`: write two layers"
     );
     assert_eq!(
         refused("[[layer]]\nname = \"a\"\n"),
         "dockless.toml:1:1: the layer does not say what it holds\n\
          | [[layer]]\n\
          | ^^^^^^^^^\n\
-         help: a layer has exactly one of `rootfs`, `copy`, `tar` and `run`"
+         help: a layer has exactly one of `rootfs`, `copy` and `tar`"
     );
     assert_eq!(
         refused("[[layer]]\nrun = \"make\"\ninputs = [\"a\"]\ndest = \"/a\"\n"),

@@ -30,6 +30,11 @@ use super::{gate, image, push, report};
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     report::files::check(&args.records)?;
+    if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
+        return Err(Failure::new(format!(
+            "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
+        )));
+    }
     let recipe = recipe(args)?;
     let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)))?;
     let platforms = platforms(args, &recipe, &wanted, context);
@@ -48,7 +53,15 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         observer: context.progress.as_ref(),
     };
     let output = output(args)?;
-    let request = Request { recipe: &recipe, platforms: &platforms, options, output: &output, tags: &args.result.tags };
+    let records: Vec<PathBuf> = args.records.report.iter().chain(&args.records.image_refs).cloned().collect();
+    let request = Request {
+        recipe: &recipe,
+        platforms: &platforms,
+        options,
+        output: &output,
+        records: &records,
+        tags: &args.result.tags,
+    };
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
@@ -155,17 +168,33 @@ fn codec(flag: Option<Compression>) -> Codec {
 fn output(args: &Build) -> Result<Output, Failure> {
     let path = args.result.output.clone();
     let archive = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tar");
+    if let Some(path) = path.as_deref().filter(|path| is_other_archive(path)) {
+        return Err(Failure::new(format!(
+            "--output {}: an archive is written to a file that ends in .tar",
+            path.display()
+        ))
+        .hint("its layers are compressed already; a folder of any other name becomes a layout"));
+    }
     match (args.result.format, path) {
         (Format::Oci, None) => Ok(Output::Layout("oci".into())),
         (Format::Oci, Some(path)) if archive(&path) && !path.is_dir() => Ok(Output::Archive(path)),
         (Format::Oci, Some(path)) => Ok(Output::Layout(path)),
-        (Format::DockerArchive, None) => Ok(Output::DockerArchive("image.tar".into())),
+        (Format::DockerArchive, None) => {
+            Err(Failure::new("--format docker-archive needs a file to write").hint("add --output image.tar"))
+        }
         (Format::DockerArchive, Some(path)) if archive(&path) => Ok(Output::DockerArchive(path)),
         (Format::DockerArchive, Some(path)) => Err(Failure::new(format!(
             "a docker-archive is a file, but --output names {}, which does not end in .tar",
             path.display()
         ))),
     }
+}
+
+/// Names that mean an archive that is not written, or standard output.
+fn is_other_archive(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    path == Path::new("-")
+        || matches!(ending.as_deref(), Some("gz" | "tgz" | "zst" | "tzst" | "xz" | "bz2" | "zip")) && !path.is_dir()
 }
 
 fn flags(config: &Config) -> Result<ConfigRecipe, Failure> {

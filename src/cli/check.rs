@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use dockless::image::archive::ImageArchive;
+use dockless::image::archive::{ArchiveError, ImageArchive};
 use dockless::image::check::{Checked, check};
 use dockless::layout::Layout;
 use serde::Serialize;
@@ -25,8 +25,17 @@ struct CheckReport {
 pub fn run(args: &Check, context: &Context) -> Result<ExitCode, Failure> {
     let path = &args.layout;
     let checked = if path.is_file() {
-        let archive = ImageArchive::open(path).map_err(Failure::new)?;
-        check(&archive, archive.index())
+        match ImageArchive::open(path) {
+            Ok(archive) => check(&archive, archive.index()),
+            // It is an archive, but not a whole one: that is the answer, not a failure.
+            Err(error @ (ArchiveError::Tar { .. } | ArchiveError::Document { .. } | ArchiveError::Damaged { .. })) => {
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                context.say(format!("{error}{cause}"));
+                context.result(format!("{}: damaged", path.display()))?;
+                return Ok(ExitCode::from(1));
+            }
+            Err(error) => return Err(Failure::new(error)),
+        }
     } else {
         let layout = Layout::open(path).map_err(Failure::new)?;
         check(&layout, &layout.index().map_err(Failure::new)?)

@@ -155,10 +155,7 @@ pub fn snippet(place: &dockless::image::recipe::place::Place, label: &str) -> Sn
 }
 
 fn allowed(rule: &str, path: Option<&str>) -> Result<Allow, Failure> {
-    let rule = rule.parse::<Rule>().map_err(|error| {
-        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        Failure::new(error.to_string()).hint(format!("the rules are {}", names.join(", ")))
-    })?;
+    let rule = rule.parse::<Rule>().map_err(|error| Failure::new(error.to_string()))?;
     Ok(Allow { rule, path: path.map(Pattern::path) })
 }
 

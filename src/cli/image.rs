@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dockless::image::open::{Image, Location, OpenError, local};
+use dockless::image::open::{Image, Location, local};
 use dockless::registry::auth::store::{CredentialStore, Places};
 use dockless::registry::auth::{Authenticator, NoCredentials};
 use dockless::registry::client::{Client, Settings};
@@ -93,16 +93,9 @@ pub fn refused(error: Error) -> Failure {
 
 /// Finds an image; the network is there where the image is in a registry.
 pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, Option<Network>), Failure> {
-    let failed = |error: OpenError| {
-        let failure = Failure::new(error);
-        failure.hint("an image is a layout folder, a .tar archive, or a reference such as registry.example.com/app:v1")
-    };
-    match Location::parse(given).map_err(failed)? {
+    match Location::parse(given).map_err(Failure::new)? {
         Location::Layout { path, name } | Location::Archive { path, name } => {
-            let image = local(&path, name.as_deref(), given).map_err(|error| match error {
-                error @ OpenError::NoPath(_) => failed(error),
-                error => Failure::new(error),
-            })?;
+            let image = local(&path, name.as_deref(), given).map_err(Failure::new)?;
             Ok((image, None))
         }
         Location::Registry(reference) => {

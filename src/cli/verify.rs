@@ -13,10 +13,7 @@ use super::{gate, image};
 /// Runs `dockless verify`.
 pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     if let Some(name) = &args.explain {
-        let rule: Rule = name.parse().map_err(|error| {
-            let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-            Failure::new(format!("{error}")).hint(format!("the rules are {}", names.join(", ")))
-        })?;
+        let rule: Rule = name.parse().map_err(|error: <Rule as std::str::FromStr>::Err| Failure::new(error))?;
         context.result(rule.explain().trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -144,13 +144,14 @@ pub fn read_layer(
 /// Where there is none, or several and no name: the text lists them.
 pub fn choose(index: &Index, name: Option<&str>) -> Result<Descriptor, String> {
     let names = |entry: &Descriptor| -> Vec<String> {
-        [REF_NAME, IMAGE_NAME].iter().filter_map(|key| entry.annotations.get(*key).cloned()).collect()
+        let named = [REF_NAME, IMAGE_NAME].iter().filter_map(|key| entry.annotations.get(*key).cloned());
+        named.chain(std::iter::once(entry.digest.to_string())).collect()
     };
     let all = || {
         let list: Vec<String> = index
             .manifests
             .iter()
-            .map(|entry| names(entry).pop().unwrap_or_else(|| format!("(no name, {})", entry.digest)))
+            .map(|entry| crate::layout::name(entry).map_or_else(|| entry.digest.to_string(), Into::into))
             .collect();
         list.join(", ")
     };

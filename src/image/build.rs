@@ -306,8 +306,8 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     if timed_pyc > 0 {
         let text = format!(
             "layer {id}: {timed_pyc} .pyc files hold the time of their source, so Python ignores them where that time is \
-             another in the image; leave them out (exclude = [\"**/__pycache__\"]), or compile with \
-             --invalidation-mode checked-hash"
+             another in the image; remove them before the build, exclude them from the copy (**/__pycache__), or \
+             compile them with --invalidation-mode checked-hash"
         );
         options.observer.note(Event::Warning(&text));
     }

@@ -45,7 +45,9 @@ pub enum OpenError {
         source: ParseReferenceError,
     },
     /// A path that does not exist.
-    #[error("there is no image at {0}: the path does not exist")]
+    #[error(
+        "there is no file or folder {0} (an image of a registry is written registry.example.com/app:v1, or docker://app)"
+    )]
     NoPath(String),
     /// A name that the layout or archive does not have, or that it has several of.
     #[error("{path}: {reason}")]
@@ -103,7 +105,9 @@ impl Location {
         }
         let looks_like_path = given.starts_with(['.', '/', '~'])
             || Path::new(given).extension().is_some_and(|extension| extension == "tar");
-        if looks_like_path { Err(OpenError::NoPath(given.into())) } else { registry(given, given) }
+        // A single word would mean an image of Docker Hub, and is a mistyped folder nearly always.
+        let single = !given.contains(['/', '.', ':', '@']);
+        if looks_like_path || single { Err(OpenError::NoPath(given.into())) } else { registry(given, given) }
     }
 }
 
@@ -170,6 +174,7 @@ mod tests {
         assert!(matches!(Location::parse("docker://app"), Ok(Location::Registry(_))));
         assert!(matches!(Location::parse("./nothing"), Err(OpenError::NoPath(_))));
         assert!(matches!(Location::parse("nothing.tar"), Err(OpenError::NoPath(_))));
-        assert!(matches!(Location::parse("Nothing Here"), Err(OpenError::Neither { .. })));
+        assert!(matches!(Location::parse("oci"), Err(OpenError::NoPath(_))));
+        assert!(matches!(Location::parse("example.com/Nothing Here"), Err(OpenError::Neither { .. })));
     }
 }

@@ -67,19 +67,26 @@ pub struct Plan {
     pub tasks: Vec<Task>,
 }
 
+/// What a plan is made with, beside the recipe.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// What flags say of the configuration.
+    pub flags: &'a ConfigRecipe,
+    /// `SOURCE_DATE_EPOCH`: the latest time of a file that keeps its own.
+    pub source_date_epoch: Option<i64>,
+    /// Files and folders that the build writes, absolute.
+    pub own: &'a [PathBuf],
+    /// Who wants to know.
+    pub observer: &'a dyn Observer,
+}
+
 /// Looks at everything that a recipe names.
 ///
 /// # Errors
 /// Where something does not exist, cannot be read, or cannot be in a layer, with the recipe's place.
-pub fn plan(
-    recipe: &Recipe,
-    flags: &ConfigRecipe,
-    platforms: &[Platform],
-    source_date_epoch: Option<i64>,
-    observer: &dyn Observer,
-) -> Result<Plan, RecipeError> {
+pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result<Plan, RecipeError> {
     check_platforms(recipe, platforms)?;
-    let config_files = config_files(recipe, flags, platforms, observer)?;
+    let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
     let mut known: Vec<BaseLayer> = Vec::new();
     let mut plans = Vec::new();
@@ -96,7 +103,7 @@ pub fn plan(
         let asked = recipe.layers[number + 1..].iter().any(|upper| matches!(upper.kind, LayerKind::Copy { .. }));
         let first = tasks.len();
         let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
-        let reader = Reader { recipe, ignore: &ignore, latest: source_date_epoch, observer };
+        let reader = Reader { recipe, ignore: &ignore, given };
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
             let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
             let task = if shared && tasks.len() > first {
@@ -242,8 +249,7 @@ pub fn open_archive(path: &Path) -> std::io::Result<(BufReader<File>, crate::oci
 struct Reader<'a> {
     recipe: &'a Recipe,
     ignore: &'a Patterns,
-    latest: Option<i64>,
-    observer: &'a dyn Observer,
+    given: Given<'a>,
 }
 
 impl Reader<'_> {
@@ -257,8 +263,8 @@ impl Reader<'_> {
                         .help("a rootfs layer is a folder; use tar for an archive, copy for a file"));
                 }
                 let owners = Owners { all: *owner, map: owners.clone() };
-                let (entries, remarks) =
-                    scan::rootfs(&folder, &owners, self.latest).map_err(|error| in_layer(layer, error))?;
+                let (entries, remarks) = scan::rootfs(&folder, &owners, self.given.source_date_epoch)
+                    .map_err(|error| in_layer(layer, error))?;
                 for socket in remarks.sockets {
                     self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
                 }
@@ -295,7 +301,7 @@ impl Reader<'_> {
     }
 
     fn warn(&self, text: &str) {
-        self.observer.note(Event::Warning(text));
+        self.given.observer.note(Event::Warning(text));
     }
 
     fn copied(
@@ -317,7 +323,7 @@ impl Reader<'_> {
         let time = |path: &Path| time_of(path, mtime, commits.as_ref(), &self.recipe.folder);
         let ground = ground::Underground { root };
         let ignore = (!self.ignore.is_empty()).then_some((self.recipe.folder.as_path(), self.ignore));
-        let rules = Rules { ignore, mtime: &time, below: &ground };
+        let rules = Rules { ignore, mtime: &time, below: &ground, own: self.given.own };
         let copied = copy::copy(&sources, &rules).map_err(|error| {
             let error_place = items.iter().find_map(|item| item.source.place.clone()).filter(|_| items.len() == 1);
             match error {
@@ -334,7 +340,7 @@ impl Reader<'_> {
         for (wanted, found) in copied.rewritten {
             let (wanted, found) = (String::from_utf8_lossy(&wanted), String::from_utf8_lossy(&found));
             let text = format!("layer {}, {platform}: /{wanted} is /{found} in the layers below", layer.name);
-            self.observer.note(Event::Detail(&text));
+            self.given.observer.note(Event::Detail(&text));
         }
         Ok(copied.entries)
     }

@@ -16,6 +16,9 @@ use super::entry::{Entry, Kind, WHITEOUT, file_name, join, path_order};
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
 
+/// How the names of folders begin in which archives are made.
+pub const SCRATCH: &[u8] = b".dockless-";
+
 /// What lies below a layer.
 pub trait Below {
     /// What is at this path (no leading slash, its own folders free of links) in the layers below.
@@ -68,6 +71,9 @@ pub struct Rules<'a> {
     pub mtime: &'a dyn Fn(&Path) -> Result<i64, ScanError>,
     /// What lies below.
     pub below: &'a dyn Below,
+    /// Files and folders that the build itself writes, absolute: they are no sources, or each build would hold the
+    /// one before it.
+    pub own: &'a [PathBuf],
 }
 
 /// The entries of a copy layer, sorted.
@@ -86,7 +92,7 @@ pub struct Copied {
 /// # Errors
 /// Where a source cannot be read or cannot be in a layer, or two sources have one destination.
 pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
-    let mut copy = Copy { rules, made: BTreeMap::new(), copied: Copied::default() };
+    let mut copy = Copy { rules, made: BTreeMap::new(), copied: Copied::default(), own: Vec::new() };
     for source in sources {
         for path in &source.paths {
             copy.source(source, path)?;
@@ -107,12 +113,17 @@ struct Copy<'a> {
     rules: &'a Rules<'a>,
     made: BTreeMap<Box<[u8]>, Made>,
     copied: Copied,
+    /// What the build writes below the source at hand.
+    own: Vec<PathBuf>,
 }
 
 impl Copy<'_> {
     fn source(&mut self, source: &Source<'_>, path: &Path) -> Result<(), ScanError> {
         let data = path.symlink_metadata().map_err(ScanError::read(path))?;
         if data.is_dir() {
+            let absolute = std::path::absolute(path).map_err(ScanError::read(path))?;
+            let below = |own: &PathBuf| own.strip_prefix(&absolute).ok().map(|relative| path.join(relative));
+            self.own = self.rules.own.iter().filter_map(below).collect();
             let dest = self.folder(&source.dest, Some((source, path)))?;
             return self.content(source, path, path, &dest);
         }
@@ -146,6 +157,9 @@ impl Copy<'_> {
     fn content(&mut self, source: &Source<'_>, top: &Path, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
         for name in names(folder)? {
             let path = folder.join(OsStr::from_bytes(&name));
+            if self.own.contains(&path) || name.starts_with(SCRATCH) {
+                continue;
+            }
             let relative = path.strip_prefix(top).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
             let excluded = source.exclude.excludes(&relative) || self.ignored(&path);
             let is_folder = path.symlink_metadata().map_err(ScanError::read(&path))?.is_dir();
@@ -343,7 +357,8 @@ mod tests {
                 mode: None,
             })
             .collect();
-        let rules = Rules { ignore: None, mtime: &|_| Ok(0), below: &Debian };
+        let own = [folder.join("tree/oci")];
+        let rules = Rules { ignore: None, mtime: &|_| Ok(0), below: &Debian, own: &own };
         let copied = copy(&sources, &rules)?;
         Ok(copied
             .entries
@@ -391,6 +406,17 @@ mod tests {
         let made = run(folder.path(), &[("tree", "/app"), ("file", "/app/y/z")]).expect("entries");
         assert_eq!(made[0], "app 755 7:8");
         assert_eq!(made.last().map(String::as_str), Some("app/y/z 644 7:8"));
+    }
+
+    /// A recipe that copies its own folder took in the image that the build before had written there.
+    #[test]
+    fn what_the_build_writes_is_no_source() {
+        let folder = folder();
+        for path in ["tree/oci/blobs", "tree/.dockless-x/oci"] {
+            fs::create_dir_all(folder.path().join(path)).expect("a folder");
+        }
+        let made = run(folder.path(), &[("tree", "/app")]).expect("entries");
+        assert!(made.iter().all(|path| !path.contains("oci") && !path.contains(".dockless")), "{made:?}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Layout {
             if !layout.is_beginning().map_err(failed("read", root))? && !Self::is_layout(root) {
                 return Err(LayoutError::NotALayout {
                     path: root.display().to_string(),
-                    reason: "the folder is not empty and has no file oci-layout; choose another with --output".into(),
+                    reason: "the folder is not empty and has no file oci-layout; choose another folder".into(),
                 });
             }
             let folder = blobs.join("sha256");

@@ -12,9 +12,10 @@ use crate::ecs::target::Target;
 use crate::image::archive::{self, ArchiveError};
 use crate::image::build::{self, BuildError, Built};
 use crate::image::inspect::Facts;
-use crate::image::plan::{self, Plan};
+use crate::image::plan::{self, Given, Plan};
 use crate::image::recipe::Recipe;
 use crate::image::recipe::place::RecipeError;
+use crate::layer::copy::SCRATCH;
 use crate::layout::session::MadeFolders;
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
@@ -91,6 +92,8 @@ pub struct Request<'a> {
     pub options: build::Options<'a>,
     /// Where it goes.
     pub output: &'a Output,
+    /// Other files that will be written about it: they are no sources either.
+    pub records: &'a [PathBuf],
     /// Its names.
     pub tags: &'a [Reference],
 }
@@ -112,14 +115,22 @@ pub struct Shipped {
 /// # Errors
 /// Where anything fails; the output is then as it was before.
 pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
-    let Request { recipe, platforms, options, output, tags } = request;
+    let Request { recipe, platforms, options, output, records, tags } = request;
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
     if matches!(output, Output::DockerArchive(_)) && options.codec.compression() == Compression::Zstd {
         return Err(ShipError::Zstd);
     }
-    let plan = plan::plan(recipe, options.flags, platforms, options.source_date_epoch, options.observer)?;
+    let own = [&[output.path().to_owned()], *records].concat();
+    let own = own.iter().filter_map(|path| std::path::absolute(path).ok()).collect::<Vec<_>>();
+    let given = Given {
+        flags: options.flags,
+        source_date_epoch: options.source_date_epoch,
+        own: &own,
+        observer: options.observer,
+    };
+    let plan = plan::plan(recipe, platforms, given)?;
     match output {
         Output::Layout(path) => {
             let (built, layout) = into_layout(recipe, plan, *options, path, tags)?;
@@ -174,17 +185,17 @@ struct Scratch {
 impl Scratch {
     /// Makes one, and removes those that killed processes left: nobody holds their lock.
     fn beside(folder: &Path) -> io::Result<Self> {
-        const PREFIX: &str = ".dockless-";
+        let prefix = String::from_utf8_lossy(SCRATCH);
         for entry in fs::read_dir(folder)?.flatten() {
             let dead = |lock: File| lock.try_lock().is_ok();
-            if entry.file_name().to_string_lossy().starts_with(PREFIX)
+            if entry.file_name().to_string_lossy().starts_with(&*prefix)
                 && File::open(entry.path().join("lock")).is_ok_and(dead)
             {
                 // Best effort: what cannot be removed is not in the way.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder)?;
+        let folder = tempfile::Builder::new().prefix(&*prefix).tempdir_in(folder)?;
         // Locked before it has its name: what another build finds unlocked is dead.
         let begun = folder.path().join("lock.new");
         let lock = File::create(&begun)?;

@@ -50,8 +50,14 @@ pub(super) fn missing(facts: &Facts, wanted: &Platform, why: &str, by_default: b
         )
     };
     let build = format!("build {wanted} as well (dockless build -p linux/amd64,linux/arm64)");
+    let build = if wanted.os == Os::Linux {
+        build
+    } else {
+        "ask for operatingSystemFamily LINUX: dockless builds for Linux".into()
+    };
     let arm = facts.images.iter().any(|image| image.platform().satisfies(&Platform::linux_arm64()));
     let help = match (&wanted.architecture, by_default) {
+        _ if wanted.os != Os::Linux => build,
         (Arch::Amd64, true) if arm => {
             format!("state \"runtimePlatform\": {{\"cpuArchitecture\": \"ARM64\"}} in the task definition, or {build}")
         }

@@ -51,7 +51,7 @@ fn archives_are_images_too() {
     let digest = v1.line().rsplit('@').next().expect("a digest").to_owned();
     project.run(&["build", "-q", "-t", "example.com/app:v1", "-o", "app.tar"]).done();
     let docker = ["build", "-q", "-t", "example.com/app:v1", "--format", "docker-archive", "-p", "linux/amd64"];
-    project.run(&docker).done();
+    project.run(&[&docker[..], &["-o", "image.tar"]].concat()).done();
     project.write("task.json", super::verify::X86_64);
     for (image, layers) in [("oci", 2), ("oci:oci:v1", 2), ("app.tar", 2), ("oci-archive:app.tar:v1", 2)] {
         let report = project.run(&["inspect", image, "--json"]).done().json();

@@ -7,8 +7,19 @@ fn docker_archives_hold_one_platform_and_no_zstd() {
     let project = Project::programs();
     let text = [
         project.refused(&["build", "--format", "docker-archive"]),
+        project.refused(&["build", "--format", "docker-archive", "-o", "image.tar"]),
         project.refused(&["build", "--format", "docker-archive", "-o", "folder"]),
-        project.refused(&["build", "--format", "docker-archive", "-q", "-p", "linux/amd64", "--compression", "zstd"]),
+        project.refused(&[
+            "build",
+            "--format",
+            "docker-archive",
+            "-p",
+            "linux/amd64",
+            "--compression",
+            "zstd",
+            "-o",
+            "image.tar",
+        ]),
     ];
     golden("docker-archive.txt", without_digests(&text.join("\n")));
 }

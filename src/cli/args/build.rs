@@ -16,9 +16,10 @@ use super::verify::Gate;
 #[command(after_help = "Examples:
   dockless build
   dockless build services/app -p linux/amd64,linux/arm64 -t registry.example.com/team/app:v1 --push
-  dockless build --task-definition infra/ --target app -t registry.example.com/team/app:v1 --push
+  dockless build --task-definition task-definition.json -t registry.example.com/team/app:v1 --push
   dockless build --layer linux/amd64=rootfs-amd64 --layer linux/arm64=rootfs-arm64 \\
-    --layer app:/app --entrypoint /app/run --user 10001:10001 -o image.tar")]
+    --layer app:/app --entrypoint /app/run --user 10001:10001 -o image.tar
+  dockless build -t registry.example.com/app:v1 --rehearse=registry")]
 pub struct Build {
     /// the recipe, or the folder that holds dockless.toml [default: .]
     #[arg(conflicts_with = "layers")]
@@ -54,7 +55,7 @@ pub struct Image {
     /// ask for, else linux/amd64]
     #[arg(short, long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
     pub platforms: Vec<Platform>,
-    /// the image to build upon: a registry reference, `oci:PATH[:NAME]`, or scratch
+    /// the image to build upon: `oci:PATH[:NAME]`, or scratch
     #[arg(long, value_name = "IMAGE")]
     pub base: Option<String>,
     /// a layer without a recipe, lowest first: a folder is a root file system, with DEST its content is copied there;
@@ -124,8 +125,9 @@ pub struct ResultFlags {
     /// push the image to the registries that its tags name
     #[arg(long, requires = "tags")]
     pub push: bool,
-    /// push to an embedded registry that answers like ECR instead, kept in a folder where one is named
-    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true, requires = "tags")]
+    /// push to an embedded registry instead, which answers like ECR where the tag is of ECR; kept in a folder where
+    /// one is named (--rehearse=FOLDER)
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true, requires = "tags", conflicts_with = "push")]
     #[expect(clippy::option_option, reason = "the flag may be absent, without a folder, or with one")]
     pub rehearse: Option<Option<PathBuf>>,
 }
@@ -177,6 +179,7 @@ mod tests {
         assert_eq!(folder(&["-t", "example.com/app", "--rehearse=reg"]), Some(Some("reg".into())));
         assert!(build(&["--push"]).is_err());
         assert!(build(&["--rehearse"]).is_err());
+        assert!(build(&["-t", "example.com/app", "--rehearse", "--push"]).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::values::Allow;
 #[command(group(ArgGroup::new("question").args(["task_definition", "explain"]).required(true)))]
 #[command(after_help = "Examples:
   dockless verify ./oci --task-definition task-definition.json
-  dockless verify registry.example.com/app:v1 --task-definition infra/ --target '*.app' --strict
+  dockless verify registry.example.com/app:v1 --task-definition task-definition.json --container app --strict
   dockless verify --explain foreign-executable")]
 pub struct Verify {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
@@ -31,7 +31,7 @@ pub struct Verify {
 /// What `targets` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dockless targets infra/
+  aws ecs describe-task-definition --task-definition app | dockless targets -
   dockless targets task-definition.json --json")]
 pub struct Targets {
     /// a task definition (JSON, YAML), a Terraform folder, plan or state, or a `CloudFormation` template
@@ -46,8 +46,7 @@ pub struct Targets {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Task definition")]
 pub struct Gate {
-    /// the task definition that the image must run on: a JSON or YAML file, a Terraform folder, plan or state, or a
-    /// `CloudFormation` template (again for more)
+    /// the task definition that the image must run on: a JSON or YAML file, - for standard input (again for more)
     #[arg(long = "task-definition", id = "task_definition", value_name = "SOURCE")]
     pub task_definitions: Vec<String>,
     /// Which of them.
@@ -72,10 +71,10 @@ pub struct Selection {
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
     /// the launch type, where the source does not say
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", ignore_case = true)]
     pub launch_type: Option<LaunchType>,
     /// the CPU architecture, where the source does not say
-    #[arg(long, value_name = "ARCHITECTURE")]
+    #[arg(long, value_name = "ARCHITECTURE", ignore_case = true)]
     pub architecture: Option<Architecture>,
 }
 

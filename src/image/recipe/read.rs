@@ -170,7 +170,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
             _ => return Err(unknown(key, "a layer", &LAYER)),
         }
     }
-    let one_of = "a layer has exactly one of `rootfs`, `copy`, `tar` and `run`";
+    let one_of = "a layer has exactly one of `rootfs`, `copy` and `tar`";
     let kind = match kinds[..] {
         [kind] => kind,
         [] => {
