@@ -39,7 +39,8 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
     for (host, url) in &settings.endpoints {
         endpoints.insert(host, url.as_str()).map_err(Failure::new)?;
     }
-    connect(context, flags, endpoints, Arc::new(CredentialStore::new(places)))
+    let client = client(context, flags, endpoints, Arc::new(CredentialStore::new(places)))?;
+    Ok(Network { client, runtime: runtime()? })
 }
 
 /// A client that sends all traffic to one place, without credentials: a rehearsal.
@@ -49,15 +50,6 @@ pub fn rehearsal(context: &Context, hosts: &[&str], url: &str) -> Result<Client,
         endpoints.insert(host, url).map_err(Failure::new)?;
     }
     client(context, &Registry::default(), endpoints, Arc::new(NoCredentials))
-}
-
-fn connect(
-    context: &Context,
-    flags: &Registry,
-    endpoints: Endpoints,
-    authenticator: Arc<dyn Authenticator>,
-) -> Result<Network, Failure> {
-    Ok(Network { client: client(context, flags, endpoints, authenticator)?, runtime: runtime()? })
 }
 
 fn client(
