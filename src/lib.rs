@@ -38,7 +38,7 @@
 //! 2. Same inputs, same digests: any thread count, folder order, umask, time zone, locale, home or working folder.
 //! 3. Every blob that is read passes [`blob::Verified`]. Every file that is written is temporary, flushed, renamed.
 //! 4. Findings are data, failures are errors. Text, JSON and exit codes are made in `cli/` alone.
-//! 5. Memory is bounded by threads × chunk and by 200 bytes an entry, never by the size of a file or layer.
+//! 5. Memory is bounded by threads × chunk and by a few hundred bytes an entry, never by the size of a file or layer.
 //! 6. A document of ours is canonical; one that was pulled keeps its bytes.
 //! 7. Secrets reach no log, error, report or `Debug`.
 //! 8. Async only where the network is; packing is plain threads.
