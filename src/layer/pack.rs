@@ -293,7 +293,6 @@ impl<R: Read> Read for Data<'_, R> {
     }
 }
 
-#[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -302,11 +301,6 @@ fn open(path: &Path) -> io::Result<File> {
     #[expect(clippy::cast_possible_wrap, reason = "flags are bits")]
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     File::options().read(true).custom_flags(flags).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
 }
 
 fn read_part(file: &File, at: u64, size: u64) -> Option<Vec<u8>> {

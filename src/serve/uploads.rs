@@ -255,14 +255,7 @@ pub(super) async fn upload_session(
             bare_204(answer(StatusCode::NO_CONTENT))
         }
         Method::PATCH => {
-            let turn = session.turn().await?;
-            let expected = expected(shared, headers, body, turn.held, &session)?;
-            let (turn, end) = receive(shared, turn, body, expected).await;
-            *held(&session.touched) = Instant::now();
-            if turn.over {
-                shared.uploads.end(&session);
-            }
-            end?;
+            let turn = take_body(shared, &session, headers, body).await?;
             if let Some(ecr) = &shared.ecr {
                 let limit = ecr.settings().parts;
                 if turn.parts.count > limit {
@@ -276,20 +269,31 @@ pub(super) async fn upload_session(
         Method::PUT => {
             let digest = query.iter().find(|(key, _)| key == "digest").map(|(_, digest)| digest.as_str());
             let digest = digest_of(digest.unwrap_or_default())?;
-            let turn = session.turn().await?;
-            let expected = expected(shared, headers, body, turn.held, &session)?;
-            let (turn, end) = receive(shared, turn, body, expected).await;
-            *held(&session.touched) = Instant::now();
-            if turn.over {
-                shared.uploads.end(&session);
-            }
-            end?;
+            let turn = take_body(shared, &session, headers, body).await?;
             let answer = complete(shared, &route.name, &session.id, turn, digest).await;
             shared.uploads.end(&session);
             answer
         }
         _ => Err(Refusal::no_method().into()),
     }
+}
+
+/// Takes a request's body into its session, where it goes on from what is held.
+async fn take_body(
+    shared: &Arc<Shared>,
+    session: &Upload,
+    headers: &HeaderMap,
+    body: &mut Inbound,
+) -> Result<Turn, Stop> {
+    let turn = session.turn().await?;
+    let expected = expected(shared, headers, body, turn.held, session)?;
+    let (turn, end) = receive(shared, turn, body, expected).await;
+    *held(&session.touched) = Instant::now();
+    if turn.over {
+        shared.uploads.end(session);
+    }
+    end?;
+    Ok(turn)
 }
 
 /// Begins a session for the ECR API; its id is the answer.
