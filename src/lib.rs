@@ -29,12 +29,14 @@
 //! | 4 | [`layer`], [`serve`] | entries to blobs and back; the embedded registry |
 //! | 3 | [`layout`], [`registry`] | the layout folder; the client of a registry |
 //! | 2 | [`blob`], [`ecs`] | bytes that carry a digest; task definitions with their places |
-//! | 1 | [`oci`], [`aws`], [`elf`], [`event`] | the specification's values; ECR's hosts and policies; machines; progress |
+//! | 1 | [`oci`], [`aws`], [`elf`], [`event`] | the specification's values; credentials, hosts and calls of AWS; machines; progress |
+//! | 0 | [`secret`] | what is never printed |
 //!
 //! # Invariants
 //!
 //! 1. The library prints nothing and reads no environment; progress leaves it through [`event::Observer`] alone.
-//!    (The TLS and HTTP crates below the registry read `SSL_CERT_FILE` and the proxy variables themselves.)
+//!    (The TLS and HTTP crates read `SSL_CERT_FILE` and the proxy variables themselves, and the AWS SDK its own
+//!    variables and files, once it is asked.)
 //! 2. Same inputs, same digests: any thread count, folder order, umask, time zone, locale, home or working folder.
 //! 3. Every blob that is read passes [`blob::Verified`]. Every file that is written is temporary, flushed, renamed.
 //! 4. Findings are data, failures are errors. Text, JSON and exit codes are made in `cli/` alone.
@@ -55,5 +57,6 @@ pub mod layout;
 pub mod oci;
 pub mod registry;
 pub mod release;
+pub mod secret;
 pub mod serve;
 pub mod verify;

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("aws", 1),
     ("elf", 1),
     ("event", 1),
+    ("secret", 0),
 ];
 
 /// `registry` is tall enough to have floors of its own.

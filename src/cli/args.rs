@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dockless::serve::fault::named::{Named, table};
 
 pub mod build;
+pub mod doctor;
 pub mod iam_policy;
 pub mod push;
 pub mod values;
@@ -56,6 +57,8 @@ pub enum Command {
     /// Prints `registry/repository@sha256:...`, a line per distinct repository. With --task-definition the image is
     /// verified first, and nothing is written to a registry unless it runs there.
     Push(push::Push),
+    /// check all that a push needs, one thing after the other
+    Doctor(doctor::Doctor),
     /// print the least IAM policy for what dockless does, ready to paste
     ///
     /// Prints JSON. Actions are named one by one, repositories, services and roles by their ARNs; `*` stands only where

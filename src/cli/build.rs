@@ -15,6 +15,7 @@ use dockless::layer::compress::{Codec, Pool};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
+use dockless::release::preflight::Ground;
 use dockless::release::ship::{Output, Request, ShipError, Shipped, make};
 use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Server, Settings};
@@ -62,20 +63,20 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         records: &records,
         tags: &args.result.tags,
     };
+    // A mistyped repository is told before the build, not after it.
+    let ready = if args.result.push {
+        let network = image::network(context, &args.registry)?;
+        let ground = push::ground(&network, &args.result.tags, &args.sending, context)?;
+        Some((network, ground))
+    } else {
+        None
+    };
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
-    if passes && args.result.push {
-        let network = image::network(context, &args.registry)?;
-        let sent = push::send(
-            &network.client,
-            shipped.source.clone(),
-            &shipped.built.index,
-            &args.result.tags,
-            &args.sending,
-            context,
-        );
-        pushed = network.runtime.block_on(sent)?;
+    if passes && let Some((network, ground)) = ready {
+        let what = (shipped.source.clone(), &shipped.built.index);
+        pushed = push::deliver(&network, what, &args.result.tags, &args.sending, ground, context)?;
     } else if passes && let Some(folder) = &args.result.rehearse {
         pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
     }
@@ -269,8 +270,16 @@ fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Co
         let client = image::rehearsal(context, &hosts, &server.url())?;
         context.say(format!("rehearsing the push at {}, not at {}", server.url(), hosts.join(", ")));
         let tags = &args.result.tags;
-        let pushed =
-            push::send(&client, shipped.source.clone(), &shipped.built.index, tags, &args.sending, context).await?;
+        let pushed = push::send(
+            &client,
+            shipped.source.clone(),
+            &shipped.built.index,
+            tags,
+            &args.sending,
+            Ground::default(),
+            context,
+        )
+        .await?;
         server.stop().await.map_err(Failure::new)?;
         Ok(pushed)
     })

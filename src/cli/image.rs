@@ -1,9 +1,13 @@
 //! Images as a command line names them, and the client that speaks to registries.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use dockless::aws;
+use dockless::aws::session::Session;
 use dockless::image::open::{Image, Location, local};
+use dockless::registry::auth::ecr::{EcrTokens, Source};
 use dockless::registry::auth::store::{CredentialStore, Places};
 use dockless::registry::auth::{Authenticator, NoCredentials};
 use dockless::registry::client::{Client, Settings};
@@ -13,7 +17,7 @@ use dockless::registry::http::transport::CaFile;
 use dockless::registry::pull::{RemoteBlobs, resolve};
 use tokio::runtime::Runtime;
 
-use super::args::push::Registry;
+use super::args::push::{Credentials, Registry};
 use super::context::{Context, runtime};
 use super::failure::Failure;
 
@@ -23,6 +27,10 @@ pub struct Network {
     pub client: Client,
     /// The threads.
     pub runtime: Runtime,
+    /// AWS, where its credentials may count.
+    pub aws: Option<Arc<Session>>,
+    /// Whoever has the client's credentials.
+    pub authenticator: Arc<dyn Authenticator>,
 }
 
 /// The client that the environment and the flags describe.
@@ -39,8 +47,42 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
     for (host, url) in &settings.endpoints {
         endpoints.insert(host, url.as_str()).map_err(Failure::new)?;
     }
-    let client = client(context, flags, endpoints, Arc::new(CredentialStore::new(places)))?;
-    Ok(Network { client, runtime: runtime()? })
+    let docker = Arc::new(CredentialStore::new(places));
+    if flags.credentials == Credentials::Docker {
+        let client = client(context, flags, endpoints, docker.clone())?;
+        return Ok(Network { client, runtime: runtime()?, aws: None, authenticator: docker });
+    }
+    let session = session(context, flags)?;
+    // Who asks for a role would not have another identity instead.
+    let source = if flags.credentials == Credentials::Aws || flags.role.is_some() { Source::Aws } else { Source::Auto };
+    let observer = Arc::clone(&context.progress) as _;
+    let tokens = Arc::new(EcrTokens::new(Arc::clone(&session), source, stand_ins(context), docker, observer));
+    let client = client(context, flags, endpoints, tokens.clone())?;
+    Ok(Network { client, runtime: runtime()?, aws: Some(session), authenticator: tokens })
+}
+
+/// A session with AWS, as the environment and the flags describe it. No request is made.
+pub fn session(context: &Context, flags: &Registry) -> Result<Arc<Session>, Failure> {
+    let settings = &context.settings;
+    let mut ca = Vec::new();
+    if let Some(path) = settings.ca_file(flags.ca_file.as_deref()) {
+        ca.push(pem(path)?);
+    }
+    let aws = aws::session::Settings {
+        ca,
+        role: flags.role.clone().or_else(|| settings.role.clone()),
+        github: settings.github_token.clone(),
+        session_name: settings.role_session_name.clone(),
+    };
+    Session::new(aws).map(Arc::new).map_err(Failure::new)
+}
+
+/// The registries that something else stands in for. A token of AWS's is not for it, and AWS knows nothing of it; unless
+/// AWS's API has a stand-in as well.
+pub fn stand_ins(context: &Context) -> BTreeSet<String> {
+    let settings = &context.settings;
+    let hosts = settings.endpoints.iter().map(|(host, _)| host.clone());
+    if settings.aws_endpoint { BTreeSet::new() } else { hosts.collect() }
 }
 
 /// A client that sends all traffic to one place, without credentials: a rehearsal.
@@ -67,12 +109,15 @@ fn client(
 }
 
 fn ca_file(path: &Path) -> Result<CaFile, Failure> {
-    let pem = std::fs::read(path).map_err(|error| {
+    CaFile::parse(path, &pem(path)?).map_err(refused)
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
         Failure::new(error)
             .during(format!("cannot read the CA file {}", path.display()))
             .hint("it comes from --ca-file, SSL_CERT_FILE or AWS_CA_BUNDLE")
-    })?;
-    CaFile::parse(path, &pem).map_err(refused)
+    })
 }
 
 /// A registry's failure with its repair.

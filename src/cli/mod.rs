@@ -16,6 +16,7 @@ pub mod args;
 pub mod build;
 pub mod check;
 pub mod context;
+pub mod doctor;
 pub mod failure;
 pub mod gate;
 pub mod iam_policy;

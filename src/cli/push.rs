@@ -4,19 +4,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dockless::aws::ecr::EcrHost;
+use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
+use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::client::Client;
-use dockless::registry::push::{Options, Pushed};
+use dockless::registry::push::{Options, Pushed, check_chunks};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
+use dockless::release::preflight::{Ground, PreflightError, create, preflight};
 use dockless::verify::finding::Finding;
 
 use super::args::push::{Push, Sending};
 use super::args::values::ChunkSize;
 use super::context::Context;
 use super::failure::Failure;
+use super::image::Network;
 use super::report::document::{LayerReport, PlatformReport, Report, UploadReport, VERSION, seconds};
 use super::verify::threads;
 use super::{gate, image, report};
@@ -45,17 +50,96 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         Some(network) => network,
         None => image::network(context, &args.registry)?,
     };
-    let pushed = network.runtime.block_on(send(
-        &network.client,
-        image.source.clone(),
-        &image.top,
-        &args.references,
-        &args.sending,
-        context,
-    ))?;
+    let ground = ground(&network, &args.references, &args.sending, context)?;
+    let what = (image.source.clone(), &image.top);
+    let pushed = deliver(&network, what, &args.references, &args.sending, ground, context)?;
     let report = document(image.source.as_ref(), &image.top, pushed, findings, context)?;
     report::finish(context, &args.records, &report, None)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is known of the repositories before anything is built or sent.
+pub fn ground(
+    network: &Network,
+    references: &[Reference],
+    sending: &Sending,
+    context: &Context,
+) -> Result<Ground, Failure> {
+    let observer = context.progress.as_ref();
+    check_chunks(references, chunk_size(sending), observer).map_err(image::refused)?;
+    let ecr: Vec<(&Reference, EcrHost)> =
+        references.iter().filter_map(|reference| Some((reference, EcrHost::parse(reference.registry())?))).collect();
+    if sending.create_repository && ecr.is_empty() {
+        return Err(Failure::new("--create-repository is for repositories of Amazon ECR, and no reference names one")
+            .hint("a reference there begins with ACCOUNT.dkr.ecr.REGION.amazonaws.com"));
+    }
+    let Some(aws) = &network.aws else {
+        if sending.create_repository {
+            return Err(Failure::new("--create-repository needs AWS credentials, which --credentials docker excludes"));
+        }
+        return Ok(Ground::default());
+    };
+    let stand_ins = image::stand_ins(context);
+    let mut asked = Vec::new();
+    for (reference, host) in ecr.into_iter().filter(|(reference, _)| !stand_ins.contains(reference.registry())) {
+        if let Some(region) = context.settings.aws_region.as_ref().filter(|region| **region != host.region) {
+            observer.note(Event::Warning(&format!(
+                "AWS_REGION is {region}, but {} is in {}, which counts",
+                reference.registry(),
+                host.region
+            )));
+        }
+        asked.push(reference.clone());
+    }
+    network.runtime.block_on(async {
+        // Without a token nothing else matters.
+        let tokens = async {
+            for reference in &asked {
+                network.authenticator.credentials(reference.registry(), false).await?;
+            }
+            Ok(())
+        };
+        let (tokens, found) = tokio::join!(tokens, preflight(aws, &asked, sending.create_repository, observer));
+        tokens.map_err(image::refused)?;
+        found.map_err(unprepared)
+    })
+}
+
+fn unprepared(error: PreflightError) -> Failure {
+    match error.help() {
+        Some(help) => Failure::new(error).hint(help),
+        None => Failure::new(error),
+    }
+}
+
+fn chunk_size(sending: &Sending) -> Option<Chunks> {
+    sending.chunk_size.map(|size| match size {
+        ChunkSize::None => Chunks::None,
+        ChunkSize::Bytes(bytes) => Chunks::Bytes(bytes),
+    })
+}
+
+/// Creates what is missing, and sends an image to all its references.
+pub fn deliver(
+    network: &Network,
+    (source, top): (Arc<dyn BlobSource>, &Descriptor),
+    references: &[Reference],
+    sending: &Sending,
+    ground: Ground,
+    context: &Context,
+) -> Result<Pushed, Failure> {
+    if let Some(aws) = &network.aws {
+        let new = NewRepository {
+            scan_on_push: sending.scan_on_push,
+            immutable_tags: sending.immutable_tags,
+            keep_images: sending.keep_images,
+        };
+        network.runtime.block_on(create(aws, &ground, &new)).map_err(unprepared)?;
+        for (_, name) in &ground.missing {
+            context.say(format!("created the repository {name}"));
+        }
+    }
+    network.runtime.block_on(send(&network.client, source, top, references, sending, ground, context))
 }
 
 /// Sends an image to all its references.
@@ -65,14 +149,13 @@ pub async fn send(
     top: &Descriptor,
     references: &[Reference],
     sending: &Sending,
+    ground: Ground,
     context: &Context,
 ) -> Result<Pushed, Failure> {
     let options = Options {
-        chunk_size: sending.chunk_size.map(|size| match size {
-            ChunkSize::None => Chunks::None,
-            ChunkSize::Bytes(bytes) => Chunks::Bytes(bytes),
-        }),
+        chunk_size: chunk_size(sending),
         mount_from: sending.mount_from.first().cloned(),
+        tag_rules: ground.tag_rules,
         ..Options::default()
     };
     let observer = Arc::clone(&context.progress) as _;

@@ -5,8 +5,10 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use dockless::aws::github::TokenRequest;
+use dockless::secret::{Secret, is_loopback};
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 /// The environment as far as it concerns us. A variable that is set to nothing counts as unset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +38,16 @@ pub struct Settings {
     pub no_color: bool,
     /// Whether `TERM` is `dumb`: a terminal that cannot move its cursor.
     pub dumb_terminal: bool,
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`
+    pub aws_region: Option<String>,
+    /// Whether the calls to ECR go elsewhere: `AWS_ENDPOINT_URL_ECR` or `AWS_ENDPOINT_URL`.
+    pub aws_endpoint: bool,
+    /// What a job of GitHub Actions asks for its token with: `ACTIONS_ID_TOKEN_REQUEST_URL` and `_TOKEN`.
+    pub github_token: Option<TokenRequest>,
+    /// `AWS_ROLE_ARN`, where nothing else says how to take that role on.
+    pub role: Option<String>,
+    /// `AWS_ROLE_SESSION_NAME`, else one made of `GITHUB_RUN_ID`.
+    pub role_session_name: Option<String>,
     ssl_cert_file: Option<PathBuf>,
     aws_ca_bundle: Option<PathBuf>,
 }
@@ -79,6 +91,12 @@ impl Settings {
             let platform = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
             xdg.or_else(|| home.as_ref().map(|home| home.join(platform))).map(|folder| folder.join("dockless"))
         });
+        let text = |name: &str| value(name).and_then(|value| value.into_string().ok());
+        let github_token = text("ACTIONS_ID_TOKEN_REQUEST_URL")
+            .zip(text("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+            .map(|(url, token)| TokenRequest { url, token: Secret::new(token) });
+        // With a file or with keys it belongs to the SDK's own ways.
+        let taken = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ACCESS_KEY_ID"].iter().any(|name| value(name).is_some());
         Ok(Self {
             source_date_epoch: value("SOURCE_DATE_EPOCH").as_deref().map(epoch).transpose()?,
             cache_folder,
@@ -92,6 +110,12 @@ impl Settings {
             ci: value("CI").is_some_and(|value| value != "false" && value != "0"),
             no_color: value("NO_COLOR").is_some(),
             dumb_terminal: value("TERM").is_some_and(|value| value == "dumb"),
+            aws_region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
+            aws_endpoint: value("AWS_ENDPOINT_URL_ECR").or_else(|| value("AWS_ENDPOINT_URL")).is_some(),
+            role: text("AWS_ROLE_ARN").filter(|_| !taken && github_token.is_some()),
+            role_session_name: text("AWS_ROLE_SESSION_NAME")
+                .or_else(|| text("GITHUB_RUN_ID").map(|run| format!("dockless-{run}"))),
+            github_token,
             ssl_cert_file: path("SSL_CERT_FILE"),
             aws_ca_bundle: path("AWS_CA_BUNDLE"),
         })
@@ -132,15 +156,6 @@ fn endpoints(value: OsString) -> Result<Vec<(String, Url)>, SettingsError> {
         all.push((host, url));
     }
     Ok(all)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::client::{Access, Client, Repository};
 use super::error::{Error, ecr};
 use super::upload::dialect::{ChunkSize, Dialect};
 use super::upload::{Session, Started, start, upload};
+use crate::aws::mutability::TagRule;
 use crate::blob::BlobSource;
 use crate::event::{BlobStatus, Event, Observer};
 use crate::oci::descriptor::Descriptor;
@@ -42,11 +43,14 @@ pub struct Options {
     /// Repositories of the same registry where single blobs are known to be: a base image's layers. They go before
     /// `mount_from`.
     pub mounts: BTreeMap<Digest, String>,
+    /// What is known of the tags of repositories, by `registry/repository`: a tag that cannot be moved is an error before
+    /// anything is sent.
+    pub tag_rules: BTreeMap<String, TagRule>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { jobs: 4, chunk_size: None, mount_from: None, mounts: BTreeMap::new() }
+        Self { jobs: 4, chunk_size: None, mount_from: None, mounts: BTreeMap::new(), tag_rules: BTreeMap::new() }
     }
 }
 
@@ -92,7 +96,7 @@ pub async fn push(
             return Err(Error::OtherDigest { reference: reference.to_string(), digest: top.digest });
         }
     }
-    check_chunks(references, options, &observer)?;
+    check_chunks(references, options.chunk_size, &*observer)?;
     let tree = {
         let (source, top) = (Arc::clone(&source), top.clone());
         tokio::task::spawn_blocking(move || Tree::read(&*source, &top)).await.map_err(|_| Error::Worker)??
@@ -127,9 +131,14 @@ pub async fn push(
     Ok(pushed)
 }
 
-/// Refuses a size of parts that a registry does not take; what is larger than it promises to take is a warning.
-fn check_chunks(references: &[Reference], options: &Options, observer: &Arc<dyn Observer>) -> Result<(), Error> {
-    let Some(ChunkSize::Bytes(asked)) = options.chunk_size else { return Ok(()) };
+/// Refuses a size of parts that a registry does not take; what is larger than it promises to take is a warning. A push
+/// does this itself: this is for whoever has long work to do before it.
+pub fn check_chunks(
+    references: &[Reference],
+    chunk_size: Option<ChunkSize>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let Some(ChunkSize::Bytes(asked)) = chunk_size else { return Ok(()) };
     let mut told = HashSet::new();
     for registry in references.iter().map(Reference::registry).filter(|registry| told.insert(*registry)) {
         let limits = Dialect::of(registry).limits;
@@ -229,9 +238,13 @@ impl Job<'_> {
         let mut wanted: Vec<&str> = if tags.is_empty() { vec![&by_digest] } else { tags.to_vec() };
         let mut there = false;
         for name in wanted.clone() {
-            if self.is_same(name, top).await? {
-                wanted.retain(|one| *one != name);
-                there = true;
+            match self.named(name).await? {
+                Some(current) if current == top.digest => {
+                    wanted.retain(|one| *one != name);
+                    there = true;
+                }
+                Some(current) => self.check_movable(name, current)?,
+                None => {}
             }
         }
         if there {
@@ -267,18 +280,28 @@ impl Job<'_> {
         Ok(uploads)
     }
 
-    /// Whether the registry has the top under this name.
-    async fn is_same(&self, name: &str, top: &Descriptor) -> Result<bool, Error> {
+    /// What the registry has under this name.
+    async fn named(&self, name: &str) -> Result<Option<Digest>, Error> {
         match self.repository.head_manifest(name).await {
-            Ok(head) => Ok(head.is_some_and(|head| head.digest == top.digest)),
+            Ok(head) => Ok(head.map(|head| head.digest)),
             // Whoever may push need not be allowed to read; and a repository that is made by the first push does not
             // exist yet. The first POST shows whether it is so.
             Err(error @ (Error::Denied(_) | Error::NameUnknown(_))) => {
                 self.observer.note(Event::Detail(&format!("what is there cannot be seen: {error}")));
-                Ok(false)
+                Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses to move a tag that its repository keeps where it is.
+    fn check_movable(&self, tag: &str, current: Digest) -> Result<(), Error> {
+        let repository = self.repository.full_name();
+        let rule = self.options.tag_rules.get(&repository);
+        if rule.is_some_and(|rule| rule.is_immutable(tag)) {
+            return Err(Error::TagImmutable { repository, tag: tag.into(), current });
+        }
+        Ok(())
     }
 
     async fn ask_for_blobs(&self) -> Result<Vec<(&Descriptor, bool)>, Error> {
@@ -375,7 +398,11 @@ impl Job<'_> {
             // An immutable tag: ECR refuses the very manifest that the tag names as well (containers-roadmap#2380), in
             // words that have changed before. Another job may have pushed it since we looked; what is there decides.
             Err(error) if error.reply().is_some_and(|reply| reply.has_code("TAG_INVALID")) => {
-                if matches!(self.is_same(name, manifest).await, Ok(true)) { Ok(()) } else { Err(error) }
+                if matches!(self.named(name).await, Ok(Some(digest)) if digest == manifest.digest) {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
             Err(error) => Err(ecr::schema(error, descriptor.digest, bytes)),
             Ok(()) => Ok(()),

@@ -40,7 +40,7 @@ mod sts;
 pub(super) mod texts;
 
 pub(super) use registry::valid_name;
-pub use settings::{EcrSettings, Mutability, Switch};
+pub use settings::{EcrSettings, Switch};
 
 /// How many tokens are remembered: far more than a rehearsal asks for.
 const TOKENS: usize = 1024;

@@ -16,6 +16,8 @@ pub struct Record {
     pub method: String,
     /// The path, without the query.
     pub path: String,
+    /// The operation of a call to the API of ECR, as `X-Amz-Target` names it: `DescribeRepositories`.
+    pub operation: Option<String>,
     /// The keys of the query, in order.
     pub query: Vec<String>,
     /// `Content-Range` of the request, else its `Range`.

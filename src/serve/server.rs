@@ -162,12 +162,14 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
             let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
             if answer.body().is_end_stream() { 0 } else { length.unwrap_or_default() }
         };
+        let target = parts.headers.get("x-amz-target");
         log(&Record {
             connection,
             time,
             elapsed: started.elapsed(),
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
+            operation: target.and_then(|target| target.to_str().ok()?.split_once('.').map(|(_, name)| name.to_owned())),
             query: query.into_iter().map(|(key, _)| key).collect(),
             range: text(CONTENT_RANGE).or_else(|| text(RANGE)),
             length: inbound.length,

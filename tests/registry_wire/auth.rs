@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dockless::registry::auth::{Authenticator, Credentials, Secret};
+use dockless::registry::auth::{Authenticator, Credentials};
 use dockless::registry::client::{Access, Repository, Settings};
 use dockless::registry::error::{Error, Obstacle};
+use dockless::secret::Secret;
 use futures_util::future::BoxFuture;
 
 use crate::script::{Script, on};

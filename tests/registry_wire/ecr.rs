@@ -12,12 +12,13 @@ use dockless::oci::descriptor::Descriptor;
 use dockless::oci::digest::Digest;
 use dockless::oci::manifest::Manifest;
 use dockless::oci::media_type::MediaType;
-use dockless::registry::auth::{Credentials, Secret};
+use dockless::registry::auth::Credentials;
 use dockless::registry::client::{Access, Client, Repository, Settings};
 use dockless::registry::error::Error;
 use dockless::registry::push::{Options, Pushed, push};
 use dockless::registry::upload::dialect::{ChunkSize, Dialect};
 use dockless::registry::upload::{Sent, start, upload};
+use dockless::secret::Secret;
 use snapbox::{Data, assert_data_eq};
 
 use crate::script::{Line, Script, on};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dockless::oci::reference::Reference;
 
 use super::values::ChunkSize;
@@ -42,6 +42,43 @@ pub struct Registry {
     /// trust the certificate authorities in this PEM file as well (else `SSL_CERT_FILE`, `AWS_CA_BUNDLE`)
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// whose credentials count at Amazon ECR: those of AWS, then Docker's (auto), or only one of them
+    #[arg(long, value_name = "WHOSE", default_value = "auto")]
+    pub credentials: Credentials,
+    /// the IAM role to take on: in GitHub Actions with `id-token: write` by the job's own token, elsewhere by the AWS
+    /// credentials at hand (else `AWS_ROLE_ARN` in such a job)
+    #[arg(long, value_name = "ARN", value_parser = role)]
+    pub role: Option<String>,
+}
+
+/// Whose credentials count at Amazon ECR.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Credentials {
+    #[default]
+    #[value(help = None)]
+    /// AWS's, then Docker's.
+    Auto,
+    #[value(help = None)]
+    /// AWS's.
+    Aws,
+    #[value(help = None)]
+    /// Docker's.
+    Docker,
+}
+
+fn role(text: &str) -> Result<String, String> {
+    let fields: Vec<&str> = text.splitn(6, ':').collect();
+    match fields[..] {
+        ["arn", partition, "iam", "", account, name]
+            if partition.starts_with("aws")
+                && account.len() == 12
+                && account.bytes().all(|b| b.is_ascii_digit())
+                && name.strip_prefix("role/").is_some_and(|name| !name.is_empty()) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("expected the ARN of a role, such as arn:aws:iam::123456789012:role/ci".into()),
+    }
 }
 
 /// Wherever a registry is written to.
@@ -54,6 +91,18 @@ pub struct Sending {
     /// send blobs in chunks of this size, such as 5MiB or 10MB, or never in chunks
     #[arg(long, value_name = "SIZE|none")]
     pub chunk_size: Option<ChunkSize>,
+    /// create a repository of Amazon ECR that does not exist yet
+    #[arg(long)]
+    pub create_repository: bool,
+    /// with --create-repository: scan images when they are pushed
+    #[arg(long, requires = "create_repository")]
+    pub scan_on_push: bool,
+    /// with --create-repository: tags cannot be moved to another image
+    #[arg(long, requires = "create_repository")]
+    pub immutable_tags: bool,
+    /// with --create-repository: keep so many images and let the oldest go
+    #[arg(long, value_name = "COUNT", requires = "create_repository", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_images: Option<u32>,
 }
 
 /// The files that tell other programs what was done.

@@ -1,43 +1,20 @@
 //! Who we are to a registry: credentials as values, where they come from, and what a registry asks for.
 //!
-//! The door for other sources is [`Authenticator`]: a cloud's tokens can stand before the files of
-//! [`CredentialStore`](store::CredentialStore) in a [`Chain`].
+//! Every source is an [`Authenticator`]: the tokens of AWS ([`ecr`]) stand before the files of
+//! [`CredentialStore`](store::CredentialStore).
 //!
 //! Threats: a registry that names a realm of its own to collect passwords (a Bearer realm must be https, see
 //! [`http`](super::http)), a log that keeps what was printed for debugging ([`Secret`] prints nothing), a challenge made
 //! to break a parser ([`challenge`] takes any text and never fails).
 
 pub mod challenge;
+pub mod ecr;
 pub mod store;
-
-use std::fmt;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use super::error::Error;
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text from being printed.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+use crate::secret::Secret;
 
 /// What proves to a registry who we are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,8 +35,7 @@ pub enum Credentials {
 
 /// Whoever knows credentials.
 pub trait Authenticator: Send + Sync {
-    /// The credentials for a registry (the host of the reference, with its port). `Anonymous` where there are none: then
-    /// the next of a [`Chain`] is asked.
+    /// The credentials for a registry (the host of the reference, with its port). `Anonymous` where there are none.
     ///
     /// `renew`: those that were given before have been refused, perhaps because they have expired. Whoever keeps some
     /// must get new ones; the same again mean that there are no others.
@@ -80,24 +56,6 @@ impl Authenticator for NoCredentials {
 impl Authenticator for Credentials {
     fn credentials<'a>(&'a self, _: &'a str, _: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
         Box::pin(async { Ok(self.clone()) })
-    }
-}
-
-/// Several sources of credentials; the first that has some is taken.
-#[derive(Clone, Default)]
-pub struct Chain(pub Vec<Arc<dyn Authenticator>>);
-
-impl Authenticator for Chain {
-    fn credentials<'a>(&'a self, registry: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
-        Box::pin(async move {
-            for link in &self.0 {
-                match link.credentials(registry, renew).await? {
-                    Credentials::Anonymous => {}
-                    found => return Ok(found),
-                }
-            }
-            Ok(Credentials::Anonymous)
-        })
     }
 }
 

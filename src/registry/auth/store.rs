@@ -18,8 +18,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
-use super::{Authenticator, Credentials, Secret};
+use super::{Authenticator, Credentials};
 use crate::registry::error::Error;
+use crate::secret::Secret;
 
 /// The key under which `docker login` keeps Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";

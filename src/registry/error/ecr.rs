@@ -87,10 +87,14 @@ impl Place {
         }
     }
 
-    /// How to log in to this host and no other.
+    /// How to have credentials for this host and no other.
     fn login(&self) -> String {
         let service = if self.host.kind == Kind::Public { "ecr-public" } else { "ecr" };
-        format!("`aws {service} get-login-password --region {}`", self.host.region)
+        format!(
+            "have AWS credentials, which give a token by themselves, or log in to this very host with what `aws \
+             {service} get-login-password --region {}` prints",
+            self.host.region
+        )
     }
 }
 
@@ -151,7 +155,7 @@ const ROWS: &[Row] = &[
                      the role that got it)",
                     place.registry
                 ),
-                format!("log in again: {}", place.login()),
+                place.login(),
             )
         },
     },
@@ -183,15 +187,11 @@ const ROWS: &[Row] = &[
         advice: |place, reply| {
             let login = place.login();
             if reply.anonymous {
-                let helper = format!("{{\"credHelpers\":{{\"{}\":\"ecr-login\"}}}}", place.registry);
-                return Advice::new(
-                    format!("no credentials are found for {}", place.registry),
-                    format!("log in to this very host ({login}), or put {helper} into ~/.docker/config.json"),
-                );
+                return Advice::new(format!("no credentials are found for {}", place.registry), login);
             }
             Advice::new(
                 format!("the credentials are not for {}, or have expired", place.account()),
-                format!("log in to this very host ({login}): what counts is its region, not AWS_REGION"),
+                format!("{login}; what counts is its region, not AWS_REGION"),
             )
         },
     },

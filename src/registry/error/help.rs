@@ -1,6 +1,8 @@
 //! What helps: a sentence for each failure that somebody can do something about.
 
 use super::{Error, Obstacle, ecr};
+use crate::aws::error::AwsError;
+use crate::aws::refusal::Advice;
 
 impl Error {
     /// One sentence of repair, where there is something to do.
@@ -62,6 +64,18 @@ impl Error {
                 format!("check the connection to {} and try again: blobs that arrived are not sent twice", attempt.host)
             }
             Self::Upload { source, .. } => return source.help(),
+            Self::Aws { registry, source } => {
+                let doctor = format!("`dockless doctor ecr {registry}/REPOSITORY` says what each way lacks");
+                return match source.advice() {
+                    Some(Advice { repair, .. }) if matches!(**source, AwsError::NoCredentials(_)) => {
+                        Some(format!("{repair}; {doctor}"))
+                    }
+                    advice => advice.map(|advice| advice.to_string()),
+                };
+            }
+            Self::TagImmutable { .. } => "push another tag, or let tags that match a filter be moved (`aws ecr \
+                                          put-image-tag-mutability`, IMMUTABLE_WITH_EXCLUSION)"
+                .into(),
             Self::ChunkSize { .. } => "leave out --chunk-size, or give 5MiB at least".into(),
             Self::EmptyBlob { .. } => ecr::empty_blob("Amazon ECR").to_string(),
             Self::PlainHttp(_) => "give the registry a certificate (--ca-file names its CA)".into(),

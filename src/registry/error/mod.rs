@@ -12,6 +12,7 @@ use thiserror::Error as ThisError;
 
 pub(super) use self::reply::BODY_LIMIT;
 pub use self::reply::{Attempt, OciError, Reply};
+use crate::aws::error::AwsError;
 use crate::blob::{BlobError, DOCUMENT_LIMIT};
 use crate::oci::digest::Digest;
 
@@ -130,6 +131,24 @@ pub enum Error {
         host: String,
         /// Why it is not followed.
         why: &'static str,
+    },
+    /// AWS gave no token for a registry.
+    #[error("no authorization token for {registry}")]
+    Aws {
+        /// The registry's host.
+        registry: String,
+        /// Why.
+        source: Box<AwsError>,
+    },
+    /// A tag that names another image and cannot be moved. Nothing was sent.
+    #[error("the tag {tag} of {repository} names {current} already, and its tags are immutable")]
+    TagImmutable {
+        /// `registry/repository`
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// What it names.
+        current: Digest,
     },
     /// The bytes of a manifest are not what was asked for.
     #[error("{attempt}: the manifest has the digest {found} instead of {promised}")]

@@ -5,13 +5,13 @@
 //! on loopback ([`Registry::follow`]): whoever listens there is not who was asked.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use thiserror::Error as ThisError;
-use url::{Host, Url};
+use url::Url;
 
 use crate::registry::error::{Attempt, Error};
+use crate::secret::is_loopback;
 
 /// Registries that are spoken to elsewhere, by the host of the reference: `HOST=URL[,HOST=URL…]`, as the environment
 /// variable `DOCKLESS_REGISTRY_ENDPOINT` says it.
@@ -151,16 +151,6 @@ fn allowed(url: &Url) -> bool {
         "https" => url.has_host(),
         "http" => is_loopback(url),
         _ => false,
-    }
-}
-
-/// Whether a URL names this machine: `localhost`, 127.0.0.0/8, `[::1]`. A name that merely resolves to it does not.
-pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
     }
 }
 

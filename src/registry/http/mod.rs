@@ -153,7 +153,10 @@ impl Http {
             let answer = self.once(registry, ask, header.as_ref()).await?;
             let next = match answer.status {
                 401 if round < ROUNDS => self.challenged(registry, ask, &answer, header.as_ref()).await?,
-                403 if round < ROUNDS && header.is_some() => self.renewed(registry, ask).await?,
+                403 if round < ROUNDS => match &header {
+                    Some(used) => self.renewed(registry, ask, used).await?,
+                    None => None,
+                },
                 _ => None,
             };
             match next {

@@ -14,11 +14,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_A
 use serde::Deserialize;
 use url::Url;
 
-use super::endpoint::{Registry, check, host_of, is_loopback};
+use super::endpoint::{Registry, check, host_of};
 use super::{Answer, Ask, Http, Payload, attempt};
+use crate::registry::auth::Credentials;
 use crate::registry::auth::challenge::{self, Challenge};
-use crate::registry::auth::{Credentials, Secret};
 use crate::registry::error::Error;
+use crate::secret::{Secret, is_loopback};
 
 /// The largest answer of a token server, in bytes.
 const TOKEN_LIMIT: usize = 1 << 20;
@@ -99,9 +100,20 @@ impl Http {
 
     /// The header to try after a 403 in place of the one that was used. An expired token of ECR is refused so instead of
     /// by a 401; whether there are others is for the source of the credentials to say.
-    pub(super) async fn renewed(&self, registry: &Registry, ask: &Ask) -> Result<Option<HeaderValue>, Error> {
+    pub(super) async fn renewed(
+        &self,
+        registry: &Registry,
+        ask: &Ask,
+        used: &HeaderValue,
+    ) -> Result<Option<HeaderValue>, Error> {
         let session = self.session(registry);
         let mut session = session.lock().await;
+        // Of many uploads that find it expired, one gets a new one for all.
+        if let Some(current) = session.kept(ask)
+            && current != *used
+        {
+            return Ok(Some(current));
+        }
         match &session.challenge {
             Some(challenge) if challenge.scheme == "basic" => self.renewed_header(&mut session, registry, ask).await,
             _ => Ok(None),

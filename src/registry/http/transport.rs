@@ -19,8 +19,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, RootCertStore};
 use thiserror::Error as ThisError;
 
-use super::endpoint::is_loopback;
 use crate::registry::error::{Attempt, Cause, Error, Obstacle};
+use crate::secret::is_loopback;
 
 /// How long we wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

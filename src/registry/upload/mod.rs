@@ -136,7 +136,7 @@ pub async fn upload(
             Ok(()) => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
             Err(setback) => setback,
         };
-        sender.cancel(&session).await;
+        cancel(repository, &session).await;
         match setback {
             Setback::Final(error) => return Err(error),
             Setback::Again(source, _) if number == SESSIONS => {
@@ -354,13 +354,13 @@ impl Sender<'_> {
         let head = self.repository.head_blob(self.descriptor.digest).await;
         matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == self.descriptor.size))
     }
+}
 
-    /// Gives a session back. Registries clean up by themselves; this is a courtesy.
-    async fn cancel(&self, session: &Session) {
-        if self.repository.registry.owns(&session.url) {
-            let ask = Ask { url: session.url.clone(), ..self.repository.ask(Method::DELETE, "") };
-            let _ = tokio::time::timeout(CANCEL, self.repository.http.ask(&self.repository.registry, &ask)).await;
-        }
+/// Gives a session back. Registries clean up by themselves; this is a courtesy.
+pub async fn cancel(repository: &Repository, session: &Session) {
+    if repository.registry.owns(&session.url) {
+        let ask = Ask { url: session.url.clone(), ..repository.ask(Method::DELETE, "") };
+        let _ = tokio::time::timeout(CANCEL, repository.http.ask(&repository.registry, &ask)).await;
     }
 }
 

@@ -38,9 +38,13 @@ pub(in super::super) async fn control(
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if text(CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded") {
-        scope(text(AUTHORIZATION.as_str()), "sts", None)?;
         let bytes = body.whole(BODY_LIMIT, too_large).await?;
-        return sts::answer_query(ecr, &bytes);
+        let form = sts::Form::parse(&bytes);
+        // A job's token stands for the signature there (STS API reference: `AssumeRoleWithWebIdentity`).
+        if form.action != "AssumeRoleWithWebIdentity" {
+            scope(text(AUTHORIZATION.as_str()), "sts", None)?;
+        }
+        return sts::answer_query(ecr, &form);
     }
     let Some(operation) = text("x-amz-target").strip_prefix(TARGET) else {
         return Err(exception("UnknownOperationException", "").into());

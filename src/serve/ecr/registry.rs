@@ -8,8 +8,9 @@ use super::super::Shared;
 use super::super::reply::{Refusal, Stop};
 use super::super::repositories::{Repositories, held};
 use super::control::{Input, exception, seconds, with_next};
-use super::settings::{Mutability, Switch};
+use super::settings::Switch;
 use super::{BLOB_MOUNTING, Ecr, texts};
+use crate::aws::mutability::{Mutability, TagRule};
 
 /// How many repositories' settings are kept (ECR service quotas: repositories per region).
 const REPOSITORIES: usize = 100_000;
@@ -21,9 +22,7 @@ const FILTERS: &str = "imageTagMutabilityExclusionFilters";
 #[derive(Debug, Clone)]
 pub(super) struct Repository {
     created: SystemTime,
-    mutability: Mutability,
-    /// Wildcards of tags for which it is the other way round.
-    filters: Vec<String>,
+    tags: TagRule,
     scan_on_push: bool,
     encryption: Value,
     lifecycle: Option<(String, SystemTime)>,
@@ -41,36 +40,27 @@ impl Ecr {
     }
 
     fn fresh(&self) -> Repository {
-        let (mutability, filters) = self.default_mutability();
         Repository {
             created: SystemTime::now(),
-            mutability,
-            filters,
+            tags: self.default_tags(),
             scan_on_push: false,
             encryption: json!({ "encryptionType": "AES256" }),
             lifecycle: None,
         }
     }
 
-    fn default_mutability(&self) -> (Mutability, Vec<String>) {
+    fn default_tags(&self) -> TagRule {
         let filters = self.settings.mutable_tags.clone();
         match (self.is_on(Switch::Immutable), filters.is_empty()) {
-            (false, _) => (Mutability::Mutable, Vec::new()),
-            (true, true) => (Mutability::Immutable, filters),
-            (true, false) => (Mutability::ImmutableWithExclusion, filters),
+            (false, _) => TagRule::default(),
+            (true, true) => TagRule { mutability: Mutability::Immutable, filters },
+            (true, false) => TagRule { mutability: Mutability::ImmutableWithExclusion, filters },
         }
     }
 
     /// Refuses to move a tag that is immutable.
     pub(in super::super) fn check_mutability(&self, name: &str, tag: &str, same: bool) -> Result<(), Refusal> {
-        let repository = self.repository(name);
-        let excluded = repository.filters.iter().any(|filter| matches(filter, tag));
-        let immutable = match repository.mutability {
-            Mutability::Mutable => false,
-            Mutability::Immutable => true,
-            Mutability::ImmutableWithExclusion => !excluded,
-            Mutability::MutableWithExclusion => excluded,
-        };
+        let immutable = self.repository(name).tags.is_immutable(tag);
         if immutable && (!same || self.is_on(Switch::ImmutableSameDigest)) {
             return Err(self.immutable(name, tag));
         }
@@ -98,24 +88,14 @@ impl Ecr {
             "repositoryName": name,
             "repositoryUri": format!("{}/{name}", settings.host()),
             "createdAt": seconds(repository.created),
-            "imageTagMutability": repository.mutability.name(),
+            "imageTagMutability": repository.tags.mutability.name(),
             "imageScanningConfiguration": { "scanOnPush": repository.scan_on_push },
             "encryptionConfiguration": repository.encryption,
         });
-        if !repository.filters.is_empty() {
-            value["imageTagMutabilityExclusionFilters"] = written(&repository.filters);
+        if !repository.tags.filters.is_empty() {
+            value["imageTagMutabilityExclusionFilters"] = written(&repository.tags.filters);
         }
         value
-    }
-}
-
-/// Whether a wildcard matches a tag: `*` is any text, nothing else is special.
-fn matches(filter: &str, tag: &str) -> bool {
-    match filter.split_once('*') {
-        None => filter == tag,
-        Some((before, rest)) => tag.strip_prefix(before).is_some_and(|tag| {
-            tag.char_indices().map(|(at, _)| at).chain([tag.len()]).any(|at| matches(rest, &tag[at..]))
-        }),
     }
 }
 
@@ -124,7 +104,7 @@ fn written(filters: &[String]) -> Value {
 }
 
 /// Mutability and its filters, as a request has them.
-fn mutability(input: &Input) -> Result<(Mutability, Vec<String>), Refusal> {
+fn tag_rule(input: &Input) -> Result<TagRule, Refusal> {
     let word = input.0["imageTagMutability"].as_str().unwrap_or("MUTABLE");
     let Some(mutability) = Mutability::parse(word) else {
         let constraint = "Member must satisfy enum value set: [MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, \
@@ -137,7 +117,7 @@ fn mutability(input: &Input) -> Result<(Mutability, Vec<String>), Refusal> {
             Some(filters) if !filters.is_empty() => {
                 Err(texts::invalid_parameter(FILTERS, "must be empty unless the mutability has an exclusion"))
             }
-            _ => Ok((mutability, Vec::new())),
+            _ => Ok(TagRule { mutability, filters: Vec::new() }),
         };
     }
     let mut filters = Vec::new();
@@ -150,7 +130,7 @@ fn mutability(input: &Input) -> Result<(Mutability, Vec<String>), Refusal> {
         }
         filters.push(text.to_owned());
     }
-    Ok((mutability, filters))
+    Ok(TagRule { mutability, filters })
 }
 
 /// ECR API reference: `CreateRepository`.
@@ -164,9 +144,9 @@ pub(super) fn create(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value,
         let message = format!("The repository with name '{name}' already exists in the registry with id '{account}'");
         return Err(exception("RepositoryAlreadyExistsException", message).into());
     }
-    let (mutability, filters) = match input.0.get("imageTagMutability") {
-        None => ecr.default_mutability(),
-        Some(_) => mutability(input)?,
+    let tags = match input.0.get("imageTagMutability") {
+        None => ecr.default_tags(),
+        Some(_) => tag_rule(input)?,
     };
     let encryption = match &input.0["encryptionConfiguration"] {
         Value::Null => json!({ "encryptionType": "AES256" }),
@@ -183,8 +163,7 @@ pub(super) fn create(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value,
     ecr.change(name, |repository| {
         *repository = Repository {
             created: SystemTime::now(),
-            mutability,
-            filters,
+            tags,
             scan_on_push: input.0["imageScanningConfiguration"]["scanOnPush"].as_bool().unwrap_or_default(),
             encryption,
             lifecycle: None,
@@ -269,16 +248,15 @@ pub(super) fn get_lifecycle_policy(shared: &Shared, ecr: &Ecr, input: &Input) ->
 /// ECR API reference: `PutImageTagMutability`.
 pub(super) fn put_mutability(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value, Stop> {
     let name = input.repository(shared, ecr)?;
-    let (mutability, filters) = mutability(input)?;
+    let tags = tag_rule(input)?;
     ecr.change(&name, |repository| {
-        repository.mutability = mutability;
-        repository.filters.clone_from(&filters);
+        repository.tags.clone_from(&tags);
     });
     let mut output = json!({
-        "registryId": ecr.settings.account, "repositoryName": name, "imageTagMutability": mutability.name(),
+        "registryId": ecr.settings.account, "repositoryName": name, "imageTagMutability": tags.mutability.name(),
     });
-    if !filters.is_empty() {
-        output["imageTagMutabilityExclusionFilters"] = written(&filters);
+    if !tags.filters.is_empty() {
+        output["imageTagMutabilityExclusionFilters"] = written(&tags.filters);
     }
     Ok(output)
 }
@@ -313,19 +291,4 @@ fn setting_name(input: &Input) -> Result<&str, Refusal> {
     let constraint =
         "Member must satisfy enum value set: [BASIC_SCAN_TYPE_VERSION, BLOB_MOUNTING, REGISTRY_POLICY_SCOPE]";
     Err(texts::invalid_parameter("name", constraint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards() {
-        for (filter, tag) in [("*", ""), ("v*", "v1"), ("*-dev", "a-b-dev"), ("a*b*", "axxb"), ("latest", "latest")] {
-            assert!(matches(filter, tag), "{filter} {tag}");
-        }
-        for (filter, tag) in [("v*", "1v"), ("*-dev", "dev"), ("a*b*", "ba"), ("v.", "v1")] {
-            assert!(!matches(filter, tag), "{filter} {tag}");
-        }
-    }
 }

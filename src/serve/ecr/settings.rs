@@ -35,39 +35,6 @@ pub enum Switch {
     Pace,
 }
 
-/// Whether tags can be moved (ECR API reference: `ImageTagMutability`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mutability {
-    /// `MUTABLE`
-    #[default]
-    Mutable,
-    /// `IMMUTABLE`
-    Immutable,
-    /// `IMMUTABLE_WITH_EXCLUSION`: immutable but for tags that a filter matches.
-    ImmutableWithExclusion,
-    /// `MUTABLE_WITH_EXCLUSION`: mutable but for tags that a filter matches.
-    MutableWithExclusion,
-}
-
-impl Mutability {
-    /// As the API writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mutable => "MUTABLE",
-            Self::Immutable => "IMMUTABLE",
-            Self::ImmutableWithExclusion => "IMMUTABLE_WITH_EXCLUSION",
-            Self::MutableWithExclusion => "MUTABLE_WITH_EXCLUSION",
-        }
-    }
-
-    /// What the API's word means.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Mutable, Self::Immutable, Self::ImmutableWithExclusion, Self::MutableWithExclusion]
-            .into_iter()
-            .find(|mutability| mutability.name() == text)
-    }
-}
-
 /// An account's registry in one region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcrSettings {

@@ -1,0 +1,225 @@
+//! Before a push, and before the build that it ends: is there a repository of that name, and whose credentials are these?
+//!
+//! It asks the API of ECR, so that a mistyped name costs a second instead of a build. What the credentials may not ask
+//! is no failure: the registry itself has the last word.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::aws::ecr::{EcrHost, Kind};
+use crate::aws::error::AwsError;
+use crate::aws::mutability::TagRule;
+use crate::aws::registry::{NewRepository, Registry, RepositoryState};
+use crate::aws::session::Session;
+use crate::event::{Event, Observer};
+use crate::oci::reference::Reference;
+
+/// How many names are offered for one that does not exist.
+const OFFERED: usize = 3;
+
+/// What is known of the ground before a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// What holds for the tags of each repository that was seen, by `registry/repository`.
+    pub tag_rules: BTreeMap<String, TagRule>,
+    /// The repositories that are still to be created, for [`create`].
+    pub missing: Vec<(EcrHost, String)>,
+}
+
+/// Why there is no ground to push to.
+#[derive(Debug, Error)]
+pub enum PreflightError {
+    /// There is no repository of that name.
+    #[error("there is no repository {name:?} in account {account} in {region}")]
+    Missing {
+        /// Its name.
+        name: String,
+        /// The account.
+        account: String,
+        /// The region.
+        region: String,
+        /// Names that are like it, the likest first.
+        similar: Vec<String>,
+    },
+    /// It could not be created.
+    #[error("cannot create the repository {name:?}")]
+    Create {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: AwsError,
+    },
+    /// It is a repository of the public registry.
+    #[error("a repository of the public registry is not created on the way")]
+    Public {
+        /// Its name, without the registry's alias.
+        name: String,
+    },
+}
+
+impl PreflightError {
+    /// What to do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Missing { name, region, similar, .. } => {
+                let mut help = String::new();
+                if let Some((first, rest)) = similar.split_first() {
+                    help.push_str("did you mean ");
+                    help.push_str(first);
+                    for other in rest {
+                        // Writing to a String cannot fail.
+                        let _ = write!(help, ", or {other}");
+                    }
+                    help.push_str("? Otherwise ");
+                }
+                let create = format!("`{}`", create_command(name, region));
+                let _ = write!(help, "create it with {create}, or let --create-repository do it");
+                Some(help)
+            }
+            Self::Create { source, .. } => source.advice().map(|advice| advice.to_string()),
+            Self::Public { name } => Some(format!(
+                "create it with `aws ecr-public create-repository --repository-name {name} --region us-east-1`"
+            )),
+        }
+    }
+}
+
+/// The command of the AWS CLI that creates a repository.
+pub fn create_command(name: &str, region: &str) -> String {
+    format!("aws ecr create-repository --repository-name {name} --region {region}")
+}
+
+/// Looks at the repositories of ECR among these references. One that is missing is an error, unless it is to be created
+/// later: before the verdict nothing is written.
+pub async fn preflight(
+    session: &Session,
+    references: &[Reference],
+    creates: bool,
+    observer: &dyn Observer,
+) -> Result<Ground, PreflightError> {
+    let mut ground = Ground::default();
+    let mut seen: Vec<&Reference> = Vec::new();
+    let mut asked_who: Vec<EcrHost> = Vec::new();
+    for reference in references {
+        if seen.iter().any(|known| known.name() == reference.name()) {
+            continue;
+        }
+        seen.push(reference);
+        let Some(host) = EcrHost::parse(reference.registry()) else { continue };
+        if host.kind == Kind::Public {
+            if creates {
+                let name = reference.repository().split_once('/').map_or("", |(_, name)| name);
+                return Err(PreflightError::Public { name: name.into() });
+            }
+            continue;
+        }
+        let registry = Registry::new(session, &host);
+        let who = async { if asked_who.contains(&host) { Ok(None) } else { other_account(session, &host).await } };
+        let (state, stranger) = tokio::join!(registry.repository(reference.repository()), who);
+        match stranger {
+            Ok(Some(warning)) => observer.note(Event::Warning(&warning)),
+            Ok(None) => {}
+            Err(error) => observer.note(Event::Detail(&format!("whose credentials these are is not known: {error}"))),
+        }
+        asked_who.push(host.clone());
+        let name = reference.name();
+        match state {
+            Ok(Some(RepositoryState { tags, .. })) => drop(ground.tag_rules.insert(name, tags)),
+            Ok(None) if creates => ground.missing.push((host.clone(), reference.repository().to_owned())),
+            Ok(None) => Box::pin(missing(registry, &host, reference.repository(), observer)).await?,
+            Err(error) => {
+                let why = format!("whether {name} exists cannot be asked: {error}");
+                // Who asked for a repository wants to know why there will be none.
+                observer.note(if creates { Event::Warning(&why) } else { Event::Detail(&why) });
+            }
+        }
+    }
+    Ok(ground)
+}
+
+/// Creates the repositories that were missing.
+pub async fn create(session: &Session, ground: &Ground, new: &NewRepository) -> Result<(), PreflightError> {
+    for (host, name) in &ground.missing {
+        let failed = |source| PreflightError::Create { name: name.clone(), source };
+        Registry::new(session, host).create(name, new).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A warning where the credentials are of another account than the registry.
+async fn other_account(session: &Session, host: &EcrHost) -> Result<Option<String>, AwsError> {
+    let identity = session.identity(&host.region).await?;
+    let Some(account) = host.account.as_deref().filter(|account| *account != identity.account) else { return Ok(None) };
+    Ok(Some(format!(
+        "the credentials are of account {} ({}), the registry is of account {account}: it must let them in",
+        identity.account, identity.arn
+    )))
+}
+
+/// What to make of a repository that is not there: a template may create it by the push.
+async fn missing(
+    registry: Registry<'_>,
+    host: &EcrHost,
+    name: &str,
+    observer: &dyn Observer,
+) -> Result<(), PreflightError> {
+    let (templates, names) = tokio::join!(registry.creates_on_push(name), registry.names());
+    match templates {
+        Ok(true) => {
+            let text = format!("the repository {name:?} does not exist yet: the push creates it by a template");
+            observer.note(Event::Warning(&text));
+            return Ok(());
+        }
+        Ok(false) => {}
+        // Whether a push creates it is not known, so that the push must show it.
+        Err(error) if error.is_denied() => {
+            observer.note(Event::Detail(&format!("the templates for repositories cannot be seen: {error}")));
+            return Ok(());
+        }
+        // An imitation of ECR without templates, or a fault: what does not exist is not created by a push there.
+        Err(error) => observer.note(Event::Detail(&format!("there are no templates for repositories: {error}"))),
+    }
+    Err(PreflightError::Missing {
+        name: name.into(),
+        account: host.account.clone().unwrap_or_default(),
+        region: host.region.clone(),
+        similar: similar(name, &names.unwrap_or_default()),
+    })
+}
+
+/// The names that are most like one, if they are like it at all.
+pub(super) fn similar(name: &str, names: &[String]) -> Vec<String> {
+    let mut near: Vec<(usize, &String)> = names
+        .iter()
+        .filter(|other| other.len().abs_diff(name.len()) <= 2 || last(other) == last(name))
+        .map(|other| {
+            let distance = strsim::damerau_levenshtein(name, other);
+            // The same name in another folder is a likely slip as well.
+            (if last(other) == last(name) { distance.min(2) } else { distance }, other)
+        })
+        .filter(|(distance, _)| *distance <= 2.max(name.len() / 6))
+        .collect();
+    near.sort();
+    near.into_iter().take(OFFERED).map(|(_, other)| other.clone()).collect()
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likely_names_are_offered() {
+        let names = ["team/app", "team/api", "other/app", "web", "team/application"].map(str::to_owned);
+        assert_eq!(similar("team/ap", &names), ["team/api", "team/app"]);
+        assert_eq!(similar("tema/app", &names), ["team/app", "other/app", "team/api"]);
+        assert_eq!(similar("app", &names), ["other/app", "team/app"]);
+        assert_eq!(similar("wbe", &names), ["web"]);
+        assert!(similar("database", &names).is_empty());
+    }
+}

@@ -1,0 +1,101 @@
+//! `doctor ecr` as it is printed.
+
+use std::path::Path;
+
+use snapbox::{Data, assert_data_eq};
+
+use super::scripted::{Scripted, identity, refused, token};
+use super::stage::{HOST, KEYS, Stage};
+
+fn golden(name: &str, text: String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/doctor").join(name);
+    assert_data_eq!(text, Data::read_from(&path, None).raw());
+}
+
+fn reference(name: &str) -> String {
+    format!("{HOST}/{name}")
+}
+
+#[test]
+fn all_is_well() {
+    let stage = Stage::with(&["immutable"]);
+    stage.push("team/app:v1", &[], &KEYS).done();
+    // The digest of the image is golden elsewhere.
+    let said = stage.run(&["doctor", "ecr", &reference("team/app:v2")], &KEYS).done();
+    golden("well.txt", said.told());
+    let taken = stage.run(&["doctor", "ecr", &reference("team/app:v1")], &KEYS).done();
+    assert!(taken.stdout.contains("and cannot be moved"), "{taken:#?}");
+}
+
+#[test]
+fn no_credentials_at_all() {
+    let stage = Stage::new();
+    golden("no-credentials.txt", stage.run(&["doctor", "ecr", &reference("team/app:v1")], &[]).with_code(1).told());
+}
+
+#[test]
+fn a_repository_that_is_not_there() {
+    let stage = Stage::new();
+    let region = [KEYS[0], KEYS[1], ("AWS_REGION", "us-east-1")];
+    golden("missing.txt", stage.run(&["doctor", "ecr", &reference("team/ap")], &region).with_code(1).told());
+}
+
+#[test]
+fn a_push_that_is_not_allowed() {
+    let stage = Stage::with(&["deny=ecr:InitiateLayerUpload", "deny=ecr:DescribeRepositories", "deny=ecr:ListImages"]);
+    golden("denied.txt", stage.run(&["doctor", "ecr", &reference("team/app:v1")], &KEYS).with_code(1).told());
+}
+
+#[test]
+fn credentials_of_another_account() {
+    let cloud = Scripted::new(|asked| match asked.what.as_str() {
+        "ecr:GetAuthorizationToken" => (200, token("any")),
+        "sts:GetCallerIdentity" => (200, identity("999999999999")),
+        _ => refused("AccessDeniedException", "no"),
+    });
+    let stage = Stage::with(&["anonymous"]);
+    let variables = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", cloud.url.as_str())];
+    golden("stranger.txt", stage.run(&["doctor", "ecr", &reference("team/app:v1")], &variables).done().told());
+}
+
+#[test]
+fn the_self_test_leaves_nothing_behind() {
+    let stage = Stage::new();
+    let said = stage.run(&["doctor", "ecr", "--self-test", "--quiet", &reference("team/app")], &KEYS).done();
+    let lines: Vec<&str> = said.stdout.lines().filter(|line| line.starts_with("ok")).collect();
+    let tested: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).expect("a check")).collect();
+    assert_eq!(tested[tested.len() - 4..], ["upload", "again", "read", "delete"]);
+    let requests = stage.requests();
+    let parts = requests.iter().filter(|request| request.starts_with("PATCH")).count();
+    assert_eq!(parts, 2, "two whole parts, the rest with the final PUT: {requests:#?}");
+    let index = std::fs::read_to_string(stage.folder.path().join("registry/index.json")).expect("an index");
+    assert!(!index.contains("self-test"), "{index}");
+}
+
+#[test]
+fn the_self_test_tells_what_it_may_not_do() {
+    let stage = Stage::with(&["deny=ecr:BatchDeleteImage"]);
+    let said = stage.run(&["doctor", "ecr", "--self-test", "--quiet", &reference("team/app")], &KEYS).done();
+    assert!(said.stdout.contains("warning  delete"), "{said:#?}");
+    assert!(said.stdout.contains(&format!("delete {HOST}/team/app:dockless-self-test-")), "{said:#?}");
+}
+
+#[test]
+fn json_has_the_same_checks() {
+    let stage = Stage::new();
+    let said = stage.run(&["doctor", "ecr", "--json", &reference("team/app:v1")], &KEYS).done();
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(document["version"], 1);
+    let checks: Vec<_> =
+        document["checks"].as_array().expect("checks").iter().map(|one| one["check"].clone()).collect();
+    let expected =
+        ["registry", "credentials", "identity", "region", "token", "repository", "push", "tag", "mounting", "quota"];
+    assert_eq!(checks, expected);
+}
+
+#[test]
+fn other_registries_are_no_patients() {
+    let stage = Stage::new();
+    let said = stage.run(&["doctor", "ecr", "ghcr.io/team/app"], &KEYS).with_code(2);
+    assert!(said.stderr.contains("ghcr.io is not a registry of Amazon ECR"), "{said:#?}");
+}
