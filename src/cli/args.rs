@@ -22,7 +22,7 @@ pub mod verify;
 /// Exit codes: 0 done, 1 asked and the answer is no, 2 could not do it, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "dockless", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(subcommand_required = true, disable_help_subcommand = true)]
+#[command(subcommand_required = true)]
 #[command(after_help = "Examples:
   dockless build -t registry.example.com/team/app:v1 --push
   dockless verify registry.example.com/team/app:v1 --task-definition task-definition.json")]

@@ -15,7 +15,7 @@ use dockless::layer::compress::{Codec, Pool};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
-use dockless::release::preflight::Ground;
+use dockless::release::preflight::{Ground, reach};
 use dockless::release::ship::{Output, Request, ShipError, Shipped, make};
 use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Server, Settings};
@@ -63,10 +63,11 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         records: &records,
         tags: &args.result.tags,
     };
-    // A mistyped repository is told before the build, not after it.
+    // A registry that cannot be reached and a mistyped repository are told before the build, not after it.
     let ready = if args.result.push {
         let network = image::network(context, &args.registry)?;
         let ground = push::ground(&network, &args.result.tags, &args.sending, context)?;
+        network.runtime.block_on(reach(&network.client, &args.result.tags)).map_err(image::refused)?;
         Some((network, ground))
     } else {
         None

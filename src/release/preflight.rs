@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
 use crate::aws::ecr::{EcrHost, Kind};
 use crate::aws::error::AwsError;
@@ -15,6 +15,8 @@ use crate::aws::registry::{NewRepository, Registry, RepositoryState};
 use crate::aws::session::Session;
 use crate::event::{Event, Observer};
 use crate::oci::reference::Reference;
+use crate::registry::client::{Access, Client};
+use crate::registry::error::Error;
 
 /// How many names are offered for one that does not exist.
 const OFFERED: usize = 3;
@@ -29,7 +31,7 @@ pub struct Ground {
 }
 
 /// Why there is no ground to push to.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub enum PreflightError {
     /// There is no repository of that name.
     #[error("there is no repository {name:?} in account {account} in {region}")]
@@ -137,6 +139,25 @@ pub async fn preflight(
         }
     }
     Ok(ground)
+}
+
+/// Asks each registry for what the first of its references names: one that cannot be reached, or that does not know us, is
+/// an error before a build instead of after it.
+pub async fn reach(client: &Client, references: &[Reference]) -> Result<(), Error> {
+    let mut seen: Vec<&str> = Vec::new();
+    for reference in references {
+        if seen.contains(&reference.registry()) {
+            continue;
+        }
+        seen.push(reference.registry());
+        let Some(tag) = reference.tag_or_latest() else { continue };
+        match client.repository(reference, Access::Push)?.head_manifest(tag).await {
+            // Whoever may push need not be allowed to read, and the first push may create the repository.
+            Ok(_) | Err(Error::Denied(_) | Error::NameUnknown(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Creates the repositories that were missing.

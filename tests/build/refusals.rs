@@ -59,3 +59,14 @@ fn a_failed_build_leaves_the_image_before_it() {
     let inspected = project.run(&["inspect", "oci", "--json"]).done().json();
     assert_eq!(first.line(), format!("example.com/app@{}", inspected["digest"].as_str().expect("a digest")));
 }
+
+#[test]
+fn a_registry_that_is_not_there_is_told_before_the_build() {
+    let project = Project::new();
+    project.write("app/file", "content");
+    // Port 1 is nobody's.
+    let words = ["build", "--layer", "app:/app", "-p", "linux/amd64", "-t", "127.0.0.1:1/app:v1", "--push"];
+    let said = project.run(&words).with_code(2);
+    assert!(said.stderr.contains("check that a registry listens at 127.0.0.1:1"), "{said:#?}");
+    assert!(!project.at("oci").exists(), "nothing is built");
+}

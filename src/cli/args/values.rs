@@ -216,7 +216,9 @@ pub fn absolute(text: &str) -> Result<String, ParseValueError> {
 
 /// An address that only this machine can reach.
 pub fn loopback(text: &str) -> Result<SocketAddr, ParseValueError> {
-    let address: SocketAddr = text.parse().map_err(|_| ParseValueError::Address)?;
+    // The name that a resolver may send elsewhere means the address here.
+    let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = numbers.as_deref().unwrap_or(text).parse().map_err(|_| ParseValueError::Address)?;
     if address.ip().is_loopback() { Ok(address) } else { Err(ParseValueError::NotLoopback(address)) }
 }
 
@@ -292,6 +294,7 @@ mod tests {
         assert_eq!(port("0"), Err(ParseValueError::Port));
         assert_eq!(port("80:80"), Err(ParseValueError::Port));
         assert!(loopback("[::1]:0").is_ok());
+        assert_eq!(loopback("localhost:0"), Ok("127.0.0.1:0".parse().expect("an address")));
         assert!(matches!(loopback("0.0.0.0:5000"), Err(ParseValueError::NotLoopback(_))));
         assert_eq!(
             "foreign-executable=/opt/**".parse(),
