@@ -9,8 +9,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::node::{Node, Source, Value};
+use super::node::{Member, Node, Source, Value};
+use super::reader::Spelling;
 use super::task_definition::{Location, TaskDefinition};
+use super::value::Value as Tree;
 use super::{foreign, reader, strict, yaml};
 
 /// How large a source may be. ECS takes 64 KiB; comments and white space may come on top.
@@ -56,7 +58,13 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> 
     if let Some(found) = foreign::by_shape(&root).or_else(|| foreign::by_text(text).filter(|_| scalar)) {
         return Err(refused(found, root.span.start..root.span.start));
     }
-    Ok(vec![reader::definition(&source, unwrapped(&root))?])
+    let root = unwrapped(root);
+    if let Some((tag, span)) = first_tag(&root) {
+        let message = format!("a task definition has no tags: found {tag}");
+        let help = "tags such as !Ref and !Sub belong to CloudFormation templates, whose reading is not supported yet";
+        return Err(ParseError { message, help: Some(help.into()), location: source.location(span) });
+    }
+    Ok(vec![reader::definition(&Tree::of(root, &source), Spelling::Camel, &stem(name))?])
 }
 
 /// YAML where the name says so, JSON where it says that or the text begins so. JSON is nearly YAML, but not quite
@@ -77,9 +85,28 @@ fn syntax(name: &str, text: &str) -> Result<Node, strict::SyntaxError> {
     }
 }
 
-fn unwrapped(root: &Node) -> &Node {
-    match root.get("taskDefinition") {
-        Some(member) if matches!(member.value.value, Value::Object(_)) => &member.value,
+fn unwrapped(mut root: Node) -> Node {
+    let wrapped = |member: &Member| member.key == "taskDefinition" && matches!(member.value.value, Value::Object(_));
+    match &mut root.value {
+        Value::Object(members) => match members.iter().position(wrapped) {
+            Some(at) => members.swap_remove(at).value,
+            None => root,
+        },
         _ => root,
     }
+}
+
+fn first_tag(node: &Node) -> Option<(&str, std::ops::Range<usize>)> {
+    match &node.value {
+        Value::Tagged(tag) => Some((tag, node.span.clone())),
+        Value::Array(items) => items.iter().find_map(first_tag),
+        Value::Object(members) => members.iter().find_map(|member| first_tag(&member.value)),
+        _ => None,
+    }
+}
+
+/// Without a family the file's name stands for it, as in a fragment that a pipeline completes.
+fn stem(name: &str) -> String {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    file.split('.').next().filter(|stem| !stem.is_empty() && *stem != "-").unwrap_or("task-definition").into()
 }

@@ -13,4 +13,5 @@ mod reader;
 mod strict;
 pub mod target;
 pub mod task_definition;
+mod value;
 mod yaml;

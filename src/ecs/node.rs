@@ -60,28 +60,76 @@ impl Node {
     }
 }
 
-/// The text of a source and where its lines start.
+/// The text of a source, where its lines start and how many characters stand before each part of it, so that a place
+/// takes the same time wherever it is.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     file: Arc<str>,
     pub(super) text: &'a str,
     lines: Vec<usize>,
+    characters: Vec<usize>,
+}
+
+/// How many bytes a part has.
+const PART: usize = 64;
+
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(file: &str, text: &'a str) -> Self {
         let lines =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1));
-        Self { file: file.into(), text, lines: lines.collect() }
+        let before = text.as_bytes().chunks(PART).scan(0, |sum, part| {
+            let before = *sum;
+            *sum += characters(part);
+            Some(before)
+        });
+        Self { file: file.into(), text, lines: lines.collect(), characters: before.collect() }
+    }
+
+    fn characters_before(&self, at: usize) -> usize {
+        let part = at / PART;
+        let rest = self.text.as_bytes().get(part * PART..at).map_or(0, characters);
+        match self.characters.get(part) {
+            Some(before) => before + rest,
+            None => characters(self.text.as_bytes()),
+        }
     }
 
     pub(super) fn location(&self, span: Range<usize>) -> Location {
         let start = span.start.min(self.text.len());
         let end = span.end.clamp(start, self.text.len());
         let line = self.lines.partition_point(|at| *at <= start).saturating_sub(1);
-        // A start within a character cannot come from either reader; it must not panic all the same.
-        let column = self.text.get(self.lines[line]..start).map_or(0, |before| before.chars().count());
+        let column = self.characters_before(start) - self.characters_before(self.lines[line]);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Location { file: Arc::clone(&self.file), line: number(line + 1), column: number(column + 1), span: start..end }
+    }
+
+    /// The place of a whole object: what is underlined is its first line.
+    pub(super) fn first_line(&self, span: Range<usize>) -> Location {
+        let text = self.text.get(span.clone()).unwrap_or_default();
+        let width = text.lines().next().map_or(0, |line| line.trim_end().len());
+        self.location(span.start..span.start + width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let text = format!("a\n{}x\n{}y", "ä".repeat(100), "b".repeat(200));
+        let source = Source::new("f", &text);
+        for wanted in ["ä", "x", "b", "y"] {
+            let at = text.rfind(wanted).expect("it stands there");
+            let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            let location = source.location(at..at + 1);
+            assert_eq!(location.column as usize, text[line..at].chars().count() + 1, "{wanted}");
+        }
+        assert_eq!(source.location(9999..9999).line, 3);
+        assert_eq!(Source::new("f", "").location(0..0).column, 1);
     }
 }

@@ -1,8 +1,10 @@
 //! From a tree to a task definition. A wrong type is an error that says what was expected, as ECS would refuse it.
 
 use super::json::ParseError;
-use super::node::{Member, Node, Source, Value};
-use super::task_definition::{ContainerDefinition, LaunchType, Location, Port, SearchPath, Stated, TaskDefinition};
+use super::task_definition::{
+    ContainerDefinition, Gap, LaunchType, Location, Port, SearchPath, Stated, TaskDefinition,
+};
+use super::value::{Data, Member, Value};
 
 type Read<T> = Result<T, ParseError>;
 
@@ -35,44 +37,104 @@ const CONTAINER_KEYS: &[&str] = &[
     "volumesFrom",
 ];
 
-pub(super) fn definition(source: &Source<'_>, root: &Node) -> Read<TaskDefinition> {
-    let read = Reader { source };
-    read.keys(root, "a task definition", DEFINITION_KEYS)?;
-    let Some(containers) = root.get("containerDefinitions") else {
-        return Err(read.error(
-            root.span.start..root.span.start,
-            "this is not a task definition: it has no containerDefinitions",
+/// How a format spells the keys of ECS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// As `register-task-definition` does: `containerDefinitions`.
+    Camel,
+    /// As `CloudFormation` does: `ContainerDefinitions`. A number or boolean may be a string there.
+    Pascal,
+    /// As Terraform does: `container_definitions`, whose text the provider reads as Go reads JSON, with no regard to the
+    /// case of a key.
+    Terraform,
+}
+
+impl Spelling {
+    fn pascal(key: &str) -> String {
+        let mut letters = key.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    }
+
+    /// A key of a task definition or its runtime platform.
+    fn outer(self, key: &str) -> String {
+        match self {
+            Self::Camel => key.into(),
+            Self::Pascal => Self::pascal(key),
+            Self::Terraform => {
+                let mut snake = String::new();
+                for letter in key.chars() {
+                    if letter.is_uppercase() {
+                        snake.push('_');
+                    }
+                    snake.extend(letter.to_lowercase());
+                }
+                snake
+            }
+        }
+    }
+
+    /// A key of a container definition or of what is in it.
+    fn inner(self, key: &str) -> String {
+        match self {
+            Self::Camel | Self::Terraform => key.into(),
+            Self::Pascal => Self::pascal(key),
+        }
+    }
+}
+
+/// The task definition that a tree is. Without a family `fallback` is its ID.
+pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Read<TaskDefinition> {
+    let read = Reader { spelling };
+    read.keys(root, "a task definition", DEFINITION_KEYS, Spelling::outer)?;
+    let Some(containers) = read.outer(root, "containerDefinitions") else {
+        let key = spelling.outer("containerDefinitions");
+        return Err(error(
+            &start(&root.at),
+            &format!("this is not a task definition: it has no {key}"),
             "expected the input of register-task-definition, or what describe-task-definition prints",
         ));
     };
-    let containers = read
-        .array(&containers.value, "an array of container definitions")?
-        .iter()
-        .map(|node| read.container(node))
-        .collect::<Read<Vec<_>>>()?;
-    let platform = root.get("runtimePlatform").map(|member| &member.value);
-    if let Some(platform) = platform {
-        read.keys(platform, "an object with cpuArchitecture and operatingSystemFamily", PLATFORM_KEYS)?;
+    let (containers, other_containers) = read.containers(&containers.value)?;
+    let platform = read.outer(root, "runtimePlatform").map(|member| &member.value).and_then(only);
+    if let Some(platform) = platform
+        && !matches!(platform.data, Data::Unknown { .. })
+    {
+        let [architecture, os] = [spelling.outer(PLATFORM_KEYS[0]), spelling.outer(PLATFORM_KEYS[1])];
+        read.keys(platform, &format!("an object with {architecture} and {os}"), PLATFORM_KEYS, Spelling::outer)?;
     }
-    let family = read.string(root.get("family"), "the name of the family")?;
-    let id = family.value().cloned().unwrap_or_else(|| stem(source));
+    let family = read.string(read.outer(root, "family"), "the name of the family")?;
+    let id = family.value().cloned().unwrap_or_else(|| fallback.into());
     Ok(TaskDefinition {
         id,
         family,
-        architecture: read.word(platform.and_then(|node| node.get("cpuArchitecture")), "X86_64 or ARM64")?,
-        operating_system: read.word(platform.and_then(|node| node.get("operatingSystemFamily")), "LINUX")?,
-        launch_types: read.launch_types(root.get("requiresCompatibilities"))?,
-        network_mode: read.string(root.get("networkMode"), "a network mode")?,
+        architecture: read.platform_word(platform, "cpuArchitecture", "X86_64 or ARM64")?,
+        operating_system: read.platform_word(platform, "operatingSystemFamily", "LINUX")?,
+        launch_types: read.launch_types(read.outer(root, "requiresCompatibilities"))?,
+        network_mode: read.string(read.outer(root, "networkMode"), "a network mode")?,
         containers,
-        location: read.heading(root),
+        other_containers,
+        location: root.at.clone(),
     })
 }
 
-/// Without a family the file's name stands for it, as in a fragment that a pipeline completes.
-fn stem(source: &Source<'_>) -> String {
-    let file = source.location(0..0).file;
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(&file);
-    name.split('.').next().filter(|stem| !stem.is_empty() && *stem != "-").unwrap_or("task-definition").into()
+/// A block of Terraform is a list of one in its plans.
+fn only(value: &Value) -> Option<&Value> {
+    match &value.data {
+        Data::Array(items) if items.len() < 2 => items.first().filter(|item| !matches!(item.data, Data::Null)),
+        _ => Some(value),
+    }
+}
+
+fn start(at: &Location) -> Location {
+    Location { span: at.span.start..at.span.start, ..at.clone() }
+}
+
+fn error(at: &Location, message: &str, help: &str) -> ParseError {
+    ParseError { message: message.into(), help: (!help.is_empty()).then(|| help.into()), location: at.clone() }
+}
+
+fn expected(value: &Value, expected: &str) -> ParseError {
+    error(&value.at, &format!("expected {expected}, found {}", value.kind()), "")
 }
 
 /// Whether a value holds something that a template engine or shell is still to fill in.
@@ -89,67 +151,80 @@ fn placeholder(text: &str) -> Option<String> {
     Some(format!("{text:?} is {found}"))
 }
 
-struct Reader<'a> {
-    source: &'a Source<'a>,
+/// Why a value is not known, if it is not.
+fn unknown<T>(value: &Value) -> Option<Stated<T>> {
+    match &value.data {
+        Data::Unknown { reason, .. } => Some(Stated::Unresolved { reason: reason.clone(), at: value.at.clone() }),
+        _ => None,
+    }
 }
 
-impl Reader<'_> {
-    fn error(&self, span: std::ops::Range<usize>, message: &str, help: &str) -> ParseError {
-        ParseError {
-            message: message.into(),
-            help: (!help.is_empty()).then(|| help.into()),
-            location: self.source.location(span),
-        }
+fn known<T>(what: T, value: &Value) -> Stated<T> {
+    Stated::Known { value: what, at: value.at.clone(), how: value.how.clone() }
+}
+
+fn array<'v>(value: &'v Value, what: &str) -> Read<&'v [Value]> {
+    match &value.data {
+        Data::Array(items) => Ok(items),
+        _ => Err(expected(value, what)),
+    }
+}
+
+fn text<'v>(value: &'v Value, what: &str) -> Read<&'v str> {
+    match &value.data {
+        Data::String(text) => Ok(text),
+        _ => Err(expected(value, what)),
+    }
+}
+
+struct Reader {
+    spelling: Spelling,
+}
+
+impl Reader {
+    /// The value of a key, `null` being as good as absent.
+    fn outer<'v>(&self, value: &'v Value, key: &str) -> Option<&'v Member> {
+        let key = self.spelling.outer(key);
+        value.members().iter().find(|member| member.key == key && !matches!(member.value.data, Data::Null))
     }
 
-    fn expected(&self, node: &Node, expected: &str) -> ParseError {
-        match &node.value {
-            Value::Tagged(tag) => self.error(
-                node.span.clone(),
-                &format!("expected {expected}, found the tag {tag}"),
-                "tags such as !Ref and !Sub belong to CloudFormation templates, whose reading is not supported yet",
-            ),
-            _ => self.error(node.span.clone(), &format!("expected {expected}, found {}", node.kind()), ""),
-        }
+    /// The same within a container definition.
+    fn inner<'v>(&self, value: &'v Value, key: &str) -> Option<&'v Member> {
+        let key = self.spelling.inner(key);
+        let same = |other: &str| match self.spelling {
+            Spelling::Terraform => other.eq_ignore_ascii_case(&key),
+            Spelling::Camel | Spelling::Pascal => other == key,
+        };
+        value.members().iter().find(|member| same(&member.key) && !matches!(member.value.data, Data::Null))
     }
 
-    fn keys(&self, node: &Node, what: &str, known: &[&str]) -> Read<()> {
-        let Value::Object(members) = &node.value else { return Err(self.expected(node, what)) };
+    fn keys(&self, value: &Value, what: &str, known: &[&str], spell: fn(Spelling, &str) -> String) -> Read<()> {
+        let Data::Object(members) = &value.data else { return Err(expected(value, what)) };
         let plain = |key: &str| key.replace(['_', '-'], "").to_ascii_lowercase();
-        for Member { key, key_span, .. } in members {
-            if let Some(meant) = known.iter().find(|meant| *meant != key && plain(meant) == plain(key)) {
+        for Member { key, key_at, .. } in members {
+            let meant = known.iter().find(|meant| plain(meant) == plain(key));
+            if let Some(meant) = meant.map(|meant| spell(self.spelling, meant)).filter(|meant| meant != key) {
                 let message = format!("{key:?} is not a key that ECS knows: write {meant}");
-                return Err(self.error(key_span.clone(), &message, ""));
+                return Err(error(key_at, &message, ""));
             }
         }
         Ok(())
     }
 
-    /// The place of a whole definition: what is underlined is its first line.
-    fn heading(&self, node: &Node) -> Location {
-        let text = self.source.text.get(node.span.clone()).unwrap_or_default();
-        let width = text.lines().next().map_or(0, |line| line.trim_end().len());
-        self.source.location(node.span.start..node.span.start + width)
-    }
-
-    fn array<'n>(&self, node: &'n Node, what: &str) -> Read<&'n [Node]> {
-        match &node.value {
-            Value::Array(items) => Ok(items),
-            _ => Err(self.expected(node, what)),
-        }
-    }
-
-    fn text<'n>(&self, node: &'n Node, what: &str) -> Read<&'n str> {
-        match &node.value {
-            Value::String(text) => Ok(text),
-            _ => Err(self.expected(node, what)),
-        }
-    }
-
     fn string(&self, member: Option<&Member>, what: &str) -> Read<Stated<String>> {
-        let Some(Member { value: node, .. }) = member else { return Ok(Stated::Unset) };
-        let text = self.text(node, &format!("a string, {what}"))?;
-        Ok(Stated::known(text.into(), self.source.location(node.span.clone())))
+        let Some(Member { value, .. }) = member else { return Ok(Stated::Unset) };
+        if let Some(unknown) = unknown(value) {
+            return Ok(unknown);
+        }
+        let found = match (&value.data, self.spelling) {
+            // A user is often written as a number.
+            (Data::Number(number), Spelling::Pascal | Spelling::Terraform) => number,
+            _ => text(value, &format!("a string, {what}"))?,
+        };
+        if value.sensitive {
+            return Ok(Stated::Unresolved { reason: "its value is sensitive".into(), at: value.at.clone() });
+        }
+        Ok(known(found.to_owned(), value))
     }
 
     /// A string that decides what runs: one that is still to be rendered is not known.
@@ -162,166 +237,273 @@ impl Reader<'_> {
         })
     }
 
-    fn word<T>(&self, member: Option<&Member>, what: &str) -> Read<Stated<T>>
+    /// A word of the runtime platform. A sensitive one is used, since what it says is seen in what runs, but a wrong
+    /// one is not repeated.
+    fn platform_word<T>(&self, platform: Option<&Value>, key: &str, what: &str) -> Read<Stated<T>>
     where
         T: std::str::FromStr,
         T::Err: std::fmt::Display,
     {
-        let Some(Member { key, value: node, .. }) = member else { return Ok(Stated::Unset) };
-        let text = self.text(node, &format!("a string, {what}"))?;
-        let at = self.source.location(node.span.clone());
-        match text.parse() {
-            Ok(value) => Ok(Stated::known(value, at)),
-            Err(error) => match placeholder(text) {
-                Some(reason) => Ok(Stated::Unresolved { reason, at }),
-                None => Err(self.error(node.span.clone(), &format!("{key}: {error}"), "")),
+        let Some(platform) = platform else { return Ok(Stated::Unset) };
+        if let Some(unknown) = unknown(platform) {
+            return Ok(unknown);
+        }
+        let Some(Member { key, value, .. }) = self.outer(platform, key) else { return Ok(Stated::Unset) };
+        if let Some(unknown) = unknown(value) {
+            return Ok(unknown);
+        }
+        let word = text(value, &format!("a string, {what}"))?;
+        // Terraform passes an empty string on as if nothing were said.
+        if word.is_empty() && self.spelling == Spelling::Terraform {
+            return Ok(Stated::Unset);
+        }
+        match word.parse() {
+            Ok(word) => Ok(known(word, value)),
+            Err(_) if value.sensitive => {
+                Err(error(&value.at, &format!("{key}: a sensitive value that ECS does not know: expected {what}"), ""))
+            }
+            Err(wrong) => match placeholder(word) {
+                Some(reason) => Ok(Stated::Unresolved { reason, at: value.at.clone() }),
+                None => Err(error(&value.at, &format!("{key}: {wrong}"), "")),
             },
         }
     }
 
     fn launch_types(&self, member: Option<&Member>) -> Read<Stated<Vec<LaunchType>>> {
-        let Some(Member { key, value: node, .. }) = member else { return Ok(Stated::Unset) };
-        let at = self.source.location(node.span.clone());
+        let Some(Member { key, value, .. }) = member else { return Ok(Stated::Unset) };
+        if let Some(unknown) = unknown(value) {
+            return Ok(unknown);
+        }
         let mut types = Vec::new();
-        for item in self.array(node, "an array of launch types, such as [\"FARGATE\"]")? {
-            let text = self.text(item, "a string, a launch type")?;
-            match (text.parse(), placeholder(text)) {
+        for item in array(value, "an array of launch types, such as [\"FARGATE\"]")? {
+            if let Some(unknown) = unknown(item) {
+                return Ok(unknown);
+            }
+            let word = text(item, "a string, a launch type")?;
+            match (word.parse(), placeholder(word)) {
                 (Ok(launch_type), _) => types.push(launch_type),
-                (Err(_), Some(reason)) => return Ok(Stated::Unresolved { reason, at }),
-                (Err(error), None) => {
-                    return Err(self.error(item.span.clone(), &format!("{key}: {error}"), ""));
-                }
+                (Err(_), Some(reason)) => return Ok(Stated::Unresolved { reason, at: value.at.clone() }),
+                (Err(wrong), None) => return Err(error(&item.at, &format!("{key}: {wrong}"), "")),
             }
         }
-        Ok(if types.is_empty() { Stated::Unset } else { Stated::known(types, at) })
+        Ok(if types.is_empty() { Stated::Unset } else { known(types, value) })
     }
 
     /// A command line. An empty one is as good as none: the runtime takes the image's.
     fn words(&self, member: Option<&Member>) -> Read<Stated<Vec<String>>> {
-        let Some(Member { key, value: node, .. }) = member else { return Ok(Stated::Unset) };
-        let at = self.source.location(node.span.clone());
-        if let Value::String(text) = &node.value {
+        let Some(Member { key, value, .. }) = member else { return Ok(Stated::Unset) };
+        if let Some(unknown) = unknown(value) {
+            return Ok(unknown);
+        }
+        if let Data::String(line) = &value.data {
             let message = format!("{key}: expected an array of strings, found a string");
-            let help = match text.split_whitespace().collect::<Vec<_>>() {
-                words if words.is_empty() || text.contains(['"', '\'', '\\', '$', '|', '&', ';']) => String::new(),
+            let help = match line.split_whitespace().collect::<Vec<_>>() {
+                words if words.is_empty() || line.contains(['"', '\'', '\\', '$', '|', '&', ';']) => String::new(),
+                _ if value.sensitive => String::new(),
                 words => format!("write {words:?}"),
             };
-            return Err(self.error(node.span.clone(), &message, &help));
+            return Err(error(&value.at, &message, &help));
         }
-        let words = self
-            .array(node, "an array of strings")?
-            .iter()
-            .map(|item| self.text(item, "a string").map(ToOwned::to_owned))
-            .collect::<Read<Vec<_>>>()?;
+        let mut words = Vec::new();
+        for item in array(value, "an array of strings")? {
+            if let Some(unknown) = unknown(item) {
+                return Ok(unknown);
+            }
+            if item.sensitive || value.sensitive {
+                return Ok(Stated::Unresolved { reason: "a word is sensitive".into(), at: value.at.clone() });
+            }
+            words.push(match (&item.data, self.spelling) {
+                (Data::Number(word), Spelling::Pascal) => word.clone(),
+                (Data::Bool(truth), Spelling::Pascal) => truth.to_string(),
+                _ => text(item, "a string")?.to_owned(),
+            });
+        }
         let template = words.iter().find(|word| word.contains("{{") && word.contains("}}"));
         Ok(match template.and_then(|word| placeholder(word)) {
-            Some(reason) => Stated::Unresolved { reason, at },
+            Some(reason) => Stated::Unresolved { reason, at: value.at.clone() },
             None if words.is_empty() => Stated::Unset,
-            None => Stated::known(words, at),
+            None => known(words, value),
         })
     }
 
-    fn container(&self, node: &Node) -> Read<ContainerDefinition> {
-        self.keys(node, "an object, a container definition", CONTAINER_KEYS)?;
-        let Some(name) = node.get("name") else {
-            return Err(self.error(node.span.start..node.span.start, "this container definition has no name", ""));
+    /// The containers that are known, and why there may be others.
+    fn containers(&self, value: &Value) -> Read<(Vec<ContainerDefinition>, Option<Gap>)> {
+        let gap = |value: &Value| match &value.data {
+            Data::Unknown { reason, .. } => Some(Gap { reason: reason.clone(), at: value.at.clone() }),
+            _ => None,
         };
-        let essential = match node.get("essential").map(|member| &member.value) {
-            None => Stated::Unset,
-            Some(node) => match node.value {
-                Value::Bool(truth) => Stated::known(truth, self.source.location(node.span.clone())),
-                _ => return Err(self.expected(node, "true or false")),
-            },
+        if let Some(gap) = gap(value) {
+            return Ok((Vec::new(), Some(gap)));
+        }
+        let (mut containers, mut others) = (Vec::new(), None);
+        for item in array(value, "an array of container definitions")? {
+            match gap(item) {
+                Some(gap) => others = others.or(Some(gap)),
+                None => containers.push(self.container(item)?),
+            }
+        }
+        Ok((containers, others))
+    }
+
+    fn container(&self, value: &Value) -> Read<ContainerDefinition> {
+        match self.spelling {
+            Spelling::Terraform if matches!(value.data, Data::Object(_)) => {}
+            _ => self.keys(value, "an object, a container definition", CONTAINER_KEYS, Spelling::inner)?,
+        }
+        let Some(name) = self.inner(value, "name") else {
+            return Err(error(&start(&value.at), "this container definition has no name", ""));
         };
-        let (environment, path) = self.environment(node)?;
+        let (environment, path) = self.environment(value)?;
+        let image = self.inner(value, "image");
+        let (mounts, unknown_mounts) = self.mounts(value)?;
         Ok(ContainerDefinition {
-            name: self.text(&name.value, "a string, the container's name")?.into(),
-            image: self.string(node.get("image"), "the image's reference")?,
-            entry_point: self.words(node.get("entryPoint"))?,
-            command: self.words(node.get("command"))?,
-            working_directory: self.rendered(node.get("workingDirectory"), "a path")?,
-            user: self.rendered(node.get("user"), "a user")?,
+            name: match (&name.value.data, &name.value.written) {
+                (Data::Unknown { expression, .. }, _) => expression.clone(),
+                (_, written) if name.value.sensitive => written.clone().unwrap_or_else(|| SENSITIVE.into()),
+                _ => text(&name.value, "a string, the container's name")?.into(),
+            },
+            image: self.string(image, "the image's reference")?,
+            image_expression: image.and_then(|image| match (&image.value.data, &image.value.written) {
+                (Data::Unknown { expression, .. }, _) => Some(expression.clone()),
+                (_, written) if image.value.sensitive => Some(written.clone().unwrap_or_else(|| SENSITIVE.into())),
+                _ => None,
+            }),
+            entry_point: self.words(self.inner(value, "entryPoint"))?,
+            command: self.words(self.inner(value, "command"))?,
+            working_directory: self.rendered(self.inner(value, "workingDirectory"), "a path")?,
+            user: self.rendered(self.inner(value, "user"), "a user")?,
             path,
             environment,
-            ports: self.ports(node)?,
-            essential,
-            mounts: self.mounts(node)?,
-            volumes_from: match node.get("volumesFrom") {
-                Some(member) => !self.array(&member.value, "an array of volumes")?.is_empty(),
-                None => false,
-            },
-            location: self.heading(node),
+            ports: self.ports(value)?,
+            essential: self.truth(self.inner(value, "essential"))?,
+            mounts,
+            volumes_from: unknown_mounts
+                || match self.inner(value, "volumesFrom") {
+                    Some(Member { value, .. }) if matches!(value.data, Data::Unknown { .. }) => true,
+                    Some(member) => !array(&member.value, "an array of volumes")?.is_empty(),
+                    None => false,
+                },
+            location: value.at.clone(),
         })
+    }
+
+    fn truth(&self, member: Option<&Member>) -> Read<Stated<bool>> {
+        let Some(Member { value, .. }) = member else { return Ok(Stated::Unset) };
+        match (&value.data, self.spelling) {
+            (Data::Unknown { .. }, _) => Ok(unknown(value).unwrap_or(Stated::Unset)),
+            (Data::Bool(truth), _) => Ok(known(*truth, value)),
+            (Data::String(word), Spelling::Pascal | Spelling::Terraform) if word == "true" || word == "false" => {
+                Ok(known(word == "true", value))
+            }
+            _ => Err(expected(value, "true or false")),
+        }
     }
 
     /// The names, and the value of `PATH`. No other value is looked at: it may be a secret.
-    fn environment(&self, node: &Node) -> Read<(Vec<String>, Stated<SearchPath>)> {
+    fn environment(&self, container: &Value) -> Read<(Vec<String>, Stated<SearchPath>)> {
         let mut names = Vec::new();
         let mut path = Stated::Unset;
+        // A name that is not known may be PATH; one that is known decides all the same.
+        let mut open = None;
         for (key, what) in [("environment", "value"), ("secrets", "valueFrom")] {
-            let Some(member) = node.get(key) else { continue };
-            for pair in self.array(&member.value, "an array of objects with name and value")? {
-                if !matches!(pair.value, Value::Object(_)) {
-                    return Err(self.expected(pair, &format!("an object with name and {what}")));
+            let Some(member) = self.inner(container, key) else { continue };
+            if let Some(unknown) = unknown(&member.value) {
+                open = Some(unknown);
+                continue;
+            }
+            for pair in array(&member.value, "an array of objects with name and value")? {
+                if let Some(unknown) = unknown(pair) {
+                    open = Some(unknown);
+                    continue;
                 }
-                let Some(name) = pair.get("name") else { continue };
-                let name = self.text(&name.value, "a string, the variable's name")?;
+                if !matches!(pair.data, Data::Object(_)) {
+                    let [name, what] = [self.spelling.inner("name"), self.spelling.inner(what)];
+                    return Err(expected(pair, &format!("an object with {name} and {what}")));
+                }
+                let Some(name) = self.inner(pair, "name") else { continue };
+                if let Some(unknown) = unknown(&name.value) {
+                    open = Some(unknown);
+                    continue;
+                }
+                let name = text(&name.value, "a string, the variable's name")?;
                 if name == "PATH" {
                     path = if key == "secrets" {
-                        let at = self.source.location(pair.span.clone());
-                        Stated::Unresolved { reason: "PATH comes from a secret".into(), at }
+                        Stated::Unresolved { reason: "PATH comes from a secret".into(), at: pair.at.clone() }
                     } else {
-                        self.search_path(pair.get("value"))?
+                        search_path(self.inner(pair, "value"))?
                     };
                 }
                 names.push(name.to_owned());
             }
         }
-        Ok((names, path))
+        Ok((names, if path == Stated::Unset { open.unwrap_or(path) } else { path }))
     }
 
-    fn search_path(&self, member: Option<&Member>) -> Read<Stated<SearchPath>> {
-        let Some(Member { value: node, .. }) = member else { return Ok(Stated::Unset) };
-        let text = self.text(node, "a string, folders joined by colons")?;
-        let at = self.source.location(node.span.clone());
-        if text.contains("{{") {
-            return Ok(Stated::Unresolved { reason: "PATH is a template that is not rendered".into(), at });
+    fn ports(&self, container: &Value) -> Read<Vec<Port>> {
+        let Some(member) = self.inner(container, "portMappings") else { return Ok(Vec::new()) };
+        if let Data::Unknown { expression, .. } = &member.value.data {
+            return Ok(vec![Port::Words(expression.clone())]);
         }
-        Ok(Stated::known(SearchPath(text.into()), at))
-    }
-
-    fn ports(&self, node: &Node) -> Read<Vec<Port>> {
-        let Some(member) = node.get("portMappings") else { return Ok(Vec::new()) };
         let mut ports = Vec::new();
-        for mapping in self.array(&member.value, "an array of port mappings")? {
-            if !matches!(mapping.value, Value::Object(_)) {
-                return Err(self.expected(mapping, "an object with containerPort"));
-            }
-            if let Some(range) = mapping.get("containerPortRange") {
-                ports.push(Port::Words(self.text(&range.value, "a string such as 8000-8010")?.into()));
+        for mapping in array(&member.value, "an array of port mappings")? {
+            if let Data::Unknown { expression, .. } = &mapping.data {
+                ports.push(Port::Words(expression.clone()));
                 continue;
             }
-            let Some(Member { value: port, .. }) = mapping.get("containerPort") else { continue };
-            ports.push(match &port.value {
-                Value::Number(text) => match text.parse() {
-                    Ok(number) => Port::Number(number),
-                    Err(_) => return Err(self.expected(port, "a port from 0 to 65535")),
-                },
-                Value::String(text) if placeholder(text).is_some() => Port::Words(text.clone()),
-                _ => return Err(self.expected(port, "a number, a port")),
+            if !matches!(mapping.data, Data::Object(_)) {
+                let key = self.spelling.inner("containerPort");
+                return Err(expected(mapping, &format!("an object with {key}")));
+            }
+            let range = self.inner(mapping, "containerPortRange");
+            let Some(Member { value: port, .. }) = range.or_else(|| self.inner(mapping, "containerPort")) else {
+                continue;
+            };
+            ports.push(match (&port.data, &port.written) {
+                (Data::Unknown { expression, .. }, _) => Port::Words(expression.clone()),
+                (_, written) if port.sensitive => Port::Words(written.clone().unwrap_or_else(|| SENSITIVE.into())),
+                _ if range.is_some() => Port::Words(text(port, "a string such as 8000-8010")?.into()),
+                (Data::Number(number), _) => Port::Number(number.parse().map_err(|_| expected(port, PORT))?),
+                (Data::String(text), _) if placeholder(text).is_some() => Port::Words(text.clone()),
+                (Data::String(number), _) if self.spelling != Spelling::Camel => {
+                    Port::Number(number.parse().map_err(|_| expected(port, PORT))?)
+                }
+                _ => return Err(expected(port, "a number, a port")),
             });
         }
         Ok(ports)
     }
 
-    fn mounts(&self, node: &Node) -> Read<Vec<String>> {
-        let Some(member) = node.get("mountPoints") else { return Ok(Vec::new()) };
-        let mut paths = Vec::new();
-        for mount in self.array(&member.value, "an array of mount points")? {
-            if let Some(path) = mount.get("containerPath") {
-                paths.push(self.text(&path.value, "a string, a path")?.to_owned());
+    /// The paths that are known, and whether there are others.
+    fn mounts(&self, container: &Value) -> Read<(Vec<String>, bool)> {
+        let Some(member) = self.inner(container, "mountPoints") else { return Ok((Vec::new(), false)) };
+        if matches!(member.value.data, Data::Unknown { .. }) {
+            return Ok((Vec::new(), true));
+        }
+        let (mut paths, mut others) = (Vec::new(), false);
+        for mount in array(&member.value, "an array of mount points")? {
+            match self.inner(mount, "containerPath").map(|path| &path.value) {
+                Some(path) if matches!(path.data, Data::Unknown { .. }) || path.sensitive => others = true,
+                Some(path) => paths.push(text(path, "a string, a path")?.to_owned()),
+                None => others |= matches!(mount.data, Data::Unknown { .. }),
             }
         }
-        Ok(paths)
+        Ok((paths, others))
     }
+}
+
+const PORT: &str = "a port from 0 to 65535";
+/// Stands for a value that is not shown, as in what Terraform prints.
+const SENSITIVE: &str = "(sensitive value)";
+
+fn search_path(member: Option<&Member>) -> Read<Stated<SearchPath>> {
+    let Some(Member { value, .. }) = member else { return Ok(Stated::Unset) };
+    if let Some(unknown) = unknown(value) {
+        return Ok(unknown);
+    }
+    let text = text(value, "a string, folders joined by colons")?;
+    if text.contains("{{") {
+        let reason = "PATH is a template that is not rendered".into();
+        return Ok(Stated::Unresolved { reason, at: value.at.clone() });
+    }
+    Ok(known(SearchPath(text.into()), value))
 }

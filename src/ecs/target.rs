@@ -108,7 +108,7 @@ impl Target {
                 .iter()
                 .map(|container| ContainerJson {
                     name: container.name.clone(),
-                    image: words(&container.image),
+                    image: container.image_expression.clone().unwrap_or_else(|| words(&container.image)),
                     ports: container.ports.clone(),
                 })
                 .collect(),
@@ -137,7 +137,9 @@ pub fn select(definitions: Vec<TaskDefinition>, options: &TargetOptions) -> Resu
     let selected: Vec<_> = match &options.container {
         None => selected,
         Some(wanted) => {
-            let has = |definition: &TaskDefinition| definition.containers.iter().any(|c| c.name == *wanted);
+            let has = |definition: &TaskDefinition| {
+                definition.other_containers.is_some() || definition.containers.iter().any(|c| c.name == *wanted)
+            };
             let with: Vec<_> = selected.into_iter().filter(has).collect();
             if with.is_empty() {
                 return Err(SelectError::NoContainer { wanted: wanted.clone(), present });

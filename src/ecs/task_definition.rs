@@ -104,6 +104,15 @@ impl<T> Stated<T> {
     }
 }
 
+/// What a source leaves open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// What is missing.
+    pub reason: String,
+    /// Where it stands.
+    pub at: Location,
+}
+
 /// `runtimePlatform.cpuArchitecture` in the words of ECS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CpuArchitecture {
@@ -282,6 +291,8 @@ pub struct ContainerDefinition {
     pub name: String,
     /// The image's reference.
     pub image: Stated<String>,
+    /// The image as it is written, where it is not resolved: `${aws_ecr_repository.app.repository_url}:v1`.
+    pub image_expression: Option<String>,
     /// What starts, in place of the image's entrypoint; it drops the image's cmd.
     pub entry_point: Stated<Vec<String>>,
     /// What follows, in place of the image's cmd.
@@ -323,6 +334,8 @@ pub struct TaskDefinition {
     pub network_mode: Stated<String>,
     /// Its containers, in order.
     pub containers: Vec<ContainerDefinition>,
+    /// Why there may be other containers than these, where the source does not settle that.
+    pub other_containers: Option<Gap>,
     /// The first line of the whole definition.
     pub location: Location,
 }
