@@ -67,6 +67,16 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> 
     Ok(vec![reader::definition(&Tree::of(root, &source), Spelling::Camel, &stem(name))?])
 }
 
+/// The tree of a text that [`parse`] has taken, with the place of each value.
+pub(super) fn tree(name: &str, text: &str) -> Result<Node, ParseError> {
+    let source = Source::new(name, text);
+    syntax(name, text).map_err(|error| ParseError {
+        message: error.message,
+        help: None,
+        location: source.location(error.span),
+    })
+}
+
 /// YAML where the name says so, JSON where it says that or the text begins so. JSON is nearly YAML, but not quite
 /// (surrogate pairs, tabs), so a text of the form of JSON is read as JSON first whatever its name.
 fn syntax(name: &str, text: &str) -> Result<Node, strict::SyntaxError> {
