@@ -256,6 +256,41 @@ async fn too_many_requests_are_waited_out_in_the_same_session() {
 }
 
 #[tokio::test]
+async fn a_whole_blob_waits_out_too_many_requests_in_its_session() {
+    let script = Script::new().await;
+    script.expect([
+        session(1),
+        put(1).error(429, "TOOMANYREQUESTS"),
+        put(1).error(429, "TOOMANYREQUESTS"),
+        put(1).with("content-length", "3").reply(201),
+    ]);
+    assert_eq!(send(&script, b"abc", None).await.0.expect("sent"), Sent { bytes: 9, retries: 2 });
+    script.finish();
+
+    // As often as any other request, and no session after session.
+    script.expect([session(1), cancel(1)]);
+    script.expect((0..4).map(|_| put(1).error(429, "TOOMANYREQUESTS")));
+    let error = send(&script, b"abc", None).await.0.expect_err("too many requests");
+    assert!(matches!(error, Error::TooManyRequests(_)), "{error}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_last_part_that_arrived_before_a_429_is_not_sent_with_a_new_session() {
+    let script = Script::new().await;
+    // Its bytes were kept; it is the end of the upload that came too often.
+    script.expect([
+        session(1),
+        patch(1, "0-1048575").reply(202),
+        put(1).with("content-range", "1048576-1499999").error(429, "TOOMANYREQUESTS"),
+        put(1).with("content-range", "1048576-1499999").error(416, "BLOB_UPLOAD_INVALID").header("Range", "0-1499999"),
+        put(1).without("content-range").with("content-length", "0").reply(201),
+    ]);
+    send(&script, &noise(1_500_000, 15), Some(ChunkSize::Bytes(PART))).await.0.expect("sent");
+    script.finish();
+}
+
+#[tokio::test]
 async fn a_refusal_before_the_end_of_the_body_is_heard() {
     let script = Script::new().await;
     script.expect([

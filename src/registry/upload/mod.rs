@@ -179,19 +179,32 @@ impl Sender<'_> {
     }
 
     async fn whole(&mut self, session: &Session) -> Result<(), Setback> {
-        let fault = Fault::default();
-        let payload = body::whole(self.source, self.descriptor, &self.meter, &fault);
-        let result = self.put(session, payload, None).await;
-        if let Some(fault) = fault.take() {
-            return Err(Setback::Final(fault.into()));
-        }
-        let error = match result {
-            Ok(answer) if is_taken(&answer) => {
-                answer.drain().await;
-                return Ok(());
+        let mut failures = 0;
+        let error = loop {
+            let fault = Fault::default();
+            let payload = body::whole(self.source, self.descriptor, &self.meter, &fault);
+            let result = self.put(session, payload, None).await;
+            if let Some(fault) = fault.take() {
+                return Err(Setback::Final(fault.into()));
             }
-            Ok(answer) => answer.into_error().await,
-            Err(error) => error,
+            let error = match result {
+                Ok(answer) if is_taken(&answer) => {
+                    answer.drain().await;
+                    return Ok(());
+                }
+                Ok(answer) => answer.into_error().await,
+                Err(error) => error,
+            };
+            failures += 1;
+            if !takes_nothing(&error) {
+                break error;
+            }
+            // A new session would be one more request to a registry that has too many.
+            if !self.repository.http.again(&error, failures) {
+                return Err(Setback::Final(error));
+            }
+            self.retries += 1;
+            self.repository.http.pause(&error, failures).await;
         };
         let part = self.dialect.chunking.part;
         let fallback = self.dialect.chunking.fallback && !self.dialect.is_too_much(self.descriptor.size);
@@ -263,7 +276,7 @@ impl Sender<'_> {
                     answer.drain().await;
                     return Ok(());
                 }
-                Ok(answer) if answer.status == 416 && sent_again => {
+                Ok(answer) if answer.status == 416 && failures > 0 => {
                     let (expected, error) = self.expected(answer).await;
                     if expected == Some(end) {
                         return if last { self.close(session, size).await } else { Ok(()) };
@@ -283,9 +296,12 @@ impl Sender<'_> {
                         Setback::Final(error)
                     });
                 }
-                // Nothing of the part was taken: no doubt about the offset.
-                Error::TooManyRequests(_) | Error::Connect { .. } if self.repository.http.again(&error, failures) => {}
-                Error::TooManyRequests(_) | Error::Connect { .. } => return Err(Setback::Final(error)),
+                // No doubt about the offset.
+                _ if takes_nothing(&error) => {
+                    if !self.repository.http.again(&error, failures) {
+                        return Err(Setback::Final(error));
+                    }
+                }
                 Error::Lost { .. } | Error::Stalled { .. } | Error::Server(_) => {
                     if last && self.is_there().await {
                         return Ok(());
@@ -370,6 +386,11 @@ fn is_taken(answer: &Answer) -> bool {
 
 fn status(error: &Error) -> Option<u16> {
     error.reply().map(|reply| reply.status)
+}
+
+/// Whether nothing of a request's body was taken: there was no connection, or no room for another request.
+fn takes_nothing(error: &Error) -> bool {
+    matches!(error, Error::TooManyRequests(_) | Error::Connect { .. })
 }
 
 /// Whether a refusal is about the session and not about us: unknown, out of order, or its bytes were not the blob's.
