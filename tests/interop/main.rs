@@ -10,11 +10,15 @@
 mod clients;
 mod compression;
 mod debian;
+mod ecr_faults;
+mod ecr_kills;
 mod images;
 mod limits;
 mod registries;
+mod rehearsal;
 mod rootfs;
 mod runtimes;
 mod skopeo;
 mod support;
+mod transcript;
 mod tree;
