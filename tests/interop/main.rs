@@ -12,6 +12,7 @@ mod compression;
 mod debian;
 mod ecr_faults;
 mod ecr_kills;
+mod ecr_limits;
 mod images;
 mod limits;
 mod registries;
