@@ -1,4 +1,4 @@
-//! Debian's docker-registry takes what we push, and asks for a password where it was told to.
+//! Debian's docker-registry and CNCF distribution take what we push, and ask for a password where they were told to.
 
 use std::fs;
 
@@ -95,6 +95,32 @@ fn chunks_are_put_together() {
     // 12 MiB that do not shrink are two chunks of 5 MiB and the rest, which may come with the PUT.
     let chunks = requests.iter().filter(|request| request.method == "PATCH" && request.status == 202).count();
     assert!(chunks >= 2, "{requests:#?}");
+}
+
+#[test]
+fn distribution_takes_the_same_pushes() {
+    let test = "distribution_takes_the_same_pushes";
+    let Some(place) = Place::new(test, TOOLS) else { return };
+    let Some(registry) = Registry::distribution(&place, test, "cncf") else { return };
+    let layout = built(&place);
+    for (name, more) in [("team/whole:v1", &[][..]), ("team/parts:v1", &["--chunk-size", "5MiB"])] {
+        let before = registry.requests().len();
+        let reference = registry.reference(name);
+        let push = || place.dockless(words(&["push", "image", &reference], more)).ok();
+        push();
+        arrived(&place, &layout, &registry, name);
+        let first = registry.requests().split_off(before);
+        let chunks = first.iter().filter(|request| request.method == "PATCH" && request.status == 202).count();
+        // 12 MiB that do not shrink are two chunks of 5 MiB and the rest, which comes with the PUT.
+        assert_eq!(chunks, if more.is_empty() { 0 } else { 2 }, "{first:#?}");
+        let failed: Vec<_> = first.iter().filter(|request| request.status >= 400 && request.status != 404).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+
+        push();
+        let again = registry.requests().split_off(before + first.len());
+        assert!(!again.is_empty());
+        assert!(again.iter().all(|request| request.method == "HEAD" || request.method == "GET"), "{again:#?}");
+    }
 }
 
 #[test]

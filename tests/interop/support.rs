@@ -236,15 +236,27 @@ const HTPASSWD: &str = "user:$2b$05$QOO..fysiZOu56eZlYS0/u/TcukwxQ91XdPa/Tpf2T.N
 impl Registry {
     /// Debian's docker-registry over a folder of the test's.
     pub(crate) fn docker_registry(place: &Place, name: &str) -> Self {
-        Self::start_docker_registry(place, name, false)
+        Self::start_distribution(place, "docker-registry", name, false)
     }
 
     /// The same, asking for a user and a password.
     pub(crate) fn docker_registry_with_password(place: &Place, name: &str) -> Self {
-        Self::start_docker_registry(place, name, true)
+        Self::start_distribution(place, "docker-registry", name, true)
     }
 
-    fn start_docker_registry(place: &Place, name: &str, password: bool) -> Self {
+    /// CNCF distribution 3, which Debian's docker-registry is an ancestor of; `None`, said aloud, where it is not
+    /// installed.
+    pub(crate) fn distribution(place: &Place, test: &str, name: &str) -> Option<Self> {
+        // Its program has a name that others may have as well.
+        let version = find("registry").map(|program| run(Command::new(program).arg("--version")));
+        if version.is_none_or(|told| !told.text().contains("distribution/v3")) {
+            say(&format!("SKIPPED: {test}: distribution 3 is not installed"));
+            return None;
+        }
+        Some(Self::start_distribution(place, "registry", name, false))
+    }
+
+    fn start_distribution(place: &Place, program: &str, name: &str, password: bool) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let folder = place.path(name);
         fs::create_dir(&folder).expect("a folder for the registry");
@@ -261,7 +273,7 @@ impl Registry {
         fs::write(folder.join("config.yml"), config).expect("a file");
         let log = folder.join("log");
         let file = File::create(&log).expect("a file");
-        let child = tool("docker-registry")
+        let child = tool(program)
             .arg("serve")
             .arg(folder.join("config.yml"))
             .env("OTEL_TRACES_EXPORTER", "none")
@@ -270,11 +282,11 @@ impl Registry {
             .stderr(file)
             .process_group(0)
             .spawn()
-            .expect("docker-registry starts");
+            .expect("the registry starts");
         let registry = Self { child, address, log, _stdout: None };
         let start = Instant::now();
         while TcpStream::connect(&registry.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry does not listen: {}", registry.told());
+            assert!(start.elapsed() < Duration::from_secs(20), "{program} does not listen: {}", registry.told());
             thread::sleep(Duration::from_millis(20));
         }
         registry
