@@ -147,7 +147,7 @@ fn read_slices(
     let failed = |error: io::Error| unreadable(source, descriptor, error);
     let mut held: Option<Bytes> = None;
     loop {
-        let slice = fill(&mut reader, SLICE).map_err(failed)?;
+        let slice = fill(&mut reader, SLICE, Vec::new()).map_err(failed)?;
         if slice.is_empty() {
             break;
         }
@@ -168,8 +168,9 @@ fn unreadable(source: &dyn BlobSource, descriptor: &Descriptor, error: io::Error
 }
 
 /// As many bytes as asked for, or all that are left.
-fn fill(reader: &mut impl Read, count: usize) -> io::Result<Bytes> {
-    let mut buffer = Vec::with_capacity(count);
+fn fill(reader: &mut impl Read, count: usize, mut buffer: Vec<u8>) -> io::Result<Bytes> {
+    buffer.clear();
+    buffer.reserve_exact(count);
     reader.take(count as u64).read_to_end(&mut buffer)?;
     Ok(buffer.into())
 }
@@ -188,7 +189,14 @@ impl Parts {
     }
 
     /// Begins to read the next part; the last one is given away only when the blob is whole.
-    pub(super) fn read_ahead(mut self, size: u64) -> tokio::task::JoinHandle<Result<(Self, Bytes), Error>> {
+    ///
+    /// `sent` is a part that is done with. Its memory is used again: an allocator keeps for each thread what parts of
+    /// many megabytes leave behind.
+    pub(super) fn read_ahead(
+        mut self,
+        size: u64,
+        sent: Option<Bytes>,
+    ) -> tokio::task::JoinHandle<Result<(Self, Bytes), Error>> {
         tokio::task::spawn_blocking(move || {
             let mut reader = match self.reader.take() {
                 Some(reader) => reader,
@@ -196,7 +204,8 @@ impl Parts {
             };
             let failed = |error: io::Error| unreadable(&*self.source, &self.descriptor, error);
             let count = size.min(self.left);
-            let bytes = fill(&mut reader, usize::try_from(count).unwrap_or(usize::MAX)).map_err(failed)?;
+            let buffer = sent.filter(Bytes::is_unique).map(Vec::from).unwrap_or_default();
+            let bytes = fill(&mut reader, usize::try_from(count).unwrap_or(usize::MAX), buffer).map_err(failed)?;
             self.left -= count;
             if self.left == 0 {
                 // The end of a verified reader is its word that all was as promised.

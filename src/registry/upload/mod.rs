@@ -231,8 +231,8 @@ impl Sender<'_> {
     }
 
     async fn parts(&mut self, session: &mut Session, part: u64) -> Result<(), Setback> {
-        let mut start = 0;
-        let mut reading = Parts::new(self.source, self.descriptor).read_ahead(part);
+        let (mut start, mut sent) = (0, None);
+        let mut reading = Parts::new(self.source, self.descriptor).read_ahead(part, None);
         loop {
             let read = reading.await.unwrap_or(Err(Error::Worker));
             let (parts, bytes) = read.map_err(Setback::Final)?;
@@ -240,9 +240,10 @@ impl Sender<'_> {
                 return self.part(session, &bytes, start, part, true).await;
             }
             // While this part is sent, the next one is read.
-            reading = parts.read_ahead(part);
+            reading = parts.read_ahead(part, sent.take());
             self.part(session, &bytes, start, part, false).await?;
             start += bytes.len() as u64;
+            sent = Some(bytes);
         }
     }
 
