@@ -4,6 +4,8 @@
 mod auth;
 #[path = "registry_wire/ecr.rs"]
 mod ecr;
+#[path = "registry_wire/elsewhere.rs"]
+mod elsewhere;
 #[path = "registry_wire/fetch.rs"]
 mod fetch;
 #[path = "registry_wire/peer.rs"]

@@ -2,7 +2,8 @@
 //! "Token Authentication Specification", RFC 6749 section 6 for refresh tokens).
 //!
 //! A registry names the realm that its tokens come from, and our password goes there. The realm must be https, or on
-//! loopback for a registry that is on loopback itself; it is never redirected.
+//! loopback for a registry that is on loopback itself; it is never redirected. Other registries keep their token servers
+//! on hosts of their own (Docker Hub, GitLab); Amazon's do not, and what opens those goes to no one else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use url::Url;
 
 use super::endpoint::{Registry, check, host_of};
 use super::{Answer, Ask, Http, Payload, attempt};
+use crate::aws::ecr::EcrHost;
 use crate::registry::auth::Credentials;
 use crate::registry::auth::challenge::{self, Challenge};
 use crate::registry::error::Error;
@@ -173,6 +175,10 @@ impl Http {
         if realm.scheme() == "http" && !is_loopback(&registry.base) {
             return Err(Error::PlainHttp(host_of(&realm)));
         }
+        if is_foreign(registry, &realm) {
+            let (attempt, why) = (Box::new(attempt), "where no credentials of Amazon ECR go");
+            return Err(Error::Redirect { attempt, host: host_of(&realm), why });
+        }
         // Ours first, so that one token serves the whole push; what the registry adds is asked for as well.
         let mut scopes: Vec<&str> = ask.scopes.iter().map(String::as_str).collect();
         scopes.extend(challenge.parameter("scope").unwrap_or_default().split_ascii_whitespace());
@@ -245,6 +251,13 @@ impl Session {
             secret_header(&format!("Bearer {}", token.text.expose()))
         }
     }
+}
+
+/// Whether a realm is not Amazon's, though the registry is.
+fn is_foreign(registry: &Registry, realm: &Url) -> bool {
+    let kind = |host: &str| EcrHost::parse(host).map(|host| host.kind);
+    let ours = kind(&registry.name);
+    ours.is_some() && !registry.owns(realm) && kind(&host_of(realm)) != ours
 }
 
 fn basic(credentials: &Credentials) -> Option<HeaderValue> {
