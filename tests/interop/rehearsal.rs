@@ -99,7 +99,7 @@ impl Rehearsal {
 
     /// Takes what `aws ecr get-authorization-token` would give.
     fn renew(&self) {
-        let (_, output) = self.asked(|| {
+        let (_, output) = asked(|| {
             self.client
                 .post(&self.url)
                 .header("content-type", "application/x-amz-json-1.1")
@@ -178,26 +178,12 @@ impl Rehearsal {
         held(&self.log).iter().filter(|record| record.path.starts_with(&folder)).cloned().collect()
     }
 
-    /// Status and body of a request that is made again where it meets a fault.
-    fn asked(&self, request: impl Fn() -> RequestBuilder) -> (u16, Vec<u8>) {
-        runtime().block_on(async {
-            for _ in 0..TRIES {
-                let Ok(response) = request().send().await else { continue };
-                let status = response.status().as_u16();
-                if let (200 | 403 | 404, Ok(body)) = (status, response.bytes().await) {
-                    return (status, body.to_vec());
-                }
-            }
-            panic!("no answer in {TRIES} tries");
-        })
-    }
-
     /// A document or blob as it is served, held to its digest where that is its name; `None` where there is none.
     fn get(&self, path: &str, accept: &str) -> Option<Vec<u8>> {
         let url = format!("{}/v2/{path}", self.url);
         let ask = || {
             let authorization = format!("Basic {}", held(&self.token));
-            self.asked(|| self.client.get(&url).header("accept", accept).header("authorization", &authorization))
+            asked(|| self.client.get(&url).header("accept", accept).header("authorization", &authorization))
         };
         let (mut status, mut bytes) = ask();
         if status == 403 {
@@ -259,6 +245,20 @@ impl Drop for Rehearsal {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Status and body of a request that is made again where it meets a fault.
+fn asked(request: impl Fn() -> RequestBuilder) -> (u16, Vec<u8>) {
+    runtime().block_on(async {
+        for _ in 0..TRIES {
+            let Ok(response) = request().send().await else { continue };
+            let status = response.status().as_u16();
+            if let (200 | 403 | 404, Ok(body)) = (status, response.bytes().await) {
+                return (status, body.to_vec());
+            }
+        }
+        panic!("no answer in {TRIES} tries");
+    })
 }
 
 fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -14,16 +14,7 @@ struct Session<'a> {
     requests: Vec<&'a Record>,
 }
 
-/// What became of a session.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It brought a blob of this size.
-    Blob(u64),
-    /// It was given up after a failure.
-    Lost,
-}
-
-/// The requests that brought bytes of a part, from the first byte to the byte after the last.
+/// Where the bytes of a request begin in their blob, and where they end; `next` is where the one before it ended.
 fn part(request: &Record, next: u64) -> (u64, u64) {
     let length = request.length.unwrap_or_default();
     match request.range.as_deref().and_then(|range| range.split_once('-')) {
@@ -39,11 +30,11 @@ fn part(request: &Record, next: u64) -> (u64, u64) {
 }
 
 impl Session<'_> {
-    /// Holds a session to its rules.
+    /// Holds a session to its rules; the size of the blob that it brought, or nothing where it was given up.
     ///
     /// Each request goes on where the one before it ended, by the client's own count. Only after a failure the same
     /// bytes come again, and they are passed over only where the registry said that it has them.
-    fn outcome(&self, part_size: u64) -> Outcome {
+    fn outcome(&self, part_size: u64) -> Option<u64> {
         let mut next = 0;
         // The bytes that failed, and whether the registry has turned out to have them.
         let mut failed: Option<(u64, u64, bool)> = None;
@@ -80,15 +71,12 @@ impl Session<'_> {
                 blob = Some(end);
             }
         }
-        match blob {
-            Some(size) => Outcome::Blob(size),
-            None => {
-                assert!(failed.is_some(), "{} is given up without a reason: {:#?}", self.id, self.requests);
-                let last = self.requests.last().expect("a request");
-                assert_ne!(last.status, Some(429), "{} is given up for a 429: {:#?}", self.id, self.requests);
-                Outcome::Lost
-            }
+        if blob.is_none() {
+            assert!(failed.is_some(), "{} is given up without a reason: {:#?}", self.id, self.requests);
+            let last = self.requests.last().expect("a request");
+            assert_ne!(last.status, Some(429), "{} is given up for a 429: {:#?}", self.id, self.requests);
         }
+        blob
     }
 }
 
@@ -118,12 +106,9 @@ pub(crate) fn holds(records: &[Record], repository: &str, part_size: u64, blobs:
         records.iter().filter(|record| record.method == "GET" && record.path.contains("/blobs/uploads/")).collect();
     assert!(asked.is_empty(), "an upload's status is asked for: {asked:#?}");
 
-    let (mut came, mut wanted) = (Vec::new(), blobs.to_vec());
-    for session in sessions(records, repository) {
-        if let Outcome::Blob(size) = session.outcome(part_size) {
-            came.push(size);
-        }
-    }
+    let sessions = sessions(records, repository);
+    let mut came: Vec<u64> = sessions.iter().filter_map(|session| session.outcome(part_size)).collect();
+    let mut wanted = blobs.to_vec();
     came.sort_unstable();
     wanted.sort_unstable();
     assert_eq!(came, wanted, "the blobs that came, by their size");
