@@ -163,7 +163,7 @@ impl Rehearsal {
                 break;
             }
             seen = count;
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
 
