@@ -124,9 +124,11 @@ impl Rehearsal {
             "POST / HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nContent-Type: application/x-amz-json-1.1\\r\\nX-Amz-Target: \
              {OPERATION}\\r\\nAuthorization: {SIGNED}\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\n{{}}"
         );
+        // As patient as any other client: it meets the faults as well.
         let script = format!(
-            "#!/bin/bash\nexec 3<>/dev/tcp/127.0.0.1/{port}\nprintf '{head}' >&3\n\
-             token=$(sed -n 's/.*\"authorizationToken\":\"\\([^\"]*\\)\".*/\\1/p' <&3 | base64 -d)\n\
+            "#!/bin/bash\nfor _ in {{1..8}}; do\n  exec 3<>/dev/tcp/127.0.0.1/{port}\n  printf '{head}' >&3\n  \
+             token=$(sed -n 's/.*\"authorizationToken\":\"\\([^\"]*\\)\".*/\\1/p' <&3 | base64 -d)\n  \
+             [ -n \"$token\" ] && break\ndone\n\
              printf '{{\"ServerURL\":\"{HOST}\",\"Username\":\"AWS\",\"Secret\":\"%s\"}}' \"${{token#AWS:}}\"\n"
         );
         fs::create_dir_all(&folder).expect("a folder");

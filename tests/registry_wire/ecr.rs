@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dockless::blob::BlobSource;
@@ -12,13 +13,14 @@ use dockless::oci::descriptor::Descriptor;
 use dockless::oci::digest::Digest;
 use dockless::oci::manifest::Manifest;
 use dockless::oci::media_type::MediaType;
-use dockless::registry::auth::Credentials;
+use dockless::registry::auth::{Authenticator, Credentials};
 use dockless::registry::client::{Access, Client, Repository, Settings};
 use dockless::registry::error::Error;
 use dockless::registry::push::{Options, Pushed, push};
 use dockless::registry::upload::dialect::{ChunkSize, Dialect};
 use dockless::registry::upload::{Sent, start, upload};
 use dockless::secret::Secret;
+use futures_util::future::BoxFuture;
 use snapbox::{Data, assert_data_eq};
 
 use crate::script::{Line, Script, on};
@@ -367,6 +369,42 @@ async fn a_connection_that_ends_in_an_upload_is_explained() {
              the line itself"
         ))
     );
+    script.finish();
+}
+
+/// A source that keeps what it got, as the helper of ECR does: one new token however often it is asked.
+struct Keeping(AtomicBool);
+
+impl Authenticator for Keeping {
+    fn credentials<'a>(&'a self, _: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+        let renewed = self.0.fetch_or(renew, Ordering::Relaxed) || renew;
+        let password = Secret::new(if renewed { "new" } else { "old" });
+        Box::pin(async move { Ok(Credentials::Basic { user: "AWS".into(), password }) })
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_another_request_renewed_is_taken() {
+    let script = Script::new().await;
+    let endpoints = format!("{HOST}=http://{}", script.host).parse().expect("endpoints");
+    let authenticator = Arc::new(Keeping(AtomicBool::new(false)));
+    let client = Client::new(Settings { endpoints, authenticator, ..quick() }, Arc::new(dockless::event::Silent))
+        .expect("a client");
+    let repository = client.repository(&reference(HOST, "team/app"), Access::Push).expect("a repository");
+    let (old, new) = ("Basic QVdTOm9sZA==", "Basic QVdTOm5ldw==");
+    let blobs = [Digest::of(b"one"), Digest::of(b"two")];
+    let head = |blob: &Digest| on("HEAD", format!("/v2/team/app/blobs/{blob}"));
+    script.expect([
+        head_tag().without("authorization").reply(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        head_tag().with("authorization", old).reply(404),
+    ]);
+    repository.head_manifest("v1").await.expect("an answer");
+    // Both are under way when the token expires.
+    script.expect(blobs.iter().map(|blob| head(blob).with("authorization", old).reply(403)));
+    script.expect(blobs.iter().map(|blob| head(blob).with("authorization", new).reply(404)));
+    let [one, two] = blobs.map(|blob| repository.head_blob(blob));
+    let (one, two) = tokio::join!(one, two);
+    assert_eq!((one.expect("an answer"), two.expect("an answer")), (None, None));
     script.finish();
 }
 

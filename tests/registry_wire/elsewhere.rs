@@ -5,11 +5,12 @@ use std::sync::Arc;
 use dockless::blob::BlobSource;
 use dockless::event::{Observer, Silent};
 use dockless::oci::digest::Digest;
-use dockless::registry::auth::{Credentials, Secret};
+use dockless::registry::auth::Credentials;
 use dockless::registry::client::{Access, Repository, Settings};
 use dockless::registry::error::Error;
 use dockless::registry::upload::dialect::{ChunkSize, Dialect};
 use dockless::registry::upload::upload;
+use dockless::secret::Secret;
 
 use crate::script::{Line, Script, on};
 use crate::{Memory, client, layer, noise, quick, reference};

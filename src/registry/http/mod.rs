@@ -151,12 +151,9 @@ impl Http {
         let mut round = 1;
         loop {
             let answer = self.once(registry, ask, header.as_ref()).await?;
-            let next = match answer.status {
-                401 if round < ROUNDS => self.challenged(registry, ask, &answer, header.as_ref()).await?,
-                403 if round < ROUNDS => match &header {
-                    Some(used) => self.renewed(registry, ask, used).await?,
-                    None => None,
-                },
+            let next = match (answer.status, &header) {
+                (401, _) if round < ROUNDS => self.challenged(registry, ask, &answer, header.as_ref()).await?,
+                (403, Some(used)) if round < ROUNDS => self.renewed(registry, ask, used).await?,
                 _ => None,
             };
             match next {

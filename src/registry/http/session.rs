@@ -86,10 +86,7 @@ impl Http {
             return Ok(None);
         }
         let Some(used) = used else { return self.header(&mut session, registry, ask).await };
-        // Another request may have renewed it while ours was under way.
-        if let Some(current) = session.kept(ask)
-            && current != *used
-        {
+        if let Some(current) = session.newer(ask, used) {
             return Ok(Some(current));
         }
         session.tokens.remove(&ask.scopes.join(" "));
@@ -110,15 +107,12 @@ impl Http {
     ) -> Result<Option<HeaderValue>, Error> {
         let session = self.session(registry);
         let mut session = session.lock().await;
-        // Of many uploads that find it expired, one gets a new one for all.
-        if let Some(current) = session.kept(ask)
-            && current != *used
-        {
-            return Ok(Some(current));
+        if session.challenge.as_ref().is_none_or(|challenge| challenge.scheme != "basic") {
+            return Ok(None);
         }
-        match &session.challenge {
-            Some(challenge) if challenge.scheme == "basic" => self.renewed_header(&mut session, registry, ask).await,
-            _ => Ok(None),
+        match session.newer(ask, used) {
+            Some(current) => Ok(Some(current)),
+            None => self.renewed_header(&mut session, registry, ask).await,
         }
     }
 
@@ -239,6 +233,12 @@ impl Http {
 }
 
 impl Session {
+    /// The header that another request brought while ours was under way. Asked again, a source that keeps its answers
+    /// would say the same, and that would look as if there were nothing new.
+    fn newer(&self, ask: &Ask, used: &HeaderValue) -> Option<HeaderValue> {
+        self.kept(ask).filter(|current| current != used)
+    }
+
     /// The header that needs no request.
     fn kept(&self, ask: &Ask) -> Option<HeaderValue> {
         if self.challenge.as_ref()?.scheme.as_str() == "basic" {
