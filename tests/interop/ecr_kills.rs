@@ -32,7 +32,7 @@ fn killed_pushes_leave_nothing_broken() {
     fs::write(place.path("app/data/noise"), noise(17 << 20, 4)).expect("a file");
     place.dockless(words(&build, &["after"])).ok();
 
-    let repositories: Vec<String> = (0..=KILLS).map(|number| format!("team/app-{number}")).collect();
+    let repositories: Vec<String> = (0..KILLS + 3).map(|number| format!("team/app-{number}")).collect();
     let repositories: Vec<&str> = repositories.iter().map(String::as_str).collect();
     let rehearsal = Rehearsal::with(&place, "served", &["slow=10"], &repositories);
     let push = |repository: &str, image: &str| {
@@ -40,14 +40,16 @@ fn killed_pushes_leave_nothing_broken() {
         command.args(["push", image, &format!("{HOST}/{repository}:latest"), "--chunk-size", "5MiB"]);
         command
     };
-    // Undisturbed: what is there then, and how long it takes.
-    let calm = repositories[KILLS as usize];
-    run(&mut push(calm, "before")).ok();
-    let before = rehearsal.image(calm, "latest").expect("a tag");
-    let begun = Instant::now();
-    run(&mut push(calm, "after")).ok();
-    let whole = begun.elapsed();
-    let after = rehearsal.image(calm, "latest").expect("a tag");
+    // Undisturbed: what is there then, and how long it takes at least.
+    let mut calm = Vec::new();
+    for repository in &repositories[KILLS as usize..] {
+        run(&mut push(repository, "before")).ok();
+        let before = rehearsal.image(repository, "latest").expect("a tag");
+        let begun = Instant::now();
+        run(&mut push(repository, "after")).ok();
+        calm.push((begun.elapsed(), before, rehearsal.image(repository, "latest").expect("a tag")));
+    }
+    let (whole, before, after) = calm.into_iter().min_by_key(|(took, ..)| *took).expect("a push");
     assert_ne!(before, after);
 
     let (begun, killed, partly) = (Instant::now(), AtomicU32::new(0), AtomicU32::new(0));
