@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
@@ -181,8 +183,15 @@ impl Session {
         loader.load().await
     }
 
+    /// The region that the profile names. The environment's goes before it, and is for the caller to know.
+    pub async fn profile_region(&self) -> Option<String> {
+        let config = ProviderConfig::without_region().with_http_client(self.http.clone());
+        let provider = ProfileFileRegionProvider::builder().configure(&config).build();
+        provider.region().await.map(|region| region.as_ref().to_owned())
+    }
+
     /// The SDK's configuration for a region, with credentials. What is called with it needs [`NoPlainHttp`].
-    pub(super) async fn config(&self, region: &str) -> Result<SdkConfig, AwsError> {
+    pub async fn config(&self, region: &str) -> Result<SdkConfig, AwsError> {
         let known = self.credentials(region).await?;
         let base = self.base(region).await.into_builder();
         Ok(base.credentials_provider(SharedCredentialsProvider::new(known.credentials.clone())).build())
@@ -211,7 +220,7 @@ fn is_fresh(credentials: &Credentials) -> bool {
 
 /// Keeps calls to AWS off plain http, unless they stay on this machine: their answers hold passwords.
 #[derive(Debug)]
-pub(super) struct NoPlainHttp;
+pub struct NoPlainHttp;
 
 impl Intercept for NoPlainHttp {
     fn name(&self) -> &'static str {
