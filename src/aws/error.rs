@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use thiserror::Error;
@@ -71,6 +72,14 @@ pub enum AwsError {
         /// Why.
         why: String,
     },
+    /// An answer came that is no error of AWS's: without a code, without a message.
+    #[error("{operation}: the answer is {status}, and none of AWS's")]
+    Foreign {
+        /// The call.
+        operation: &'static str,
+        /// The status of HTTP.
+        status: u16,
+    },
     /// An answer came that lacks what it is for.
     #[error("{operation}: the answer has no {lacks}")]
     Garbage {
@@ -105,17 +114,17 @@ fn refused(code: &str, message: &str) -> String {
 
 impl AwsError {
     /// What an SDK's error says. Its `Debug` and its chain hold whole replies: neither is repeated.
-    pub(super) fn of<E, R>(operation: &'static str, error: &SdkError<E, R>) -> Self
+    pub(super) fn of<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata,
     {
         if let SdkError::ServiceError(refused) = error {
-            let (code, message) = (refused.err().code(), refused.err().message());
-            return Self::Refused {
-                operation,
-                code: tame(code.unwrap_or_default()),
-                message: tame(message.unwrap_or_default()),
-            };
+            let code = tame(refused.err().code().unwrap_or_default());
+            let message = tame(refused.err().message().unwrap_or_default());
+            if code.is_empty() && message.is_empty() {
+                return Self::Foreign { operation, status: refused.raw().status().as_u16() };
+            }
+            return Self::Refused { operation, code, message };
         }
         let why = match error {
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
@@ -163,6 +172,10 @@ impl AwsError {
                 "the API of AWS is not reached",
                 "check the network, HTTPS_PROXY and NO_PROXY, and AWS_ENDPOINT_URL; in a VPC without a way out, \
                  endpoints for ecr.api, ecr.dkr and sts",
+            )),
+            Self::Foreign { .. } => Some(Advice::new(
+                "another server answers in place of AWS, and does not know the call",
+                "an imitation of AWS may do without; else check AWS_ENDPOINT_URL and HTTPS_PROXY",
             )),
             Self::Garbage { .. } | Self::Client(_) => None,
         }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::ecr::{EcrHost, Kind};
 use super::error::AwsError;
 use super::mutability::{Mutability, TagRule};
-use super::session::{NoPlainHttp, Session};
+use super::session::{NoPlainHttp, NotOfAws, Session};
 use crate::secret::Secret;
 
 /// How many names of repositories are looked at: ten pages of the API.
@@ -106,7 +106,8 @@ impl<'a> Registry<'a> {
         if self.host.dual_stack {
             config.set_use_dual_stack(Some(true));
         }
-        let config = aws_sdk_ecr::config::Builder::from(&config.build()).interceptor(NoPlainHttp);
+        let config =
+            aws_sdk_ecr::config::Builder::from(&config.build()).interceptor(NoPlainHttp).retry_classifier(NotOfAws);
         Ok(aws_sdk_ecr::Client::from_conf(config.build()))
     }
 
@@ -128,7 +129,9 @@ impl<'a> Registry<'a> {
             Kind::Public => {
                 let operation = "ecr-public:GetAuthorizationToken";
                 let config = self.session.config(&self.host.region).await?;
-                let config = aws_sdk_ecrpublic::config::Builder::from(&config).interceptor(NoPlainHttp);
+                let config = aws_sdk_ecrpublic::config::Builder::from(&config)
+                    .interceptor(NoPlainHttp)
+                    .retry_classifier(NotOfAws);
                 let client = aws_sdk_ecrpublic::Client::from_conf(config.build());
                 let answer = client.get_authorization_token().send().await;
                 let answer = answer.map_err(|error| AwsError::of(operation, &error))?;

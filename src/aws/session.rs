@@ -18,7 +18,8 @@ use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{BeforeTransmitInterceptorContextRef, InterceptorContext};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -190,7 +191,8 @@ impl Session {
         provider.region().await.map(|region| region.as_ref().to_owned())
     }
 
-    /// The SDK's configuration for a region, with credentials. What is called with it needs [`NoPlainHttp`].
+    /// The SDK's configuration for a region, with credentials. What is called with it needs [`NoPlainHttp`]
+    /// and [`NotOfAws`].
     pub async fn config(&self, region: &str) -> Result<SdkConfig, AwsError> {
         let known = self.credentials(region).await?;
         let base = self.base(region).await.into_builder();
@@ -198,7 +200,8 @@ impl Session {
     }
 
     fn sts(config: &SdkConfig) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(config).interceptor(NoPlainHttp).build())
+        let config = aws_sdk_sts::config::Builder::from(config).interceptor(NoPlainHttp).retry_classifier(NotOfAws);
+        aws_sdk_sts::Client::from_conf(config.build())
     }
 
     /// Who we are.
@@ -238,5 +241,24 @@ impl Intercept for NoPlainHttp {
             Ok(url) if url.scheme() == "https" || is_loopback(&url) => Ok(()),
             _ => Err("plain http is for loopback only: see AWS_ENDPOINT_URL".into()),
         }
+    }
+}
+
+/// Asks no second time where a page of HTML says 500: AWS's errors are JSON or XML, and an imitation that does not know
+/// a call will not learn it meanwhile. Gateways before AWS say 502, 503 or 504, which is tried again.
+#[derive(Debug)]
+pub struct NotOfAws;
+
+impl ClassifyRetry for NotOfAws {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let is_page = context.response().is_some_and(|response| {
+            let kind = response.headers().get("content-type").unwrap_or_default();
+            response.status().as_u16() == 500 && kind.starts_with("text/html")
+        });
+        if is_page { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "NotOfAws"
     }
 }

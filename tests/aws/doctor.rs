@@ -58,6 +58,28 @@ fn credentials_of_another_account() {
     golden("stranger.txt", stage.run(&["doctor", "ecr", &reference("team/app:v1")], &variables).done().told());
 }
 
+/// moto answers what it does not know with a page of HTML and 500, which the SDK would ask for three times.
+#[test]
+fn an_imitation_that_does_not_know_a_call_is_asked_once() {
+    let page = "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>";
+    let cloud = Scripted::new(move |asked| match asked.what.as_str() {
+        "ecr:GetAuthorizationToken" => (200, token("any")),
+        "sts:GetCallerIdentity" => (200, identity("123456789012")),
+        "ecr:DescribeRepositories" => (200, r#"{"repositories":[{"repositoryName":"team/app"}]}"#.into()),
+        "ecr:ListImages" => (503, page.into()),
+        _ => (500, page.into()),
+    });
+    let stage = Stage::with(&["anonymous"]);
+    let variables = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", cloud.url.as_str())];
+    let said = stage.run(&["doctor", "ecr", &reference("team/app:v1")], &variables).done();
+    let mounting = "skipped  mounting     ecr:GetAccountSetting: the answer is 500, and none of AWS's";
+    assert!(said.stdout.contains(mounting), "{said:#?}");
+    assert!(!said.told().contains("html"), "{said:#?}");
+    let asked = |what: &str| cloud.operations().iter().filter(|operation| *operation == what).count();
+    assert_eq!(asked("ecr:GetAccountSetting"), 1);
+    assert_eq!(asked("ecr:ListImages"), 3, "what a gateway says is asked again");
+}
+
 #[test]
 fn the_self_test_leaves_nothing_behind() {
     let stage = Stage::new();

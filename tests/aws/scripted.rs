@@ -53,10 +53,9 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Asked>>, answer: &Answer) {
     while let Some(asked) = read(&mut reader) {
         let (status, body) = answer(&asked);
         kept.lock().expect("no panic").push(asked);
-        let reply = format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let kind = if body.starts_with("<!doctype html>") { "text/html" } else { "application/x-amz-json-1.1" };
+        let length = body.len();
+        let reply = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}");
         if writer.write_all(reply.as_bytes()).is_err() {
             return;
         }
