@@ -159,7 +159,7 @@ impl Ecr {
 
     /// Whether an action is refused on purpose.
     pub(super) fn denies(&self, action: &str) -> bool {
-        denied(&self.settings.deny, action) || denied(&self.settings.deny_silently, action)
+        denied(&self.settings.deny, "ecr", action) || denied(&self.settings.deny_silently, "ecr", action)
     }
 
     fn arn(&self, repository: Option<&str>) -> String {
@@ -172,7 +172,9 @@ impl Ecr {
     }
 }
 
-/// Whether a list of actions, perhaps with `ecr:` before them, has this one.
-fn denied(list: &BTreeSet<String>, action: &str) -> bool {
-    list.iter().any(|entry| entry == "ecr:*" || entry.strip_prefix("ecr:").unwrap_or(entry) == action)
+/// Whether a list of actions, of ECR where no service is before them, has this action of this service.
+fn denied(list: &BTreeSet<String>, service: &str, action: &str) -> bool {
+    list.iter()
+        .map(|entry| entry.split_once(':').unwrap_or(("ecr", entry)))
+        .any(|(of, name)| of == service && (name == "*" || name == action))
 }

@@ -128,13 +128,18 @@ async fn settings_are_kept() {
     let app = || json!({ "repositoryName": "team/app" });
     let missing = registry.ask("GetLifecyclePolicy", app()).await.expect_err("none yet");
     assert_eq!(missing.1, "LifecyclePolicyNotFoundException");
-    let policy = json!({ "rules": [{ "rulePriority": 1 }] }).to_string();
+    let selection = json!({ "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 3 });
+    let rule = json!({ "rulePriority": 1, "selection": selection, "action": { "type": "expire" } });
+    let policy = json!({ "rules": [rule] }).to_string();
     let input = json!({ "repositoryName": "team/app", "lifecyclePolicyText": policy });
     registry.ask("PutLifecyclePolicy", input).await.expect("kept");
     let output = registry.ask("GetLifecyclePolicy", app()).await.expect("the policy");
     assert_eq!(output["lifecyclePolicyText"], json!(policy));
-    let input = json!({ "repositoryName": "team/app", "lifecyclePolicyText": "{}" });
-    assert_eq!(registry.ask("PutLifecyclePolicy", input).await.expect_err("no rules").1, "InvalidParameterException");
+    // Shorter or longer ones no client of AWS's sends: its model of the API has the lengths.
+    for wrong in ["{}".to_owned(), " ".repeat(30_721), format!("{{{}}}", " ".repeat(100))] {
+        let input = json!({ "repositoryName": "team/app", "lifecyclePolicyText": wrong });
+        assert_eq!(registry.ask("PutLifecyclePolicy", input).await.expect_err("none").1, "InvalidParameterException");
+    }
 
     let input = json!({ "repositoryName": "team/app", "imageTagMutability": "IMMUTABLE" });
     registry.ask("PutImageTagMutability", input).await.expect("kept");

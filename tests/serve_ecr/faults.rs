@@ -8,7 +8,7 @@ use dockless::serve::ecr::EcrSettings;
 use dockless::serve::fault::named::{FaultError, KNOWN, Named, table};
 use serde_json::json;
 
-use super::registry::{MANIFEST, Registry, header, manifest, no, refusal};
+use super::registry::{MANIFEST, Registry, authorization, header, manifest, no, refusal};
 
 fn small(ecr: &mut EcrSettings) {
     (ecr.part_min, ecr.part_max) = (10, 20);
@@ -27,13 +27,35 @@ fn names_and_values() {
     assert_eq!(wrong("pace=3"), "--fault pace takes no value");
     assert_eq!(wrong("slow"), "--fault slow takes milliseconds");
     assert_eq!(wrong("deny"), "--fault deny takes a value: deny=ACTION");
-    assert_eq!(wrong("deny=ecr:Put Image"), "--fault deny takes an action of ECR, such as ecr:PutImage");
+    assert_eq!(wrong("deny=ecr:Put Image"), "--fault deny takes an action of ECR or STS, such as ecr:PutImage");
+    assert_eq!(
+        wrong("deny-silently=sts:AssumeRole"),
+        "--fault deny-silently takes an action of ECR, such as ecr:PutImage"
+    );
     assert_eq!(wrong("archived=x"), "--fault archived takes a digest: archived=sha256:...");
     let mut plain = Settings::new(std::path::Path::new("oci"));
     let named = |text: &str| text.parse::<Named>().expect("a fault");
     assert_eq!(named("pace").apply(&mut plain), Err(FaultError::OnlyEcr("pace")));
     assert_eq!(named("drop-patch=2").apply(&mut plain), Ok(()));
     assert_eq!((plain.faults.len(), plain.faults[0].skip), (1, 1));
+}
+
+/// `deny=sts:…` was no fault by its name, and all of ECR took STS with it.
+#[tokio::test]
+async fn roles_are_refused_apart_from_the_registry() {
+    let asked = async |fault: &str| {
+        let registry = Registry::faulty(&[fault]).await;
+        let request = registry
+            .bare("POST", "/")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", authorization("us-east-1", "sts"))
+            .body("Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/ci&RoleSessionName=ci");
+        let role = request.send().await.expect("an answer").status().as_u16();
+        (role, registry.ask("DescribeRepositories", json!({})).await.is_ok())
+    };
+    assert_eq!(asked("deny=sts:AssumeRole").await, (403, true));
+    assert_eq!(asked("deny=sts:*").await, (403, true));
+    assert_eq!(asked("deny=ecr:*").await, (200, false));
 }
 
 #[tokio::test]

@@ -88,10 +88,10 @@ impl Ecr {
 
     /// Refuses an action on purpose, or because it comes too often.
     pub(super) fn authorize(&self, action: &str, repository: Option<&str>) -> Result<(), Stop> {
-        if denied(&self.settings.deny_silently, action) {
+        if denied(&self.settings.deny_silently, "ecr", action) {
             return Err(Stop::HangUp(format!("{action} is denied silently by a fault")));
         }
-        if denied(&self.settings.deny, action) {
+        if denied(&self.settings.deny, "ecr", action) {
             return Err(texts::not_authorized(self, action, repository).into());
         }
         if self.is_on(Switch::Pace) && !self.pace.allows(action) {

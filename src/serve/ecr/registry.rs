@@ -219,6 +219,14 @@ pub(super) fn delete(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value,
 pub(super) fn put_lifecycle_policy(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value, Stop> {
     let name = input.repository(shared, ecr)?;
     let text = input.text("lifecyclePolicyText")?;
+    if text.len() < 100 {
+        let constraint = "must have length greater than or equal to 100";
+        return Err(texts::invalid_parameter("lifecyclePolicyText", constraint).into());
+    }
+    if text.len() > 30_720 {
+        let constraint = "must have length less than or equal to 30720";
+        return Err(texts::invalid_parameter("lifecyclePolicyText", constraint).into());
+    }
     let policy: Value = serde_json::from_str(text).unwrap_or_default();
     if policy["rules"].as_array().is_none_or(Vec::is_empty) {
         let constraint = "Lifecycle policy validation failure: the policy has no rules";

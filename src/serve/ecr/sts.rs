@@ -32,7 +32,7 @@ impl Form {
 /// Answers a form.
 pub(super) fn answer_query(ecr: &Ecr, form: &Form) -> Result<Answer, Stop> {
     let role = form.field("RoleArn");
-    let is_denied = denied(&ecr.settings().deny, &format!("sts:{}", form.action));
+    let is_denied = denied(&ecr.settings().deny, "sts", &form.action);
     match form.action.as_str() {
         "AssumeRoleWithWebIdentity" if is_denied => {
             refused("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")

@@ -17,7 +17,7 @@
 //! | `slow=MS` | every answer comes so many milliseconds later |
 //! | `random[=SEED]` | now and then 429, 500, 503, a closed connection or a delay |
 //! | `expire-token[=N]` | N tokens expire after four requests: 403 |
-//! | `deny=ACTION` | 403 for an action, such as ecr:InitiateLayerUpload |
+//! | `deny=ACTION` | 403 for an action, such as ecr:InitiateLayerUpload or sts:AssumeRole |
 //! | `deny-silently=ACTION` | the same, but the connection is closed |
 //! | `silent-when-missing` | the connection is closed where the repository is missing |
 //! | `pace` | the documented request rates are enforced: PutImage 10 a second, and so on |
@@ -270,9 +270,9 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "deny",
         value: "ACTION",
-        says: "403 for an action, such as ecr:InitiateLayerUpload",
+        says: "403 for an action, such as ecr:InitiateLayerUpload or sts:AssumeRole",
         does: Does::Takes(|ecr, action| {
-            ecr.deny.insert(known_action(action)?);
+            ecr.deny.insert(known_action(action, true)?);
             Ok(())
         }),
     },
@@ -281,7 +281,7 @@ pub const KNOWN: &[Known] = &[
         value: "ACTION",
         says: "the same, but the connection is closed",
         does: Does::Takes(|ecr, action| {
-            ecr.deny_silently.insert(known_action(action)?);
+            ecr.deny_silently.insert(known_action(action, false)?);
             Ok(())
         }),
     },
@@ -384,10 +384,16 @@ pub const KNOWN: &[Known] = &[
 ];
 
 /// An action of ECR's, by the form of its name.
-fn known_action(text: &str) -> Result<String, &'static str> {
-    let name = text.strip_prefix("ecr:").unwrap_or(text);
+/// An action with its service, which is ECR where it is not said. Only refusals of the API are told by STS.
+fn known_action(text: &str, sts: bool) -> Result<String, &'static str> {
+    let (service, name) = text.split_once(':').unwrap_or(("ecr", text));
     let good = name == "*" || (!name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()));
-    if good { Ok(format!("ecr:{name}")) } else { Err("an action of ECR, such as ecr:PutImage") }
+    match service {
+        "ecr" if good => Ok(format!("ecr:{name}")),
+        "sts" if good && sts => Ok(format!("sts:{name}")),
+        _ if sts => Err("an action of ECR or STS, such as ecr:PutImage"),
+        _ => Err("an action of ECR, such as ecr:PutImage"),
+    }
 }
 
 #[cfg(test)]
