@@ -18,6 +18,7 @@ mod ecr_kills;
 mod ecr_limits;
 mod images;
 mod limits;
+mod moto;
 mod registries;
 mod rehearsal;
 mod rootfs;

@@ -229,9 +229,11 @@ pub(crate) struct Registry {
     _stdout: Option<BufReader<ChildStdout>>,
 }
 
-/// The password of `user` in the registries that ask for one, and what `htpasswd -B` makes of it.
+/// The password of `user` in the registries that ask for one, and what `htpasswd -B` makes of it; and of the password that
+/// moto's tokens hold for the user `AWS`.
 pub(crate) const PASSWORD: &str = "open sesame";
-const HTPASSWD: &str = "user:$2b$05$QOO..fysiZOu56eZlYS0/u/TcukwxQ91XdPa/Tpf2T.NZcphyRaMG\n";
+const HTPASSWD: &str = "user:$2b$05$QOO..fysiZOu56eZlYS0/u/TcukwxQ91XdPa/Tpf2T.NZcphyRaMG\n\
+                        AWS:$2b$05$rqqHfXc8WEWJ3g0ytn7mQ.dVksFCkSOH/sWBD/WJ.fShs/.M0cB/O\n";
 
 impl Registry {
     /// Debian's docker-registry over a folder of the test's.
@@ -292,12 +294,42 @@ impl Registry {
         registry
     }
 
+    /// moto's server: the APIs of AWS's services with nothing behind them, no registry either.
+    pub(crate) fn moto(place: &Place) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let port = address.rsplit(':').next().expect("a port");
+        let log = place.path("moto.log");
+        let file = File::create(&log).expect("a file");
+        let child = place
+            .prepare(tool("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", port])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a file"))
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .expect("moto_server starts");
+        let moto = Self { child, address, log, _stdout: None };
+        let start = Instant::now();
+        while TcpStream::connect(&moto.address).is_err() {
+            assert!(start.elapsed() < Duration::from_mins(1), "moto does not listen: {}", moto.told());
+            thread::sleep(Duration::from_millis(50));
+        }
+        moto
+    }
+
     /// `dockless serve` over a folder.
     pub(crate) fn dockless(place: &Place, folder: &str) -> Self {
+        Self::serve(place, folder, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn serve(place: &Place, folder: &str, more: &[&str]) -> Self {
         let log = place.path(&format!("{folder}.log"));
         let mut child = place
             .command()
             .args(["serve", folder, "--listen", "127.0.0.1:0"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("a file"))
@@ -323,7 +355,8 @@ impl Registry {
         format!("docker://{}/{name}", self.address)
     }
 
-    fn told(&self) -> String {
+    /// Everything that it has said.
+    pub(crate) fn told(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).expect("a log")).into_owned()
     }
 
