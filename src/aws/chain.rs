@@ -19,6 +19,9 @@ use super::error::{Attempt, AwsError, Lacks, tame};
 /// The role of a job in GitHub Actions, by its own token.
 pub(super) const GITHUB: &str = "GitHub OIDC";
 
+/// The role of an EC2 instance, by its metadata service.
+const INSTANCE: &str = "instance metadata";
+
 /// Credentials, and how they were found.
 #[derive(Debug, Clone)]
 pub struct Known {
@@ -53,7 +56,7 @@ pub(super) async fn ask(config: &ProviderConfig) -> Result<Known, AwsError> {
         ("profile", &profile, "~/.aws/config and ~/.aws/credentials have no profile that says how"),
         ("web identity", &web_identity, "AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN are not both set"),
         ("container", &container, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI are not set"),
-        ("instance metadata", &instance, "no metadata service answers here"),
+        (INSTANCE, &instance, "no metadata service answers here"),
     ];
     let mut attempts = Vec::new();
     for (link, provider, unset) in links {
@@ -69,6 +72,10 @@ pub(super) async fn ask(config: &ProviderConfig) -> Result<Known, AwsError> {
                     _ => Lacks::Unset(unset),
                 };
                 attempts.push(Attempt { link, lacks: Some(lacks) });
+            }
+            // Nobody sets it up: what answers in its place, and refuses, is no identity that was meant.
+            Err(error) if link == INSTANCE => {
+                attempts.push(Attempt { link, lacks: Some(Lacks::Wrong(words(&error))) });
             }
             Err(error) => return Err(AwsError::Link { link, why: words(&error) }),
         }

@@ -194,6 +194,21 @@ fn a_credential_process_and_a_profile_are_links_of_the_chain() {
     assert!(said.with_code(2).stderr.contains("mistyped"));
 }
 
+/// A sandbox's network that forbids the metadata service was said to be a failure of credentials that nobody had set up.
+#[test]
+fn a_metadata_service_that_refuses_is_none() {
+    let cloud = Scripted::new(|_| (403, "<!doctype html><title>403 Forbidden</title>".into()));
+    let stage = stage("from-docker");
+    let asks = [("AWS_EC2_METADATA_DISABLED", "false"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", cloud.url.as_str())];
+    let said = stage.push("team/app:v1", &[], &asks).with_code(2);
+    assert!(said.stderr.contains("there are no AWS credentials: none by environment, profile"), "{said:#?}");
+    assert!(said.stderr.contains("set AWS_PROFILE"), "{said:#?}");
+    assert!(!said.stderr.contains("html"), "{said:#?}");
+    assert!(!cloud.operations().is_empty(), "nobody asked");
+    stage.docker_login("AWS", "from-docker");
+    stage.push("team/app:v1", &[], &asks).done();
+}
+
 #[test]
 fn a_token_that_expires_in_the_middle_is_renewed_once() {
     let stage = Stage::with(&["expire-token"]);
