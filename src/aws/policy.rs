@@ -128,13 +128,21 @@ impl Push {
             "ecr:PutImage",
             "ecr:BatchGetImage",
         ];
+        // Whether one is missing is asked before it is created.
+        if self.preflight || self.create {
+            actions.push("ecr:DescribeRepositories");
+        }
         if self.preflight {
-            actions.extend(["ecr:DescribeRepositories", "ecr:DescribeImages"]);
+            actions.push("ecr:DescribeImages");
         }
         if self.create {
-            actions.extend(["ecr:CreateRepository", "ecr:TagResource"]);
+            actions.extend(["ecr:CreateRepository", "ecr:TagResource", "ecr:PutLifecyclePolicy"]);
         }
         let mut statements = vec![token(), Statement::allow(actions, self.repositories)];
+        if self.preflight {
+            // One that is missing may be created by the push: the registry's templates say so.
+            statements.push(Statement::allow(["ecr:DescribeRepositoryCreationTemplates"], ["*"]));
+        }
         if !self.mount_from.is_empty() {
             statements.push(Statement::allow(["ecr:GetDownloadUrlForLayer"], self.mount_from));
         }

@@ -30,6 +30,44 @@ fn a_repository_is_created_as_it_is_asked_for() {
     assert!(!said.stderr.contains("created"), "{said:#?}");
 }
 
+/// A registry that refuses everything that `iam-policy push` with these flags does not allow.
+fn least(flags: &[&str]) -> Stage {
+    let reference = format!("{HOST}/team/new");
+    let said = Stage::new().run(&[&["iam-policy", "push", &reference], flags].concat(), &[]).done();
+    let every = [
+        "BatchDeleteImage",
+        "CreateRepository",
+        "DeleteRepository",
+        "DescribeImages",
+        "DescribeRegistry",
+        "DescribeRepositories",
+        "DescribeRepositoryCreationTemplates",
+        "GetAccountSetting",
+        "GetDownloadUrlForLayer",
+        "GetLifecyclePolicy",
+        "ListImages",
+        "PutAccountSetting",
+        "PutImageTagMutability",
+        "PutLifecyclePolicy",
+    ];
+    let refused = every.iter().filter(|action| !said.stdout.contains(&format!("\"ecr:{action}\"")));
+    let faults: Vec<String> = refused.map(|action| format!("deny=ecr:{action}")).collect();
+    Stage::with(&faults.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_policy_for_creating_is_enough_to_create() {
+    let flags = ["--create-repository", "--scan-on-push", "--immutable-tags", "--keep-images", "30"];
+    let said = least(&["--create-repository"]).push("team/new:v1", &flags, &KEYS).done();
+    assert!(said.stderr.contains("created the repository team/new\n"), "{said:#?}");
+}
+
+#[test]
+fn the_policy_for_looking_first_is_enough_to_see_what_is_missing() {
+    let said = least(&["--preflight"]).push("team/new:v1", &[], &KEYS).with_code(2);
+    assert!(said.stderr.starts_with("error: there is no repository \"team/new\""), "{said:#?}");
+}
+
 #[test]
 fn what_is_kept_is_a_lifecycle_policy() {
     let cloud = Scripted::new(|asked| match asked.what.as_str() {
