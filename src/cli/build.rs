@@ -37,7 +37,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         )));
     }
     let recipe = recipe(args)?;
-    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)))?;
+    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context)?;
     let platforms = platforms(args, &recipe, &wanted, context);
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
     let flags = flags(&args.config)?;

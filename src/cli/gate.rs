@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dockless::ecs::load::{LoadError, load};
 use dockless::ecs::pattern::Pattern;
-use dockless::ecs::target::{Target, TargetOptions};
+use dockless::ecs::target::{Target, TargetOptions, Variables};
 use dockless::ecs::task_definition::{CpuArchitecture, LaunchType};
 use dockless::image::inspect::Facts;
 use dockless::image::recipe::VerifyRecipe;
@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// What the selection flags say, over what the recipe says.
-fn options(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Result<TargetOptions, Failure> {
+fn options(selection: &Selection, recipe: Option<&VerifyRecipe>, context: &Context) -> Result<TargetOptions, Failure> {
     let globs: Vec<&str> = if selection.targets.is_empty() {
         recipe.iter().flat_map(|recipe| &recipe.targets).map(|target| target.value.as_str()).collect()
     } else {
@@ -66,13 +66,19 @@ fn options(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Result<Targe
             .map_err(Failure::new)?,
     };
     let container = selection.container.clone().or_else(|| recipe.and_then(|recipe| written(&recipe.container)));
-    Ok(TargetOptions { targets: globs.into_iter().map(Pattern::name).collect(), container, launch_type, architecture })
+    let variables = Variables {
+        environment: context.settings.terraform_variables.clone(),
+        files: selection.variable_files.clone(),
+        values: selection.variables.clone(),
+    };
+    let targets = globs.into_iter().map(Pattern::name).collect();
+    Ok(TargetOptions { targets, container, launch_type, architecture, variables })
 }
 
 /// Loads the task definitions that the flags name, else those of the recipe, whose paths are relative to its folder.
-pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Result<Wanted, Failure> {
+pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>, context: &Context) -> Result<Wanted, Failure> {
     let said = recipe.map(|(verify, _)| verify);
-    let options = options(&gate.selection, said)?;
+    let options = options(&gate.selection, said, context)?;
     let mut wanted = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
             let mut wanted = Wanted::default();
@@ -105,8 +111,8 @@ pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Result<Wan
 }
 
 /// The targets that sources hold.
-pub fn targets(sources: &[String], selection: &Selection) -> Result<Wanted, Failure> {
-    load_all(sources, &options(selection, None)?)
+pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> Result<Wanted, Failure> {
+    load_all(sources, &options(selection, None, context)?)
 }
 
 fn load_all(sources: &[String], options: &TargetOptions) -> Result<Wanted, Failure> {
@@ -118,8 +124,8 @@ fn load_all(sources: &[String], options: &TargetOptions) -> Result<Wanted, Failu
 }
 
 fn standard_input() -> Result<String, Failure> {
-    /// No task definition is larger.
-    const LIMIT: u64 = 16 << 20;
+    /// No task definition or plan is larger.
+    const LIMIT: u64 = (dockless::ecs::plan::MAX_BYTES + 1) as u64;
     let mut text = String::new();
     std::io::stdin()
         .lock()

@@ -20,6 +20,8 @@ pub struct Settings {
     pub cache_folder: Option<PathBuf>,
     /// `HOME`
     pub home: Option<PathBuf>,
+    /// `TF_VAR_NAME`: values of Terraform variables, by name.
+    pub terraform_variables: Vec<(String, String)>,
     /// `DOCKER_CONFIG`: the folder of Docker's config.json.
     pub docker_config: Option<PathBuf>,
     /// `REGISTRY_AUTH_FILE`: the credentials of podman and skopeo.
@@ -77,7 +79,8 @@ const LAST_SECOND: u64 = 253_402_300_799;
 impl Settings {
     /// Reads the process's environment.
     pub fn from_environment() -> Result<Self, SettingsError> {
-        Self::from_lookup(|name| env::var_os(name))
+        let settings = Self::from_lookup(|name| env::var_os(name))?;
+        Ok(Self { terraform_variables: terraform_variables(env::vars_os()), ..settings })
     }
 
     /// Reads an environment by a function that knows the value of each variable.
@@ -101,6 +104,7 @@ impl Settings {
             source_date_epoch: value("SOURCE_DATE_EPOCH").as_deref().map(epoch).transpose()?,
             cache_folder,
             home,
+            terraform_variables: Vec::new(),
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_folder: path("XDG_RUNTIME_DIR"),
@@ -125,6 +129,17 @@ impl Settings {
     pub fn ca_file<'a>(&'a self, flag: Option<&'a Path>) -> Option<&'a Path> {
         flag.or(self.ssl_cert_file.as_deref()).or(self.aws_ca_bundle.as_deref())
     }
+}
+
+/// Those whose value is text; Terraform takes no other.
+fn terraform_variables(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let mut variables: Vec<_> = all
+        .filter_map(|(name, value)| {
+            Some((name.to_str()?.strip_prefix("TF_VAR_")?.to_owned(), value.into_string().ok()?))
+        })
+        .collect();
+    variables.sort();
+    variables
 }
 
 fn epoch(value: &OsStr) -> Result<u64, SettingsError> {
@@ -174,6 +189,13 @@ mod tests {
         for wrong in ["-1", "+1", "1.5", "2026-01-01", " 1", "253402300800", "99999999999999999999"] {
             assert_eq!(epoch(wrong), Err(SettingsError::SourceDateEpoch(wrong.into())));
         }
+    }
+
+    #[test]
+    fn terraform_variables_keep_their_names() {
+        let all = [("TF_VAR_arch", "ARM64"), ("PATH", "/bin"), ("TF_VAR_a", "")];
+        let all = all.into_iter().map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(terraform_variables(all), [("a".into(), String::new()), ("arch".into(), "ARM64".into())]);
     }
 
     #[test]

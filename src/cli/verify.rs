@@ -17,7 +17,7 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         context.result(rule.explain().trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let wanted = gate::wanted(&args.gate, None)?;
+    let wanted = gate::wanted(&args.gate, None, context)?;
     let given = args.image.as_deref().unwrap_or_default();
     let (image, _network) = image::open(given, context, &args.registry)?;
     let facts =

@@ -10,6 +10,8 @@ pub(super) struct Foreign {
 
 const PLAIN: &str = "give a task definition as JSON or YAML, such as `aws ecs describe-task-definition` prints it";
 
+const TERRAFORM: &str = "name the folder of the root module, or give what `terraform show -json PLANFILE` prints";
+
 fn foreign(message: &str, help: &'static str) -> Foreign {
     Foreign { message: message.into(), help }
 }
@@ -25,10 +27,10 @@ pub(super) fn by_name(name: &str) -> Option<Foreign> {
         ));
     }
     if ends(&[".tf", ".tf.json", ".tfvars", ".hcl"]) {
-        return Some(foreign("this is Terraform: reading it is not supported yet", PLAIN));
+        return Some(foreign("this is Terraform, but not a *.tf file of a folder", TERRAFORM));
     }
     if ends(&[".tfstate"]) {
-        return Some(foreign("this is a Terraform state: reading it is not supported yet", PLAIN));
+        return Some(foreign("this is Terraform's own state file", TERRAFORM));
     }
     if ends(&[".jsonnet", ".libsonnet"]) {
         return Some(foreign(
@@ -48,7 +50,7 @@ pub(super) fn by_text(text: &str) -> Option<Foreign> {
         ));
     }
     if text.lines().any(|line| line.starts_with("resource \"") || line.starts_with("variable \"")) {
-        return Some(foreign("this is Terraform: reading it is not supported yet", PLAIN));
+        return Some(foreign("this is Terraform, but not a *.tf file of a folder", TERRAFORM));
     }
     if text.lines().any(|line| line.starts_with("local ") || line.contains("std.extVar(")) {
         return Some(foreign(
@@ -79,10 +81,10 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
         return Some(foreign("this is a CloudFormation template: reading it is not supported yet", PLAIN));
     }
     if has("terraform_version") && (has("planned_values") || has("resource_changes") || has("values")) {
-        return Some(foreign("this is Terraform's JSON of a plan or state: reading it is not supported yet", PLAIN));
+        return Some(foreign("this is nearly Terraform's JSON of a plan or state", TERRAFORM));
     }
     if has("resource") || has("variable") || has("terraform") {
-        return Some(foreign("this is Terraform: reading it is not supported yet", PLAIN));
+        return Some(foreign("this is Terraform in JSON, which is not read", TERRAFORM));
     }
     if has("services") {
         return Some(foreign("this is a compose file: it says nothing of the task that ECS runs", PLAIN));
@@ -108,7 +110,7 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
     }
     if has("container_definitions") || has("runtime_platform") {
         return Some(foreign(
-            "the keys are in snake_case, as Terraform writes them: reading that is not supported yet",
+            "the keys are in snake_case, as Terraform writes them",
             "write them as register-task-definition takes them: family, containerDefinitions, …",
         ));
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::node::{Member, Node, Source, Value};
-use super::reader::Spelling;
+use super::spelling::Spelling;
 use super::task_definition::{Location, TaskDefinition};
 use super::value::Value as Tree;
 use super::{foreign, reader, strict, yaml};

@@ -1,6 +1,6 @@
-//! From a source that someone names to targets. The only file of this room that opens files.
+//! From a source that someone names to targets. What kind it is its content decides, not its name alone.
 //!
-//! A file is read up to the limit of its format and no further, so that a device or an endless pipe does no harm.
+//! Only this file and [`super::disk`] open files. A file is read up to the limit of its format and no further, so that a device or an endless pipe does no harm.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,8 +10,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::disk::Disk;
 use super::json::{self, ParseError};
+use super::plan;
 use super::target::{SelectError, Target, TargetOptions, select};
+use super::task_definition::TaskDefinition;
+use super::terraform::{self, Files as _, is_terraform, tidy};
 
 /// What a source held.
 #[derive(Debug, Clone)]
@@ -33,8 +37,8 @@ pub enum LoadError {
         /// Why.
         source: io::Error,
     },
-    /// It is larger than any task definition.
-    #[error("{source_name} is larger than {} MiB: it cannot be a task definition", json::MAX_BYTES / 1024 / 1024)]
+    /// It is larger than any task definition or plan.
+    #[error("{source_name} is larger than {} MiB: it cannot be a task definition", plan::MAX_BYTES / 1024 / 1024)]
     TooLarge {
         /// Which.
         source_name: String,
@@ -83,18 +87,81 @@ impl LoadError {
     }
 }
 
-/// The targets of a source: the path of a file, or `-` for the text that came by standard input.
+/// The targets of a source: the path of a file or folder, or `-` for the text that came by standard input.
 pub fn load(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Loaded, LoadError> {
+    let (definitions, sources) = match configuration(source, options)? {
+        Some(found) => found,
+        None => document(source, input)?,
+    };
+    let targets = select(definitions, options)?;
+    Ok(Loaded { targets, sources })
+}
+
+type Found = (Vec<TaskDefinition>, BTreeMap<Arc<str>, Arc<str>>);
+
+/// A Terraform configuration: a folder with its root module, or one file that is taken for the whole of it.
+fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Found>, LoadError> {
+    let path = Path::new(source);
+    let failed = |error: io::Error| LoadError::Io { path: path.into(), source: error };
+    let folder = path.is_dir();
+    if source == "-" || !(folder || is_terraform(source) && path.is_file()) {
+        return Ok(None);
+    }
+    let (root, only) = if folder {
+        (path, None)
+    } else {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (parent, path.file_name().map(|name| name.to_string_lossy().into_owned()))
+    };
+    let disk = Disk::new(root, only, options.variables.files.clone()).map_err(failed)?;
+    let root = tidy(&root.to_string_lossy());
+    let names = disk.list(&root).map_err(|why| failed(io::Error::other(why)))?;
+    if !names.iter().any(|name| is_terraform(name)) {
+        return Err(LoadError::NotSupported {
+            source_name: source.into(),
+            message: if names.iter().any(|name| name.ends_with(".tf.json")) {
+                "this folder holds Terraform in JSON (*.tf.json) only, which is not read".into()
+            } else {
+                "this folder holds no Terraform configuration (*.tf)".into()
+            },
+            help: "name a Terraform root module, a plan (`terraform show -json PLANFILE`), or a file with a task \
+                   definition"
+                .into(),
+        });
+    }
+    let found = terraform::read(&root, &disk, &options.variables);
+    match found.definitions {
+        Ok(definitions) => Ok(Some((definitions, found.sources))),
+        Err(error) => {
+            let text = found.sources.get(&error.location.file).cloned().unwrap_or_default();
+            Err(LoadError::Parse { error, text })
+        }
+    }
+}
+
+/// One document, by what it holds.
+fn document(source: &str, input: Option<&str>) -> Result<Found, LoadError> {
     let text = match (source, input) {
         ("-", Some(text)) => text.to_owned(),
         ("-", None) => return Err(LoadError::NoInput),
         _ => read(source)?,
     };
     let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
-    let definitions =
-        json::parse(source, &text).map_err(|error| LoadError::Parse { error, text: Arc::clone(&text) })?;
-    let targets = select(definitions, options)?;
-    Ok(Loaded { targets, sources: BTreeMap::from([(source.into(), text)]) })
+    let definitions = match plan(source, &text) {
+        Some(definitions) => definitions,
+        None => json::parse(source, &text),
+    };
+    let definitions = definitions.map_err(|error| LoadError::Parse { error, text: Arc::clone(&text) })?;
+    Ok((definitions, BTreeMap::from([(source.into(), text)])))
+}
+
+/// The task definitions of a plan or state of Terraform, if it is one.
+fn plan(source: &str, text: &str) -> Option<Result<Vec<TaskDefinition>, ParseError>> {
+    let has = |key: &str| text.contains(key);
+    let is = text.trim_start().starts_with('{')
+        && has("\"format_version\"")
+        && (has("\"root_module\"") || has("\"planned_values\"") || has("\"resource_changes\""));
+    is.then(|| plan::parse(source, text))
 }
 
 fn read(source: &str) -> Result<String, LoadError> {
@@ -110,16 +177,9 @@ fn read(source: &str) -> Result<String, LoadError> {
     }
     let failed = |error: io::Error| LoadError::Io { path: path.into(), source: error };
     let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(LoadError::NotSupported {
-            source_name: source.into(),
-            message: "this is a folder: reading Terraform folders is not supported yet".into(),
-            help: "name a file with a task definition in JSON or YAML".into(),
-        });
-    }
     let mut bytes = Vec::new();
-    file.take(json::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > json::MAX_BYTES {
+    file.take(plan::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > plan::MAX_BYTES {
         return Err(LoadError::TooLarge { source_name: source.into() });
     }
     String::from_utf8(bytes).map_err(|_| LoadError::NotText { source_name: source.into() })

@@ -5,14 +5,18 @@
 //! a guess; values of `environment` and `secrets` are not kept, `PATH` excepted.
 
 pub mod edit;
+mod disk;
 mod foreign;
 pub mod json;
 pub mod load;
 mod node;
 pub mod pattern;
+pub mod plan;
 mod reader;
+mod spelling;
 mod strict;
 pub mod target;
 pub mod task_definition;
+pub mod terraform;
 mod value;
 mod yaml;

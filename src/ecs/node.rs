@@ -36,19 +36,6 @@ pub(super) struct Member {
 }
 
 impl Node {
-    /// What it is, for a message: `a string`.
-    pub(super) fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "an array",
-            Value::Object(_) => "an object",
-            Value::Tagged(_) => "a tagged value",
-        }
-    }
-
     /// The value of a key, `null` being as good as absent.
     pub(super) fn get(&self, key: &str) -> Option<&Member> {
         match &self.value {
@@ -60,13 +47,11 @@ impl Node {
     }
 }
 
-/// The text of a source, where its lines start and how many characters stand before each part of it, so that a place
-/// takes the same time wherever it is.
+/// Where the lines of a text start and how many characters stand before each part of it, so that a place takes the
+/// same time wherever it is.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
-    file: Arc<str>,
-    pub(super) text: &'a str,
-    lines: Vec<usize>,
+pub(super) struct Lines {
+    starts: Vec<usize>,
     characters: Vec<usize>,
 }
 
@@ -77,41 +62,65 @@ fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
-impl<'a> Source<'a> {
-    pub(super) fn new(file: &str, text: &'a str) -> Self {
-        let lines =
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        let starts =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1));
         let before = text.as_bytes().chunks(PART).scan(0, |sum, part| {
             let before = *sum;
             *sum += characters(part);
             Some(before)
         });
-        Self { file: file.into(), text, lines: lines.collect(), characters: before.collect() }
+        Self { starts: starts.collect(), characters: before.collect() }
     }
 
-    fn characters_before(&self, at: usize) -> usize {
+    fn characters_before(&self, text: &str, at: usize) -> usize {
         let part = at / PART;
-        let rest = self.text.as_bytes().get(part * PART..at).map_or(0, characters);
+        let rest = text.as_bytes().get(part * PART..at).map_or(0, characters);
         match self.characters.get(part) {
             Some(before) => before + rest,
-            None => characters(self.text.as_bytes()),
+            None => characters(text.as_bytes()),
         }
     }
 
-    pub(super) fn location(&self, span: Range<usize>) -> Location {
-        let start = span.start.min(self.text.len());
-        let end = span.end.clamp(start, self.text.len());
-        let line = self.lines.partition_point(|at| *at <= start).saturating_sub(1);
-        let column = self.characters_before(start) - self.characters_before(self.lines[line]);
+    /// The place of a span in this text.
+    pub(super) fn location(&self, file: &Arc<str>, text: &str, span: Range<usize>) -> Location {
+        let start = span.start.min(text.len());
+        let end = span.end.clamp(start, text.len());
+        let line = self.starts.partition_point(|at| *at <= start).saturating_sub(1);
+        let column = self.characters_before(text, start) - self.characters_before(text, self.starts[line]);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Location { file: Arc::clone(&self.file), line: number(line + 1), column: number(column + 1), span: start..end }
+        Location { file: Arc::clone(file), line: number(line + 1), column: number(column + 1), span: start..end }
+    }
+
+    /// The place of a whole object: what is underlined is its first line.
+    pub(super) fn first_line(&self, file: &Arc<str>, text: &str, span: Range<usize>) -> Location {
+        let covered = text.get(span.clone()).unwrap_or_default();
+        let width = covered.lines().next().map_or(0, |line| line.trim_end().len());
+        self.location(file, text, span.start..span.start + width)
+    }
+}
+
+/// The text of a source and its lines.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    file: Arc<str>,
+    pub(super) text: &'a str,
+    lines: Lines,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(file: &str, text: &'a str) -> Self {
+        Self { file: file.into(), text, lines: Lines::of(text) }
+    }
+
+    pub(super) fn location(&self, span: Range<usize>) -> Location {
+        self.lines.location(&self.file, self.text, span)
     }
 
     /// The place of a whole object: what is underlined is its first line.
     pub(super) fn first_line(&self, span: Range<usize>) -> Location {
-        let text = self.text.get(span.clone()).unwrap_or_default();
-        let width = text.lines().next().map_or(0, |line| line.trim_end().len());
-        self.location(span.start..span.start + width)
+        self.lines.first_line(&self.file, self.text, span)
     }
 }
 

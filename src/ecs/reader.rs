@@ -1,6 +1,7 @@
 //! From a tree to a task definition. A wrong type is an error that says what was expected, as ECS would refuse it.
 
 use super::json::ParseError;
+use super::spelling::Spelling;
 use super::task_definition::{
     ContainerDefinition, Gap, LaunchType, Location, Port, SearchPath, Stated, TaskDefinition,
 };
@@ -37,51 +38,6 @@ const CONTAINER_KEYS: &[&str] = &[
     "volumesFrom",
 ];
 
-/// How a format spells the keys of ECS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spelling {
-    /// As `register-task-definition` does: `containerDefinitions`.
-    Camel,
-    /// As `CloudFormation` does: `ContainerDefinitions`. A number or boolean may be a string there.
-    Pascal,
-    /// As Terraform does: `container_definitions`, whose text the provider reads as Go reads JSON, with no regard to the
-    /// case of a key.
-    Terraform,
-}
-
-impl Spelling {
-    fn pascal(key: &str) -> String {
-        let mut letters = key.chars();
-        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
-    }
-
-    /// A key of a task definition or its runtime platform.
-    fn outer(self, key: &str) -> String {
-        match self {
-            Self::Camel => key.into(),
-            Self::Pascal => Self::pascal(key),
-            Self::Terraform => {
-                let mut snake = String::new();
-                for letter in key.chars() {
-                    if letter.is_uppercase() {
-                        snake.push('_');
-                    }
-                    snake.extend(letter.to_lowercase());
-                }
-                snake
-            }
-        }
-    }
-
-    /// A key of a container definition or of what is in it.
-    fn inner(self, key: &str) -> String {
-        match self {
-            Self::Camel | Self::Terraform => key.into(),
-            Self::Pascal => Self::pascal(key),
-        }
-    }
-}
-
 /// The task definition that a tree is. Without a family `fallback` is its ID.
 pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Read<TaskDefinition> {
     let read = Reader { spelling };
@@ -109,7 +65,7 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
         family,
         architecture: read.platform_word(platform, "cpuArchitecture", "X86_64 or ARM64")?,
         operating_system: read.platform_word(platform, "operatingSystemFamily", "LINUX")?,
-        launch_types: read.launch_types(read.outer(root, "requiresCompatibilities"))?,
+        launch_types: Reader::launch_types(read.outer(root, "requiresCompatibilities"))?,
         network_mode: read.string(read.outer(root, "networkMode"), "a network mode")?,
         containers,
         other_containers,
@@ -269,7 +225,7 @@ impl Reader {
         }
     }
 
-    fn launch_types(&self, member: Option<&Member>) -> Read<Stated<Vec<LaunchType>>> {
+    fn launch_types(member: Option<&Member>) -> Read<Stated<Vec<LaunchType>>> {
         let Some(Member { key, value, .. }) = member else { return Ok(Stated::Unset) };
         if let Some(unknown) = unknown(value) {
             return Ok(unknown);

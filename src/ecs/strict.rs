@@ -16,7 +16,7 @@ pub(super) struct SyntaxError {
 }
 
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, values: 0 };
     let node = reader.value(0)?;
     reader.space();
     if reader.at < text.len() {
@@ -25,9 +25,13 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     Ok(node)
 }
 
+/// How many values a document may have: each takes many times the bytes that it stands for.
+const MAX_VALUES: usize = 2_000_000;
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    values: usize,
 }
 
 impl Reader<'_> {
@@ -58,6 +62,10 @@ impl Reader<'_> {
         self.space();
         if depth > MAX_DEPTH {
             return Err(self.error(&format!("arrays and objects stand more than {MAX_DEPTH} deep in one another")));
+        }
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.error("a document of more than two million values"));
         }
         let start = self.at;
         let value = match self.peek() {

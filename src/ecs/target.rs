@@ -18,6 +18,19 @@ pub struct TargetOptions {
     pub launch_type: Option<LaunchType>,
     /// The architecture, where the source leaves it open.
     pub architecture: Option<CpuArchitecture>,
+    /// The variables of a Terraform configuration.
+    pub variables: Variables,
+}
+
+/// The values that someone gives to the variables of a Terraform configuration, the later winning over the earlier.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    /// Names and values of `TF_VAR_…`.
+    pub environment: Vec<(String, String)>,
+    /// `--var-file`: paths.
+    pub files: Vec<String>,
+    /// `--var`: names and values.
+    pub values: Vec<(String, String)>,
 }
 
 /// Why no target is left.

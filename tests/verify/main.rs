@@ -4,3 +4,4 @@ mod build;
 mod container;
 mod platforms;
 mod program;
+mod terraform;

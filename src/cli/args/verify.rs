@@ -46,7 +46,8 @@ pub struct Targets {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Task definition")]
 pub struct Gate {
-    /// the task definition that the image must run on: a JSON or YAML file, - for standard input (again for more)
+    /// the task definition that the image must run on: a JSON or YAML file, a Terraform folder
+    /// or plan, - for standard input (again for more)
     #[arg(long = "task-definition", id = "task_definition", value_name = "SOURCE")]
     pub task_definitions: Vec<String>,
     /// Which of them.
@@ -70,12 +71,25 @@ pub struct Selection {
     /// the container that runs the image
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
+    /// the value of a Terraform variable (again for more)
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    pub variables: Vec<(String, String)>,
+    /// a file with values of Terraform variables, .tfvars or .tfvars.json (again for more)
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub variable_files: Vec<String>,
     /// the launch type, where the source does not say
     #[arg(long, value_name = "TYPE", ignore_case = true)]
     pub launch_type: Option<LaunchType>,
     /// the CPU architecture, where the source does not say
     #[arg(long, value_name = "ARCHITECTURE", ignore_case = true)]
     pub architecture: Option<Architecture>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
 }
 
 /// An ECS launch type.

@@ -1,0 +1,194 @@
+//! The files of a configuration: the root's, those of the modules on disk, and those that expressions name.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hcl_edit::parser::parse_body;
+
+use super::super::json::ParseError;
+use super::super::node;
+use super::super::strict;
+use super::evaluate::{Done, Evaluator, Fail};
+use super::module::Module;
+use super::source::{File, Folder};
+use super::value::Val;
+
+/// Where files come from. Paths have `/`, are relative to where the root's path is, and no `.` or `..` but at the start.
+pub(in super::super) trait Files {
+    /// The text of a file; why it cannot be had, as what follows its name.
+    fn read(&self, path: &str) -> Result<Arc<str>, String>;
+    /// The names in a folder, sorted.
+    fn list(&self, folder: &str) -> Result<Vec<String>, String>;
+}
+
+/// Whether a file is one of a configuration, by its name.
+pub(in super::super) fn is_terraform(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "tf")
+}
+
+/// How large a file may be.
+const MAX_FILE: usize = 1 << 20;
+
+/// `a/./b/../c` as `a/c`.
+pub(in super::super) fn tidy(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let tidy = parts.join("/");
+    match (path.starts_with('/'), tidy.is_empty()) {
+        (true, _) => format!("/{tidy}"),
+        (false, true) => ".".into(),
+        (false, false) => tidy,
+    }
+}
+
+/// A path from a folder on.
+pub(super) fn join(folder: &str, path: &str) -> String {
+    if path.starts_with('/') { tidy(path) } else { tidy(&format!("{folder}/{path}")) }
+}
+
+impl Evaluator<'_> {
+    /// Reads a file to parse it, and keeps its text for places.
+    pub(super) fn open_file(&self, path: &str) -> Result<(usize, Rc<File>), Fail> {
+        let text = self.disk.read(path).map_err(|why| Fail::fatal(format!("{path} {why}")))?;
+        if text.len() > MAX_FILE {
+            return Err(Fail::fatal(format!("{path} is larger than {} MiB", MAX_FILE >> 20)));
+        }
+        let file = Rc::new(File::new(path, text));
+        let mut files = self.files.borrow_mut();
+        files.push(Rc::clone(&file));
+        Ok((files.len() - 1, file))
+    }
+
+    /// The folder of a module, parsed once however often it is called.
+    pub(super) fn folder(&self, path: &str) -> Result<Rc<Folder>, Fail> {
+        if let Some(folder) = self.folders.borrow().get(path) {
+            return Ok(Rc::clone(folder));
+        }
+        let names = self.disk.list(path).map_err(|why| Fail::fatal(format!("{path} {why}")))?;
+        let mut folder = Folder { path: path.to_owned(), ..Folder::default() };
+        for name in names.iter().filter(|name| is_terraform(name)) {
+            let (number, file) = self.open_file(&join(path, name))?;
+            let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+            let body = parse_body(text).map_err(|error| {
+                let at = error.location().offset().min(text.len());
+                let place = super::value::Place { file: number, start: at, end: at };
+                Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
+            })?;
+            folder.add(number, body);
+        }
+        let folder = Rc::new(folder);
+        self.folders.borrow_mut().insert(path.to_owned(), Rc::clone(&folder));
+        Ok(folder)
+    }
+
+    /// The folder that a call names, or why it is not on disk.
+    pub(super) fn module_folder(
+        &self,
+        module: &Rc<Module>,
+        name: &str,
+        source: Option<&str>,
+    ) -> Result<Result<Rc<Folder>, String>, Fail> {
+        let Some(source) = source else { return Ok(Err("has no source that is known".into())) };
+        let path = if source.starts_with("./") || source.starts_with("../") {
+            join(&module.folder.path, source)
+        } else {
+            let installed = self.installed();
+            let names = module.address.split('.').filter(|part| *part != "module");
+            let key = names.map(|part| part.split('[').next().unwrap_or(part)).chain([name]);
+            match installed.get(&key.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")) {
+                Some(path) => path.clone(),
+                None => {
+                    return Ok(Err(format!(
+                        "comes from {source}, which is not on disk: run `terraform init`, or give a plan \
+                         (`terraform show -json`)"
+                    )));
+                }
+            }
+        };
+        if self.disk.list(&path).is_err() {
+            return Ok(Err(format!("comes from {source}, but there is no folder {path}")));
+        }
+        self.folder(&path).map(Ok)
+    }
+
+    /// The modules that `terraform init` has put on disk, by their place in the tree of calls.
+    fn installed(&self) -> Rc<HashMap<String, String>> {
+        if let Some(installed) = &*self.installed.borrow() {
+            return Rc::clone(installed);
+        }
+        let mut installed = HashMap::new();
+        let text = self.disk.read(&join(&self.root, ".terraform/modules/modules.json")).unwrap_or_default();
+        let root = strict::parse(&text).ok();
+        let modules = root.as_ref().and_then(|root| root.get("Modules")).map(|member| &member.value.value);
+        if let Some(node::Value::Array(modules)) = modules {
+            let word = |module: &node::Node, key: &str| match module.get(key).map(|member| &member.value.value) {
+                Some(node::Value::String(text)) => Some(text.clone()),
+                _ => None,
+            };
+            for module in modules {
+                if let (Some(key), Some(folder)) = (word(module, "Key"), word(module, "Dir")) {
+                    installed.insert(key, join(&self.root, &folder));
+                }
+            }
+        }
+        let installed = Rc::new(installed);
+        *self.installed.borrow_mut() = Some(Rc::clone(&installed));
+        installed
+    }
+
+    /// `file()`: a path that does not begin with a module's folder is relative to the root, where Terraform runs.
+    pub(super) fn file(&self, path: &str) -> Done {
+        let path = if self.folders.borrow().keys().any(|folder| path.starts_with(&format!("{folder}/"))) {
+            tidy(path)
+        } else {
+            join(&self.root, path)
+        };
+        match self.disk.read(&path) {
+            Ok(text) => {
+                self.spend_text(text.len())?;
+                Ok(Val::text(&*text))
+            }
+            Err(why) => Err(Fail::new(format!("{path} {why}"))),
+        }
+    }
+
+    /// A failure as an error with its place.
+    pub(super) fn error(&self, fail: Fail) -> ParseError {
+        let files = self.files.borrow();
+        let place = fail.at.and_then(|at| Some((files.get(at.file)?, at)));
+        let location = match place {
+            Some((file, at)) => file.location(at.start..at.end),
+            None => File::new(&self.root, "".into()).location(0..0),
+        };
+        ParseError { message: fail.message, help: None, location }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tidies_paths() {
+        for (path, wanted) in [
+            ("a/./b/../c", "a/c"),
+            (".", "."),
+            ("./", "."),
+            ("../a/..", ".."),
+            ("a/../../b", "../b"),
+            ("/a/../..", "/.."),
+        ] {
+            assert_eq!(tidy(path), wanted, "{path}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A resource or data source as a value: what its block says, and nothing of what AWS will say.
+
+use std::rc::Rc;
+
+use super::evaluate::{Done, Evaluator, Fail};
+use super::instances::Key;
+use super::module::{Module, Scope};
+use super::source::Stands;
+use super::value::{Data, Gap, Place, Val};
+
+/// One instance of a resource.
+pub(super) struct Resource {
+    pub(super) module: Rc<Module>,
+    pub(super) stands: Stands,
+    pub(super) key: Key,
+    /// `aws_ecr_repository.app[0]`
+    pub(super) address: String,
+}
+
+impl Evaluator<'_> {
+    /// `aws_ecr_repository.app` as a value.
+    pub(super) fn resource_value(&self, module: &Rc<Module>, kind: &str, name: &str, at: Option<Place>) -> Done {
+        let Some(stands) = module.folder.resources.get(&(kind.to_owned(), name.to_owned())) else {
+            return Err(Fail::new(format!("{kind}.{name} is not declared")));
+        };
+        let scope = Scope { module, file: stands.file, names: None, given: None };
+        let instances = self.deeper(|| self.instances(stands, &scope))?;
+        let resources = instances.map(|key| {
+            let address = format!("{kind}.{name}{}", key.suffix());
+            Ok(Resource { module: Rc::clone(module), stands: stands.clone(), key, address })
+        })?;
+        Ok(resources.value(|one| {
+            let one = Resource {
+                module: Rc::clone(&one.module),
+                stands: one.stands.clone(),
+                key: one.key.clone(),
+                address: one.address.clone(),
+            };
+            Val::at(Data::Resource(Rc::new(one)), at)
+        }))
+    }
+
+    /// An attribute of a resource: as it is configured, else known only after `terraform apply`.
+    pub(super) fn resource_attribute(&self, resource: &Resource, name: &str, at: Option<Place>) -> Done {
+        let kind = resource.stands.block.labels.first().map_or("", |label| label.as_str());
+        let data = resource.stands.block.ident.as_str() == "data";
+        let evaluate = |expression| {
+            self.deeper(|| {
+                resource.key.bind(|names| {
+                    let scope = Scope { module: &resource.module, file: resource.stands.file, names, given: None };
+                    self.eval(expression, &scope)
+                })
+            })
+        };
+        match (kind, name, data) {
+            ("template_file", "rendered", true) => {
+                if let Some(template) = resource.stands.attribute("template") {
+                    let vars = match resource.stands.attribute("vars") {
+                        Some(vars) => evaluate(vars)?,
+                        None => Val::map(std::collections::BTreeMap::new()),
+                    };
+                    return self.render(&evaluate(template)?, &vars, &resource.module);
+                }
+            }
+            ("aws_ecs_task_definition" | "aws_ecs_container_definition", _, true) => {}
+            // The name under which something is looked up is its name.
+            (_, "name" | "family" | "bucket" | "region", _) | (_, _, false)
+                if let Some(expression) = resource.stands.attribute(name) =>
+            {
+                return evaluate(expression);
+            }
+            _ => {}
+        }
+        let reason = if data {
+            format!("{} is looked up when Terraform runs", resource.address)
+        } else {
+            format!("{} is known when Terraform has made it", resource.address)
+        };
+        let expression = format!("${{{}.{name}}}", resource.address);
+        Ok(Val::unknown(&Rc::new(Gap { reason, expression, at })))
+    }
+}

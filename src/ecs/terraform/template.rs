@@ -1,0 +1,244 @@
+//! Templates: strings with `${…}` and `%{…}`. A part that is not known is a hole in the string.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use hcl_edit::expr::Expression;
+use hcl_edit::parser::parse_template;
+use hcl_edit::template::{Directive, Element, Strip, Template};
+
+use super::evaluate::{Done, Evaluator, Fail};
+use super::json::hidden;
+use super::module::{Module, Name, Scope};
+use super::value::{Data, Gap, Piece, Val};
+
+/// A string in the making.
+#[derive(Default)]
+pub(super) struct Pieces {
+    done: Vec<Piece>,
+    text: String,
+    sensitive: bool,
+    /// Whether white space at the start of what follows is to go.
+    strip: bool,
+    how: Vec<String>,
+}
+
+impl Pieces {
+    pub(super) fn push_str(&mut self, text: &str) {
+        let text = if self.strip { text.trim_start() } else { text };
+        self.strip &= text.is_empty();
+        self.text.push_str(text);
+    }
+
+    pub(super) fn hole(&mut self, gap: &Rc<Gap>) {
+        self.strip = false;
+        if !self.text.is_empty() {
+            self.done.push(Piece::Known(std::mem::take(&mut self.text).into()));
+        }
+        self.done.push(Piece::Hole(Rc::clone(gap)));
+    }
+
+    /// Adds a value as a template shows it.
+    pub(super) fn push(&mut self, value: &Val) -> Result<(), Fail> {
+        if value.sensitive {
+            self.hole(&Rc::new(hidden(value)));
+            return Ok(());
+        }
+        self.how.extend(value.steps().into_iter().filter(|step| !self.how.contains(step)).collect::<Vec<_>>());
+        match &value.data {
+            Data::Holes(pieces) => {
+                for piece in pieces.iter() {
+                    match piece {
+                        Piece::Known(text) => self.push_str(text),
+                        Piece::Hole(gap) => self.hole(gap),
+                    }
+                }
+            }
+            Data::Null => return Err(Fail::new("null stands in a string".into())),
+            _ => match (value.scalar(), value.gap()) {
+                (Some(text), _) => self.push_str(&text),
+                (None, Some(gap)) => self.hole(gap),
+                (None, None) => return Err(Fail::new(format!("{} stands in a string", value.kind()))),
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes white space off the end.
+    fn trim(&mut self, strip: bool) {
+        if strip {
+            self.text.truncate(self.text.trim_end().len());
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Val {
+        let mut value = if self.done.is_empty() {
+            Val::text(self.text)
+        } else {
+            if !self.text.is_empty() {
+                self.done.push(Piece::Known(self.text.into()));
+            }
+            Val::new(Data::Holes(self.done.into()))
+        };
+        value.sensitive = self.sensitive;
+        for step in self.how {
+            value = value.through(step);
+        }
+        value
+    }
+}
+
+fn sides(strip: Strip) -> (bool, bool) {
+    match strip {
+        Strip::None => (false, false),
+        Strip::Start => (true, false),
+        Strip::End => (false, true),
+        Strip::Both => (true, true),
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn template<'t>(
+        &self,
+        elements: impl Iterator<Item = &'t Element>,
+        scope: &Scope<'_>,
+        expression: &Expression,
+    ) -> Done {
+        let mut pieces = Pieces::default();
+        self.elements(elements, scope, &mut pieces)?;
+        let mut value = pieces.finish();
+        if matches!(expression, Expression::StringTemplate(_)) && (value.sensitive || value.gap().is_some()) {
+            value.written = Some(self.template_text(expression, scope).into());
+        }
+        Ok(value)
+    }
+
+    /// What stands between the quotes, for a string that cannot be shown or is not known.
+    pub(super) fn template_text(&self, expression: &Expression, scope: &Scope<'_>) -> String {
+        let text = self.written(expression, scope.file);
+        match expression {
+            Expression::String(_) | Expression::StringTemplate(_) => {
+                text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&text).to_owned()
+            }
+            _ => format!("${{{text}}}"),
+        }
+    }
+
+    fn elements<'t>(
+        &self,
+        elements: impl Iterator<Item = &'t Element>,
+        scope: &Scope<'_>,
+        pieces: &mut Pieces,
+    ) -> Result<(), Fail> {
+        for element in elements {
+            self.spend(1)?;
+            match element {
+                Element::Literal(text) => {
+                    self.spend_text(text.len())?;
+                    pieces.push_str(text);
+                }
+                Element::Interpolation(interpolation) => {
+                    let (start, end) = sides(interpolation.strip);
+                    pieces.trim(start);
+                    let value = self.settled(&interpolation.expr, scope)?;
+                    self.spend_text(value.scalar().map_or(0, |text| text.len()))?;
+                    pieces.strip = false;
+                    pieces.push(&value)?;
+                    pieces.strip = end;
+                }
+                Element::Directive(directive) => self.deeper(|| self.directive(directive, scope, pieces))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn directive(&self, directive: &Directive, scope: &Scope<'_>, pieces: &mut Pieces) -> Result<(), Fail> {
+        match directive {
+            Directive::If(choice) => {
+                let opens = sides(choice.if_expr.strip);
+                let closes = sides(choice.endif_expr.strip);
+                let middle = choice.else_expr.as_ref().map(|other| sides(other.strip));
+                pieces.trim(opens.0);
+                let condition = self.settled(&choice.if_expr.cond_expr, scope)?;
+                pieces.sensitive |= condition.sensitive;
+                let before_end = middle.unwrap_or(closes).0;
+                match (condition.truth(), condition.gap()) {
+                    (Some(true), _) => self.inside(&choice.if_expr.template, opens.1, before_end, scope, pieces)?,
+                    (Some(false), _) => {
+                        if let (Some(other), Some(middle)) = (&choice.else_expr, middle) {
+                            self.inside(&other.template, middle.1, closes.0, scope, pieces)?;
+                        }
+                    }
+                    (None, Some(gap)) => pieces.hole(gap),
+                    (None, None) => return Err(Fail::new("%{ if }: expected true or false".into())),
+                }
+                pieces.strip = closes.1;
+            }
+            Directive::For(each) => {
+                let opens = sides(each.for_expr.strip);
+                let closes = sides(each.endfor_expr.strip);
+                pieces.trim(opens.0);
+                let collection = self.settled(&each.for_expr.collection_expr, scope)?;
+                match self.pairs(&collection) {
+                    Ok(pairs) => {
+                        for (key, value) in pairs {
+                            let outer = scope.names;
+                            let key = each.for_expr.key_var.as_ref().map(|name| Name {
+                                word: name.as_str(),
+                                value: key,
+                                outer,
+                            });
+                            let outer = key.as_ref().or(outer);
+                            let name = Name { word: each.for_expr.value_var.as_str(), value, outer };
+                            let scope = scope.with(&name);
+                            self.inside(&each.for_expr.template, opens.1, closes.0, &scope, pieces)?;
+                        }
+                    }
+                    Err(Some(gap)) => pieces.hole(&gap),
+                    Err(None) => return Err(Fail::new("%{ for }: expected a list or a map".into())),
+                }
+                pieces.strip = closes.1;
+            }
+        }
+        Ok(())
+    }
+
+    fn inside(
+        &self,
+        template: &Template,
+        strip_start: bool,
+        strip_end: bool,
+        scope: &Scope<'_>,
+        pieces: &mut Pieces,
+    ) -> Result<(), Fail> {
+        pieces.strip = strip_start;
+        self.elements(template.iter(), scope, pieces)?;
+        pieces.trim(strip_end);
+        Ok(())
+    }
+
+    /// A text that was read elsewhere, as a template over the given names.
+    pub(super) fn render(&self, text: &Val, vars: &Val, module: &Rc<Module>) -> Done {
+        if let Some(gap) = text.gap() {
+            return Ok(Val::unknown(gap));
+        }
+        let Some(text) = text.scalar() else { return Err(Fail::new("expected a template".into())) };
+        self.spend(text.len() / 16)?;
+        let template = parse_template(&text).map_err(|error| {
+            let at = error.location();
+            Fail::new(format!("a template does not parse ({}:{}): {}", at.line(), at.column(), error.message()))
+        })?;
+        let pairs = match self.pairs(vars) {
+            Ok(pairs) => pairs,
+            Err(Some(gap)) => return Ok(Val::unknown(&gap)),
+            Err(None) => return Err(Fail::new("expected an object with the values of a template".into())),
+        };
+        let given: BTreeMap<Rc<str>, Val> =
+            pairs.into_iter().filter_map(|(key, value)| Some((key.scalar()?, value))).collect();
+        let mut pieces = Pieces::default();
+        // Places within such a text are not kept: no file has this number.
+        let scope = Scope { module, file: usize::MAX, names: None, given: Some(&given) };
+        self.deeper(|| self.elements(template.iter(), &scope, &mut pieces))?;
+        Ok(pieces.finish())
+    }
+}

@@ -1,0 +1,257 @@
+//! What an expression evaluates to. Cheap to clone; an unknown part does not make the whole unknown.
+//!
+//! A string may have holes and a list or map may be open, so that the image of a container stays known where only the
+//! ARN of its secret is not, and a container where only another one depends on a condition.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::module::Module;
+use super::resource::Resource;
+
+/// Bytes of a file, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// What is not known: why, and the expression as it stands in a string, `${var.image}`.
+#[derive(Debug)]
+pub(super) struct Gap {
+    pub(super) reason: String,
+    pub(super) expression: String,
+    pub(super) at: Option<Place>,
+}
+
+/// A value and where it comes from.
+#[derive(Clone)]
+pub(super) struct Val {
+    pub(super) data: Data,
+    pub(super) at: Option<Place>,
+    pub(super) how: Option<Rc<How>>,
+    /// What a sensitive value is made from, to be shown in its place.
+    pub(super) written: Option<Rc<str>>,
+    pub(super) sensitive: bool,
+}
+
+/// A step on the way of a value, after those before it.
+pub(super) struct How {
+    step: String,
+    before: Option<Rc<How>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Data {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(Rc<str>),
+    /// A string that is known in part.
+    Holes(Rc<[Piece]>),
+    List(Rc<[Val]>),
+    Map(Rc<Map>),
+    /// In a list: any number of elements that are not known.
+    Rest(Rc<Gap>),
+    Unknown(Rc<Gap>),
+    /// The outputs of a module, evaluated when they are asked for.
+    Module(Rc<Module>),
+    /// The attributes of a resource, the same.
+    Resource(Rc<Resource>),
+}
+
+#[derive(Clone)]
+pub(super) enum Piece {
+    Known(Rc<str>),
+    Hole(Rc<Gap>),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Map {
+    pub(super) members: BTreeMap<Rc<str>, Val>,
+    /// Why there may be other members.
+    pub(super) rest: Option<Rc<Gap>>,
+}
+
+impl Val {
+    pub(super) fn new(data: Data) -> Self {
+        Self { data, at: None, how: None, written: None, sensitive: false }
+    }
+
+    pub(super) fn at(data: Data, at: Option<Place>) -> Self {
+        Self { at, ..Self::new(data) }
+    }
+
+    pub(super) fn null() -> Self {
+        Self::new(Data::Null)
+    }
+
+    pub(super) fn bool(truth: bool) -> Self {
+        Self::new(Data::Bool(truth))
+    }
+
+    /// A number of things.
+    #[expect(clippy::cast_precision_loss, reason = "no list is that long")]
+    pub(super) fn count(count: usize) -> Self {
+        Self::new(Data::Number(count as f64))
+    }
+
+    pub(super) fn text(text: impl Into<Rc<str>>) -> Self {
+        Self::new(Data::Text(text.into()))
+    }
+
+    pub(super) fn list(items: Vec<Val>) -> Self {
+        Self::new(Data::List(items.into()))
+    }
+
+    pub(super) fn map(members: BTreeMap<Rc<str>, Val>) -> Self {
+        Self::new(Data::Map(Rc::new(Map { members, rest: None })))
+    }
+
+    pub(super) fn unknown(gap: &Rc<Gap>) -> Self {
+        Self::at(Data::Unknown(Rc::clone(gap)), gap.at)
+    }
+
+    /// What is not known of it itself, its elements aside.
+    pub(super) fn gap(&self) -> Option<&Rc<Gap>> {
+        match &self.data {
+            Data::Unknown(gap) | Data::Rest(gap) => Some(gap),
+            Data::Holes(pieces) => pieces.iter().find_map(|piece| match piece {
+                Piece::Hole(gap) => Some(gap),
+                Piece::Known(_) => None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The first thing that is not known in it, at any depth.
+    pub(super) fn any_gap(&self) -> Option<&Rc<Gap>> {
+        match &self.data {
+            Data::List(items) => items.iter().find_map(Val::any_gap),
+            Data::Map(map) => map.rest.as_ref().or_else(|| map.members.values().find_map(Val::any_gap)),
+            _ => self.gap(),
+        }
+    }
+
+    /// The same with one more step on its way, unless it went there before.
+    pub(super) fn through(mut self, step: String) -> Self {
+        if std::iter::successors(self.how.as_deref(), |how| how.before.as_deref()).any(|how| how.step == step) {
+            return self;
+        }
+        self.how = Some(Rc::new(How { step, before: self.how.take() }));
+        self
+    }
+
+    /// A part of this value: what is so of the whole is so of it.
+    pub(super) fn part(&self, part: &Val) -> Val {
+        let mut part = part.clone();
+        part.sensitive |= self.sensitive;
+        for step in self.steps() {
+            part = part.through(step);
+        }
+        part
+    }
+
+    /// The steps of its way, the first first.
+    pub(super) fn steps(&self) -> Vec<String> {
+        let mut steps: Vec<String> = std::iter::successors(self.how.as_deref(), |how| how.before.as_deref())
+            .map(|how| how.step.clone())
+            .collect();
+        steps.reverse();
+        steps
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self.data {
+            Data::Null => "null",
+            Data::Bool(_) => "a boolean",
+            Data::Number(_) => "a number",
+            Data::Text(_) | Data::Holes(_) => "a string",
+            Data::List(_) => "a list",
+            Data::Map(_) | Data::Module(_) | Data::Resource(_) => "an object",
+            Data::Rest(_) | Data::Unknown(_) => "a value that is not known",
+        }
+    }
+
+    /// A scalar as text, where it is one that is known.
+    pub(super) fn scalar(&self) -> Option<Rc<str>> {
+        match &self.data {
+            Data::Text(text) => Some(Rc::clone(text)),
+            Data::Number(number) => Some(digits(*number).into()),
+            Data::Bool(truth) => Some(truth.to_string().into()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn number(&self) -> Option<f64> {
+        match &self.data {
+            Data::Number(number) => Some(*number),
+            Data::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn truth(&self) -> Option<bool> {
+        match &self.data {
+            Data::Bool(truth) => Some(*truth),
+            Data::Text(text) if **text == *"true" => Some(true),
+            Data::Text(text) if **text == *"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.data, Data::Null)
+    }
+
+    /// Whether two values are equal; the gap in the way where that is not known.
+    pub(super) fn equals(&self, other: &Val) -> Result<bool, Rc<Gap>> {
+        for side in [self, other] {
+            if let Some(gap) = side.gap() {
+                return Err(Rc::clone(gap));
+            }
+        }
+        Ok(match (&self.data, &other.data) {
+            (Data::Null, Data::Null) => true,
+            (Data::Bool(a), Data::Bool(b)) => a == b,
+            (Data::Number(a), Data::Number(b)) => a.to_bits() == b.to_bits(),
+            (Data::Text(a), Data::Text(b)) => a == b,
+            (Data::List(a), Data::List(b)) => {
+                if let Some(gap) = a.iter().chain(b.iter()).find_map(|item| match &item.data {
+                    Data::Rest(gap) => Some(gap),
+                    _ => None,
+                }) {
+                    return Err(Rc::clone(gap));
+                }
+                let mut same = a.len() == b.len();
+                for (a, b) in a.iter().zip(b.iter()) {
+                    same = same && a.equals(b)?;
+                }
+                same
+            }
+            (Data::Map(a), Data::Map(b)) => {
+                if let Some(gap) = a.rest.as_ref().or(b.rest.as_ref()) {
+                    return Err(Rc::clone(gap));
+                }
+                let mut same = a.members.len() == b.members.len();
+                for ((key, a), (other, b)) in a.members.iter().zip(&b.members) {
+                    same = same && key == other && a.equals(b)?;
+                }
+                same
+            }
+            _ => false,
+        })
+    }
+}
+
+/// A number as one of a thing in a list, or as how many of them.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is looked at before")]
+pub(super) fn whole(number: f64) -> Option<usize> {
+    (number >= 0.0 && number < f64::from(u32::MAX) && number.fract() == 0.0).then_some(number as usize)
+}
+
+/// A number as Terraform writes it.
+pub(super) fn digits(number: f64) -> String {
+    if number == 0.0 { "0".into() } else { number.to_string() }
+}

@@ -1,0 +1,117 @@
+//! Configurations that are made to hurt: each gives an answer or an error, in little time.
+
+use std::time::Instant;
+
+use dockless::ecs::target::Variables;
+use dockless::ecs::{plan, terraform};
+use proptest::prelude::*;
+
+use super::{container, files};
+
+fn bears(name: &str, text: &str) -> Result<usize, String> {
+    let start = Instant::now();
+    let answer = terraform::parse(&files([("main.tf", text)]), &Variables::default());
+    assert!(start.elapsed().as_secs() < 20, "{name}: {:?}", start.elapsed());
+    answer.map(|all| all.len()).map_err(|error| error.message)
+}
+
+#[test]
+fn depth_has_a_limit() {
+    for open in
+        ["[", "(", "{a=", "!", "-", "\"${", "f(", "a ? b : ", "[for a in ", "a[", "1+", "a.b", "<<A\n${", "%{if a}"]
+    {
+        let text = format!("locals {{\n  a = {}\n}}\n", open.repeat(50_000));
+        let _ = bears(open, &text);
+        let _ = bears(open, &container(&format!("image = {}", open.repeat(60))));
+    }
+    let blocks = "a {\n".repeat(20_000);
+    let _ = bears("blocks", &blocks);
+    let chain: String = (0..5000).map(|n| format!("a{n} = local.a{}\n", n + 1)).collect();
+    let text = format!("locals {{\n{chain}a5000 = 1\n}}\n{}", container("image = local.a0"));
+    let error = bears("a chain of locals", &text).expect_err("too deep");
+    assert!(error.contains("deep"), "{error}");
+}
+
+#[test]
+fn expansion_has_a_limit() {
+    let laughs: String =
+        (1..40).map(|n| format!("a{n} = [{}]\n", vec![format!("local.a{}", n - 1); 10].join(", "))).collect();
+    for use_of in ["jsonencode(local.a39)", "length(flatten(local.a39))", "local.a39"] {
+        let text = format!("locals {{\na0 = [\"x\"]\n{laughs}}}\n{}", container(&format!("image = {use_of}")));
+        let error = bears(use_of, &text).expect_err("too much");
+        assert!(error.contains("steps"), "{use_of}: {error}");
+    }
+    let doubled: String = (1..60).map(|n| format!("a{n} = \"${{local.a{0}}}${{local.a{0}}}\"\n", n - 1)).collect();
+    let text = format!("locals {{\na0 = \"xxxxxxxxxxxxxxxx\"\n{doubled}}}\n{}", container("image = local.a59"));
+    assert!(bears("text", &text).expect_err("too much").contains("MiB of text"));
+    for (expression, limit) in [("count = 1000000", "instances"), ("count = 1e300", "instances")] {
+        let text = format!("resource \"aws_ecs_task_definition\" \"a\" {{\n  {expression}\n}}\n");
+        assert!(bears(expression, &text).expect_err("too many").contains(limit));
+    }
+    // Where a function refuses, its value is not known; the reading goes on.
+    let range = container("image = join(\"\", range(100000000))");
+    assert_eq!(bears("range", &range), Ok(1));
+    let product = "setproduct(range(1000), range(1000), range(1000))";
+    assert_eq!(bears(product, &container(&format!("image = length({product})"))), Ok(1));
+}
+
+#[test]
+fn a_module_that_calls_itself_is_an_error() {
+    let text = "module \"a\" {\n  source = \"./\"\n}\n";
+    assert!(bears("itself", text).expect_err("a circle").contains("deep"));
+    let fan = "module \"a\" {\n  source = \"./\"\n  count = 20\n}\n";
+    let error = bears("a fan", fan).expect_err("a circle");
+    assert!(error.contains("modules"), "{error}");
+}
+
+#[test]
+fn large_files_take_time_by_size_only() {
+    let keys: String = (0..20_000).map(|n| format!("a{n} = {n}\n")).collect();
+    assert_eq!(bears("locals", &format!("locals {{\n{keys}}}\n")), Ok(0));
+    assert_eq!(bears("an object", &format!("locals {{\na = {{\n{keys}}}\n}}\n")), Ok(0));
+    let line = format!("image = [{}][0]", "\"é\",".repeat(100_000));
+    assert_eq!(bears("a line", &container(&line)), Ok(1));
+    assert!(bears("a file", &"#".repeat(2 << 20)).expect_err("too large").contains("MiB"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_text_is_an_answer_or_an_error(text in "\\PC{0,200}") {
+        let _ = bears("any", &text);
+        let _ = plan::parse("plan.json", &text);
+    }
+
+    #[test]
+    fn any_expression_is_an_answer_or_an_error(
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "local.a", "var.b", "[", "]", "{", "}", "(", ")", "\"", "${", "}", "for k, v in ", " : ", " ? ", "...",
+                "jsonencode", "merge", "1", "null", "true", ".a", "[*]", "[0]", " == ", " + ", ", ", "=>", " if ", "x",
+                "try", "<<A\n", "\nA\n", "%{ if true }", "%{ endif }", "each.value", "module.m", "jsondecode", "format",
+            ]),
+            0..24,
+        )
+    ) {
+        let expression = words.concat();
+        let rest = "locals {\n  a = { a = [1, \"x\"] }\n}\nvariable \"b\" {}\n";
+        let _ = bears("any", &format!("{rest}{}", container(&format!("image = {expression}"))));
+        let _ = bears("any", &format!("{rest}locals {{\n  c = {expression}\n}}\n{}", container("image = local.c")));
+    }
+
+    #[test]
+    fn any_plan_is_an_answer_or_an_error(containers in "[\\[\\]{}:,\"a0-9]{0,40}", unknown in "true|false|\\{\\}|\\[\\]|null|1") {
+        let text = serde_json::json!({
+            "format_version": "1.2",
+            "planned_values": {"root_module": {"resources": [{
+                "address": "a", "type": "aws_ecs_task_definition", "values": {"container_definitions": containers},
+            }]}},
+        });
+        let text = text.to_string().replace(
+            "\"format_version\"",
+            &format!("\"resource_changes\":[{{\"address\":\"a\",\"change\":{{\"after_unknown\":{unknown}}}}}],\"format_version\""),
+        );
+        let _ = plan::parse("plan.json", &text);
+    }
+}

@@ -1,0 +1,84 @@
+//! Configurations on disk: what is read, and what is not.
+
+use std::fs;
+use std::path::Path;
+
+use dockless::ecs::load::load;
+use dockless::ecs::target::TargetOptions;
+use dockless::ecs::task_definition::Stated;
+
+use super::{container, image};
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    fs::write(path, text).expect("written");
+}
+
+fn loaded(source: &Path) -> Result<dockless::ecs::load::Loaded, String> {
+    let loaded = load(&source.display().to_string(), None, &TargetOptions::default());
+    loaded.map_err(|error| format!("{error} {}", error.help().unwrap_or_default()))
+}
+
+#[test]
+fn a_folder_is_a_root_module_and_a_file_is_one_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "main.tf", &container("image = var.image"));
+    write(folder.path(), "variables.tf", "variable \"image\" {\n default = \"x\"\n}\n");
+    let whole = loaded(folder.path()).expect("a folder");
+    assert_eq!(image(&whole.targets[0].definition), "x");
+    assert_eq!(whole.sources.len(), 2);
+    let alone = loaded(&folder.path().join("main.tf")).expect("a file");
+    let Stated::Unresolved { reason, .. } = &alone.targets[0].definition.containers[0].image else { panic!("open") };
+    assert_eq!(reason, "var.image is not declared");
+}
+
+#[test]
+fn a_folder_without_terraform_says_what_was_expected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = loaded(folder.path()).expect_err("nothing there");
+    assert!(error.contains("holds no Terraform configuration (*.tf)"), "{error}");
+    write(folder.path(), "main.tf.json", "{}");
+    assert!(loaded(folder.path()).expect_err("JSON only").contains("*.tf.json"));
+}
+
+#[test]
+fn a_syntax_error_has_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "main.tf", "locals {\n  a = [1,\n}\n");
+    let error = loaded(folder.path()).expect_err("no HCL");
+    assert!(error.contains("main.tf:3:1: this is not HCL"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_outside_the_repository_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("repository");
+    write(folder.path(), "secret.json", "[{\"name\": \"stolen\", \"image\": \"x\"}]");
+    write(folder.path(), "outside/main.tf", &container("image = \"stolen\""));
+    fs::create_dir_all(root.join(".git")).expect("a repository");
+    std::os::unix::fs::symlink(folder.path().join("secret.json"), root.join("link.json")).expect("a link");
+    for path in ["../secret.json", "link.json", "/etc/hostname"] {
+        let text = super::task(&format!("container_definitions = file(\"{path}\")"));
+        write(&root, "main.tf", &text);
+        let found = loaded(&root).expect("a folder");
+        let open = found.targets[0].definition.other_containers.as_ref().expect("open");
+        assert!(open.reason.contains("outside"), "{path}: {}", open.reason);
+    }
+    write(&root, "main.tf", "module \"a\" {\n  source = \"../outside\"\n}\n");
+    assert_eq!(loaded(&root).expect("a folder").targets.len(), 0);
+}
+
+#[test]
+fn without_a_repository_modules_may_stand_above_but_no_other_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "modules/task/main.tf", &container("image = file(\"${path.module}/image.txt\")"));
+    write(folder.path(), "modules/task/image.txt", "x");
+    write(folder.path(), "secret.txt", "stolen");
+    let text = "module \"a\" {\n  source = \"../../modules/task\"\n}\n";
+    write(folder.path(), "examples/a/main.tf", &format!("{text}{}", container("image = file(\"../../secret.txt\")")));
+    let found = loaded(&folder.path().join("examples/a")).expect("a folder");
+    assert_eq!(image(&found.targets[0].definition), "x");
+    assert_eq!(image(&found.targets[1].definition), "${file(\"../../secret.txt\")}");
+}

@@ -1,0 +1,91 @@
+//! Plans and states as `terraform show -json` prints them.
+
+use dockless::ecs::plan::parse;
+use dockless::ecs::task_definition::Stated;
+use serde_json::{Value, json};
+
+use super::{architecture, image};
+
+fn resource(address: &str, values: &Value) -> Value {
+    json!({"address": address, "mode": "managed", "type": "aws_ecs_task_definition", "name": "app", "values": values})
+}
+
+fn plan(resources: &Value, changes: &Value) -> String {
+    json!({
+        "format_version": "1.2",
+        "planned_values": {"root_module": {"resources": resources}},
+        "resource_changes": changes,
+    })
+    .to_string()
+}
+
+#[test]
+fn reads_modules_and_what_is_known() {
+    let values = json!({
+        "family": "app",
+        "requires_compatibilities": ["FARGATE"],
+        "runtime_platform": [{"cpu_architecture": "ARM64", "operating_system_family": null}],
+        "container_definitions": "[{\"name\":\"app\",\"image\":\"x\",\"portMappings\":[{\"containerPort\":80}]}]",
+    });
+    let child =
+        json!({"address": "module.a[0]", "resources": [resource("module.a[0].aws_ecs_task_definition.app", &values)]});
+    let text = json!({"format_version": "1.0", "values": {"root_module": {"child_modules": [child]}}}).to_string();
+    let all = parse("state.json", &text).expect("a state");
+    assert_eq!(all[0].id, "module.a[0].aws_ecs_task_definition.app");
+    assert_eq!((architecture(&all[0]).as_str(), image(&all[0]).as_str()), ("ARM64", "x"));
+    assert_eq!(all[0].operating_system, Stated::Unset);
+}
+
+#[test]
+fn what_is_known_after_apply_is_open() {
+    let address = "aws_ecs_task_definition.app[\"k\"]";
+    let values = json!({"family": "app", "runtime_platform": [{"operating_system_family": "LINUX"}]});
+    let changes = json!([{
+        "address": address,
+        "change": {"after_unknown": {"container_definitions": true, "runtime_platform": [{"cpu_architecture": true}]}},
+    }]);
+    let all = parse("plan.json", &plan(&json!([resource(address, &values)]), &changes)).expect("a plan");
+    assert!(architecture(&all[0]).contains("known after apply"), "{}", architecture(&all[0]));
+    assert!(all[0].containers.is_empty() && all[0].other_containers.is_some());
+}
+
+#[test]
+fn sensitive_values_are_not_shown() {
+    let mut one = resource(
+        "aws_ecs_task_definition.app",
+        &json!({"family": "app", "container_definitions": "[{\"name\":\"app\",\"image\":\"hunter2\",\"command\":[\"hunter2\"]}]"}),
+    );
+    one["sensitive_values"] = json!({"container_definitions": true});
+    let all = parse("plan.json", &plan(&json!([one]), &json!([]))).expect("a plan");
+    assert_eq!(image(&all[0]), "${aws_ecs_task_definition.app.container_definitions}");
+    assert!(!format!("{all:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_service_says_where_it_runs() {
+    let service = json!({
+        "address": "aws_ecs_service.web", "mode": "managed", "type": "aws_ecs_service", "name": "web",
+        "values": {"launch_type": "FARGATE"},
+    });
+    let task = resource("aws_ecs_task_definition.app", &json!({"family": "app", "container_definitions": "[]"}));
+    let text = json!({
+        "format_version": "1.2",
+        "planned_values": {"root_module": {"resources": [task, service]}},
+        "configuration": {"root_module": {"resources": [{
+            "address": "aws_ecs_service.web", "type": "aws_ecs_service", "name": "web",
+            "expressions": {"task_definition": {"references": ["aws_ecs_task_definition.app.arn", "aws_ecs_task_definition.app"]}},
+        }]}},
+    });
+    let all = parse("plan.json", &text.to_string()).expect("a plan");
+    assert_eq!(all[0].launch_types.value().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_is_no_plan_is_refused() {
+    for text in ["", "{}", "[]", "{\"format_version\": \"9.0\", \"values\": {}}", "{\"format_version\": \"1.0\","] {
+        assert!(parse("plan.json", text).is_err(), "{text}");
+    }
+    assert!(
+        parse("plan.json", &format!("{{\"format_version\": \"1.0\", \"values\": {}}}", "[".repeat(100_000))).is_err()
+    );
+}

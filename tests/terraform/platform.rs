@@ -1,0 +1,103 @@
+//! What a task asks for: its architecture, where it runs, and its instances.
+
+use dockless::ecs::target::{Asked, Target, TargetOptions};
+
+use super::{architecture, asked, one, read, task};
+
+const EC2: &str = "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
+                   requires_compatibilities = [\"EC2\"]\n  container_definitions = \"[]\"\n}\n";
+
+#[test]
+fn fargate_takes_x86_64_where_nothing_is_said() {
+    let definition = one(&task("container_definitions = \"[]\""));
+    assert_eq!(architecture(&definition), "UNSET");
+    let Asked::Platform { platform, why, by_default } = asked(&definition) else { panic!("a platform") };
+    assert_eq!((platform.to_string().as_str(), by_default), ("linux/amd64", true));
+    assert_eq!(why, "X86_64, the default of Fargate, from main.tf:3:30");
+}
+
+#[test]
+fn on_ec2_the_instance_decides() {
+    let Asked::Undetermined { why, help } = asked(&one(EC2)) else { panic!("undetermined") };
+    assert!(why.contains("on EC2 the instance decides"), "{why}");
+    assert!(help.contains("--architecture"), "{help}");
+}
+
+#[test]
+fn a_service_says_where_a_task_runs() {
+    let definition = |service: &str| {
+        one(&format!(
+            "resource \"aws_ecs_task_definition\" \"app\" {{\n  family = \"app\"\n  container_definitions = \"[]\"\n}}\n\
+             resource \"aws_ecs_service\" \"web\" {{\n  task_definition = aws_ecs_task_definition.app.arn\n{service}\n}}\n"
+        ))
+    };
+    let types = |service: &str| {
+        let target = Target::new(definition(service), &TargetOptions::default());
+        target.launch_types.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(types("launch_type = \"FARGATE\""), ["FARGATE"]);
+    assert_eq!(types("capacity_provider_strategy {\n capacity_provider = \"FARGATE_SPOT\"\n}"), ["FARGATE"]);
+    assert_eq!(types("capacity_provider_strategy {\n capacity_provider = \"mine\"\n}"), Vec::<String>::new());
+    assert_eq!(types(""), Vec::<String>::new());
+    assert_eq!(
+        definition("launch_type = \"FARGATE\"").launch_types.source().as_deref(),
+        Some("main.tf:5:1, said by aws_ecs_service.web")
+    );
+}
+
+#[test]
+fn a_commented_line_says_nothing() {
+    let text = task(
+        "container_definitions = \"[]\"\n  runtime_platform {\n    operating_system_family = \"LINUX\"\n    \
+         # cpu_architecture = \"ARM64\"\n  }",
+    );
+    assert_eq!(architecture(&one(&text)), "UNSET");
+}
+
+#[test]
+fn dynamic_blocks_are_made() {
+    let text = |default: &str| {
+        format!(
+            "variable \"platform\" {{\n  default = {default}\n}}\n{}",
+            task(
+                "container_definitions = \"[]\"\n  dynamic \"runtime_platform\" {\n    \
+                 for_each = var.platform == null ? [] : [var.platform]\n    content {\n      \
+                 cpu_architecture = try(runtime_platform.value.cpu, \"X86_64\")\n    }\n  }"
+            )
+        )
+    };
+    assert_eq!(architecture(&one(&text("null"))), "UNSET");
+    assert_eq!(architecture(&one(&text("{}"))), "X86_64");
+    let arm = one(&text("{ cpu = \"ARM64\" }"));
+    assert_eq!(arm.architecture.source().as_deref(), Some("main.tf:2:21, the default of var.platform"));
+}
+
+#[test]
+fn a_misspelt_architecture_is_an_error() {
+    let text = task("container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = \"arm64\"\n  }");
+    let error = dockless::ecs::terraform::parse(&super::files([("main.tf", &*text)]), &Default::default());
+    let error = error.expect_err("an error").to_string();
+    assert!(error.starts_with("main.tf:6:24: ") && error.ends_with("write ARM64"), "{error}");
+}
+
+#[test]
+fn every_instance_has_its_address() {
+    let text = "resource \"aws_ecs_task_definition\" \"app\" {\n  for_each = { web = \"ARM64\", api = \"X86_64\" }\n  \
+                family = each.key\n  container_definitions = \"[]\"\n  runtime_platform {\n    \
+                cpu_architecture = each.value\n  }\n}\nresource \"aws_ecs_task_definition\" \"two\" {\n  count = 2\n  \
+                family = \"two-${count.index}\"\n  container_definitions = \"[]\"\n}\n\
+                resource \"aws_ecs_task_definition\" \"none\" {\n  count = false ? 1 : 0\n  family = \"none\"\n}\n\
+                variable \"n\" {}\nresource \"aws_ecs_task_definition\" \"some\" {\n  count = var.n\n  \
+                family = \"some\"\n  container_definitions = \"[]\"\n}\n";
+    let all = read(text);
+    let found: Vec<(String, String)> = all.iter().map(|one| (one.id.clone(), architecture(one))).collect();
+    let wanted = [
+        ("aws_ecs_task_definition.app[\"api\"]", "X86_64"),
+        ("aws_ecs_task_definition.app[\"web\"]", "ARM64"),
+        ("aws_ecs_task_definition.two[0]", "UNSET"),
+        ("aws_ecs_task_definition.two[1]", "UNSET"),
+        ("aws_ecs_task_definition.some[*]", "UNSET"),
+    ];
+    assert_eq!(found, wanted.map(|(id, word)| (id.to_owned(), word.to_owned())));
+    assert_eq!(all[3].family.value().map(String::as_str), Some("two-1"));
+}

@@ -1,0 +1,203 @@
+//! Expressions: what they give, what stays open and why, and what is never shown.
+
+use dockless::ecs::target::Variables;
+use dockless::ecs::task_definition::{Port, Stated};
+use dockless::ecs::terraform::parse;
+
+use super::{architecture, container, files, image, one, task};
+
+fn image_of(expression: &str) -> String {
+    image(&one(&container(&format!("image = {expression}"))))
+}
+
+#[test]
+fn functions_give_what_terraform_gives() {
+    for (expression, wanted) in [
+        ("\"a:${1 + 2}\"", "a:3"),
+        ("true && 1 < 2 ? \"yes\" : \"no\"", "yes"),
+        ("join(\":\", concat([\"a\"], [\"b\"]))", "a:b"),
+        ("format(\"%s:%03d\", \"a\", 7)", "a:007"),
+        ("lookup({ a = \"x\" }, \"b\", \"y\")", "y"),
+        ("merge({ a = \"x\" }, { a = \"z\" }).a", "z"),
+        ("coalesce(null, \"\", \"c\")", "c"),
+        ("try({}.a.b, \"d\")", "d"),
+        ("can({}.a) ? \"x\" : \"e\"", "e"),
+        ("element([\"a\", \"b\"], 3)", "b"),
+        ("[for k, v in { b = 1, a = 2 } : \"${k}${v}\"][0]", "a2"),
+        ("join(\",\", [for n in range(5) : n if n % 2 == 1])", "1,3"),
+        ("{ for n in [\"a\", \"b\", \"a\"] : n => n... }[\"a\"][1]", "a"),
+        ("join(\"\", [{ n = \"p\" }, { n = \"q\" }][*].n)", "pq"),
+        ("jsondecode(jsonencode({ a = [1, \"<\"] })).a[1]", "<"),
+        ("replace(upper(trimspace(\" a-b \")), \"-\", \"_\")", "A_B"),
+        ("substr(\"hello\", 1, 3)", "ell"),
+        ("split(\"/\", \"a/b/c\")[2]", "c"),
+        ("tostring(length(toset([\"a\", \"b\", \"a\"])))", "2"),
+        ("one(compact([\"\", null, \"k\"]))", "k"),
+        ("keys({ b = 1, a = 2 })[0]", "a"),
+        ("join(\"\", flatten([[\"a\"], [[\"b\"]]]))", "ab"),
+        ("base64decode(base64encode(\"é\"))", "é"),
+        ("tostring(max(1, 3, 2))", "3"),
+        ("title(\"ab cd\")", "Ab Cd"),
+        ("basename(\"/a/b\")", "b"),
+        ("\"%{ if false }x%{ else }y%{ endif }%{ for n in [1, 2] ~} ${n} %{~ endfor }\"", "y12"),
+        ("contains([\"a\"], \"a\") ? \"in\" : \"out\"", "in"),
+        ("zipmap([\"a\"], [\"v\"])[\"a\"]", "v"),
+        ("\"$${literal}\"", "${literal}"),
+    ] {
+        assert_eq!(image_of(expression), wanted, "{expression}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_the_expression_as_it_stands() {
+    for (expression, wanted) in [
+        ("\"${aws_ecr_repository.app.repository_url}:v1\"", "${aws_ecr_repository.app.repository_url}:v1"),
+        ("local.image", "${aws_ecr_repository.app.repository_url}:${var.tag}"),
+        ("var.image", "${var.image}"),
+        ("data.aws_ecr_image.app.image_uri", "${data.aws_ecr_image.app.image_uri}"),
+        ("var.flag ? \"a\" : \"b\"", "${var.flag ? \"a\" : \"b\"}"),
+        ("var.flag ? \"same\" : \"same\"", "same"),
+    ] {
+        let text = format!(
+            "variable \"image\" {{}}\nvariable \"flag\" {{}}\nvariable \"tag\" {{\n default = \"v1\"\n}}\n\
+             resource \"aws_ecr_repository\" \"app\" {{\n name = \"app\"\n}}\ndata \"aws_ecr_image\" \"app\" {{}}\n\
+             locals {{\n image = \"${{aws_ecr_repository.app.repository_url}}:${{var.tag}}\"\n}}\n{}",
+            container(&format!("image = {expression}"))
+        );
+        assert_eq!(image(&one(&text)), wanted, "{expression}");
+    }
+}
+
+#[test]
+fn a_missing_variable_says_how_to_give_it() {
+    let text = format!(
+        "variable \"arch\" {{\n  type = string\n}}\n{}",
+        task("container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = var.arch\n  }")
+    );
+    let definition = one(&text);
+    assert_eq!(architecture(&definition), "UNRESOLVED: var.arch has no default: pass --var arch=…");
+    let given = |variables: Variables| {
+        let mut all = parse(&files([("main.tf", &*text)]), &variables).expect("Terraform");
+        all.remove(0)
+    };
+    let pair = || vec![("arch".to_owned(), "ARM64".to_owned())];
+    let flag = given(Variables { values: pair(), ..Variables::default() });
+    assert_eq!(flag.architecture.source().as_deref(), Some("main.tf:1:1, --var arch"));
+    let environment = given(Variables { environment: pair(), ..Variables::default() });
+    assert_eq!(environment.architecture.source().as_deref(), Some("main.tf:1:1, TF_VAR_arch"));
+    let both = [("arch".to_owned(), "X86_64".to_owned())].to_vec();
+    assert_eq!(architecture(&given(Variables { environment: pair(), values: both, ..Variables::default() })), "X86_64");
+}
+
+#[test]
+fn values_come_from_files_of_values_in_their_order() {
+    let read = |more: &[(&str, &str)]| {
+        let mut all = vec![("main.tf", "variable \"image\" {\n default = \"default\"\n}\n")];
+        let main = container("image = var.image");
+        all.push(("task.tf", &main));
+        all.extend(more);
+        let definitions = parse(&files(all), &Variables::default()).expect("Terraform");
+        image(&definitions[0])
+    };
+    assert_eq!(read(&[]), "default");
+    assert_eq!(read(&[("other.tfvars", "image = \"other\"\n")]), "default");
+    assert_eq!(read(&[("terraform.tfvars", "image = \"fixed\"\n")]), "fixed");
+    assert_eq!(
+        read(&[("terraform.tfvars", "image = \"fixed\"\n"), ("a.auto.tfvars.json", "{\"image\": \"auto\"}")]),
+        "auto"
+    );
+}
+
+#[test]
+fn optional_attributes_have_defaults_and_null_beats_a_default() {
+    let text = |default: &str, more: &str| {
+        format!(
+            "variable \"platform\" {{\n  type = object({{\n    cpu = optional(string, \"ARM64\")\n    os = optional(string)\n  \
+             }})\n  default = {default}\n  {more}\n}}\n{}",
+            task(
+                "container_definitions = \"[]\"\n  runtime_platform {\n    \
+                 cpu_architecture = try(var.platform.cpu, null)\n  }"
+            )
+        )
+    };
+    let optional = one(&text("{}", ""));
+    assert_eq!(
+        optional.architecture.source().as_deref(),
+        Some("main.tf:3:28, the default of var.platform.cpu in its type, the default of var.platform")
+    );
+    assert_eq!(architecture(&one(&text("{ cpu = \"X86_64\" }", ""))), "X86_64");
+    assert_eq!(architecture(&one(&text("{ cpu = null }", ""))), "ARM64");
+    assert_eq!(architecture(&one(&text("null", ""))), "UNSET");
+}
+
+#[test]
+fn heredocs_and_templates_hold_json() {
+    let heredoc = task(
+        "container_definitions = <<-JSON\n    [{\"name\": \"app\", \"image\": \"${var.image}:1\",\n      \
+         \"portMappings\": [{\"containerPort\": ${var.port}}]}]\n  JSON",
+    );
+    let known = one(&format!(
+        "variable \"image\" {{\n default = \"a\"\n}}\nvariable \"port\" {{\n default = 80\n}}\n{heredoc}"
+    ));
+    assert_eq!((image(&known).as_str(), &known.containers[0].ports[..]), ("a:1", &[Port::Number(80)][..]));
+    let open = one(&format!("variable \"image\" {{}}\nvariable \"port\" {{}}\n{heredoc}"));
+    assert_eq!(image(&open), "${var.image}:1");
+    assert_eq!(open.containers[0].ports, [Port::Words("${var.port}".into())]);
+    let template = "[\n%{ for name in names ~}\n{\"name\": \"${name}\", \"image\": \"x\"}%{ if name != \"b\" },%{ endif }\n%{ endfor ~}\n]";
+    let text = task("container_definitions = templatefile(\"${path.module}/task.tpl\", { names = [\"a\", \"b\"] })");
+    let all = parse(&files([("main.tf", &*text), ("task.tpl", template)]), &Variables::default()).expect("Terraform");
+    assert_eq!(all[0].containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn an_open_list_keeps_what_is_known_of_it() {
+    let text = format!(
+        "variable \"sidecars\" {{}}\n{}",
+        task("container_definitions = jsonencode(concat([{ name = \"app\", image = \"x\" }], var.sidecars))")
+    );
+    let definition = one(&text);
+    assert_eq!(definition.containers.len(), 1);
+    let gap = definition.other_containers.expect("others");
+    assert!(gap.reason.contains("var.sidecars"), "{}", gap.reason);
+    let joined = format!(
+        "variable \"more\" {{}}\nlocals {{\n app = jsonencode({{ name = \"app\", image = \"x\" }})\n}}\n{}",
+        task("container_definitions = \"[${local.app}, ${var.more ? \"{},\" : \"\"} ${local.app}]\"")
+    );
+    let definition = one(&joined);
+    assert_eq!((definition.containers.len(), definition.other_containers.is_some()), (2, true));
+}
+
+#[test]
+fn sensitive_values_are_used_but_not_shown() {
+    let text = format!(
+        "variable \"secret\" {{\n  default = \"hunter2\"\n  sensitive = true\n}}\nvariable \"arch\" {{\n  default = \
+         \"ARM64\"\n  sensitive = true\n}}\n{}",
+        task(
+            "container_definitions = jsonencode([{\n    name = \"app\"\n    image = var.secret\n    user = var.secret\n    \
+             command = [\"--token=${var.secret}\"]\n    environment = [{ name = \"PATH\", value = var.secret }]\n  }])\n  \
+             runtime_platform {\n    cpu_architecture = var.arch\n  }"
+        )
+    );
+    let definition = one(&text);
+    assert_eq!((architecture(&definition).as_str(), image(&definition).as_str()), ("ARM64", "${var.secret}"));
+    assert!(matches!(&definition.containers[0].command, Stated::Unresolved { .. }));
+    assert!(!format!("{definition:?}").contains("hunter2"));
+    let wrong = text.replace("\"ARM64\"", "\"hunter3\"");
+    let error = parse(&files([("main.tf", &*wrong)]), &Variables::default()).expect_err("an error");
+    assert!(!format!("{error:?}{error}").contains("hunter3"), "{error}");
+}
+
+#[test]
+fn keys_of_a_container_are_read_as_the_provider_reads_them() {
+    let definition = one(&task(
+        "container_definitions = jsonencode([{ Name = \"app\", Image = \"x\", portMappings = [{ containerPort = \"80\" }] }])",
+    ));
+    assert_eq!((definition.containers[0].name.as_str(), image(&definition).as_str()), ("app", "x"));
+    assert_eq!(definition.containers[0].ports, [Port::Number(80)]);
+}
+
+#[test]
+fn what_asks_for_itself_is_not_known() {
+    let definition = one(&format!("locals {{\n a = local.b\n b = local.a\n}}\n{}", container("image = local.a")));
+    assert!(matches!(&definition.containers[0].image, Stated::Unresolved { reason, .. } if reason.contains("itself")));
+}

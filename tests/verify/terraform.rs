@@ -1,0 +1,44 @@
+//! An image for arm64 alone against task definitions in Terraform that state no architecture.
+
+use std::collections::BTreeMap;
+
+use dockless::ecs::target::{TargetOptions, Variables, select};
+use dockless::ecs::terraform;
+use dockless::verify::finding::Verdict::{DoesNotRun, Undetermined};
+use dockless::verify::finding::{Rule, Verification};
+use dockless::verify::rules::{Options, verify};
+
+use crate::build::*;
+
+fn judge_on(launch_type: &str) -> Verification {
+    let text = format!(
+        "resource \"aws_ecs_task_definition\" \"app\" {{\n  family = \"app\"\n  \
+         requires_compatibilities = [\"{launch_type}\"]\n  \
+         container_definitions = jsonencode([{{ name = \"app\", image = \"x\" }}])\n}}\n"
+    );
+    let files = BTreeMap::from([("main.tf".to_owned(), text)]);
+    let definitions = terraform::parse(&files, &Variables::default()).expect("Terraform");
+    let targets = select(definitions, &TargetOptions::default()).expect("targets");
+    verify(&arm64(vec![exe("app", program(ARM))], &["/app"]), &targets, &Options::default())
+}
+
+#[test]
+fn on_fargate_it_does_not_run_by_default() {
+    let answer = judge_on("FARGATE");
+    assert_eq!(answer.verdict, DoesNotRun);
+    let findings = &answer.targets[0].findings;
+    let missing = findings.iter().find(|finding| finding.rule == Rule::PlatformMissing).expect("platform-missing");
+    let said = format!("{} {}", missing.message, missing.help.as_deref().unwrap_or_default());
+    assert!(said.contains("default of Fargate"), "{said}");
+    assert_eq!(missing.location.as_ref().map(|at| at.file.to_string()).as_deref(), Some("main.tf"));
+}
+
+#[test]
+fn on_ec2_it_is_undetermined_and_says_how_to_settle_it() {
+    let answer = judge_on("EC2");
+    assert_eq!(answer.verdict, Undetermined);
+    let open = &answer.targets[0].findings[0];
+    assert_eq!(open.rule, Rule::ArchitectureNotStated);
+    let said = format!("{} {}", open.message, open.help.as_deref().unwrap_or_default());
+    assert!(said.contains("EC2") && said.contains("--architecture"), "{said}");
+}
