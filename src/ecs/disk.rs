@@ -70,10 +70,11 @@ impl Files for Disk {
             }
         }
         let failed = |error: std::io::Error| format!("cannot be read: {error}");
-        let file = File::open(&resolved).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
+        // A pipe would keep who opens it waiting.
+        if !fs::metadata(&resolved).map_err(failed)?.is_file() {
             return Err("is no file".into());
         }
+        let file = File::open(&resolved).map_err(failed)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_FILE {

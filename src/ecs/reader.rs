@@ -215,12 +215,16 @@ impl Reader {
         }
         match word.parse() {
             Ok(word) => Ok(known(word, value)),
-            Err(_) if value.sensitive => {
-                Err(error(&value.at, &format!("{key}: a sensitive value that ECS does not know: expected {what}"), ""))
-            }
+            // The line on which it stands would show it.
+            Err(_) if value.sensitive => Err(error(
+                &platform.at,
+                &format!("{key}: a sensitive value that ECS does not know: expected {what}"),
+                "",
+            )),
             Err(wrong) => match placeholder(word) {
                 Some(reason) => Ok(Stated::Unresolved { reason, at: value.at.clone() }),
-                None => Err(error(&value.at, &format!("{key}: {wrong}"), "")),
+                None if value.how.is_empty() => Err(error(&value.at, &format!("{key}: {wrong}"), "")),
+                None => Err(error(&value.at, &format!("{key}: {wrong}"), &format!("it is {}", value.how.join(", ")))),
             },
         }
     }

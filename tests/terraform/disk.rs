@@ -40,6 +40,12 @@ fn a_folder_without_terraform_says_what_was_expected() {
     assert!(error.contains("holds no Terraform configuration (*.tf)"), "{error}");
     write(folder.path(), "main.tf.json", "{}");
     assert!(loaded(folder.path()).expect_err("JSON only").contains("*.tf.json"));
+    write(folder.path(), "main.tf", &container("image = \"x\""));
+    assert_eq!(loaded(folder.path()).expect("a folder").targets.len(), 1);
+    write(folder.path(), "more.tf.json", "{\"resource\": {\"aws_ecs_task_definition\": {}}}");
+    assert!(
+        loaded(folder.path()).expect_err("more").contains("more.tf.json:1:1: a task definition in Terraform's JSON")
+    );
 }
 
 #[test]
@@ -81,4 +87,25 @@ fn without_a_repository_modules_may_stand_above_but_no_other_file() {
     let found = loaded(&folder.path().join("examples/a")).expect("a folder");
     assert_eq!(image(&found.targets[0].definition), "x");
     assert_eq!(image(&found.targets[1].definition), "${file(\"../../secret.txt\")}");
+}
+
+#[test]
+fn an_override_file_is_merged_by_terraform_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "main.tf", &container("image = \"x\""));
+    write(folder.path(), "provider_override.tf", "provider \"aws\" {\n}\n");
+    assert_eq!(loaded(folder.path()).expect("a folder").targets.len(), 1);
+    write(folder.path(), "override.tf", &container("image = \"y\""));
+    assert!(loaded(folder.path()).expect_err("not merged").contains("override file"));
+}
+
+#[test]
+fn values_may_come_from_a_file_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "a/main.tf", &format!("variable \"image\" {{}}\n{}", container("image = var.image")));
+    write(folder.path(), "values/prod.tfvars", "image = \"x\"\n");
+    let mut options = TargetOptions::default();
+    options.variables.files = vec![folder.path().join("values/prod.tfvars").display().to_string()];
+    let found = load(&folder.path().join("a").display().to_string(), None, &options).expect("a folder");
+    assert_eq!(image(&found.targets[0].definition), "x");
 }

@@ -75,7 +75,10 @@ fn dynamic_blocks_are_made() {
 #[test]
 fn a_misspelt_architecture_is_an_error() {
     let text = task("container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = \"arm64\"\n  }");
-    let error = dockless::ecs::terraform::parse(&super::files([("main.tf", &*text)]), &Default::default());
+    let error = dockless::ecs::terraform::parse(
+        &super::files([("main.tf", &*text)]),
+        &dockless::ecs::target::Variables::default(),
+    );
     let error = error.expect_err("an error").to_string();
     assert!(error.starts_with("main.tf:6:24: ") && error.ends_with("write ARM64"), "{error}");
 }

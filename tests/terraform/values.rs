@@ -85,6 +85,10 @@ fn a_missing_variable_says_how_to_give_it() {
     assert_eq!(flag.architecture.source().as_deref(), Some("main.tf:1:1, --var arch"));
     let environment = given(Variables { environment: pair(), ..Variables::default() });
     assert_eq!(environment.architecture.source().as_deref(), Some("main.tf:1:1, TF_VAR_arch"));
+    let pair_of = |word: &str| vec![("arch".to_owned(), word.to_owned())];
+    let wrong = Variables { environment: pair_of("arm64"), ..Variables::default() };
+    let error = parse(&files([("main.tf", &*text)]), &wrong).expect_err("another spelling");
+    assert_eq!(error.help.as_deref(), Some("it is TF_VAR_arch"));
     let both = [("arch".to_owned(), "X86_64".to_owned())].to_vec();
     assert_eq!(architecture(&given(Variables { environment: pair(), values: both, ..Variables::default() })), "X86_64");
 }
@@ -185,6 +189,7 @@ fn sensitive_values_are_used_but_not_shown() {
     let wrong = text.replace("\"ARM64\"", "\"hunter3\"");
     let error = parse(&files([("main.tf", &*wrong)]), &Variables::default()).expect_err("an error");
     assert!(!format!("{error:?}{error}").contains("hunter3"), "{error}");
+    assert!(!wrong[error.location.span.clone()].contains("hunter3"), "{error}");
 }
 
 #[test]

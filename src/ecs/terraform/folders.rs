@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hcl_edit::parser::parse_body;
+use hcl_edit::structure::Block;
 
 use super::super::json::ParseError;
 use super::super::node;
@@ -27,6 +28,9 @@ pub(in super::super) trait Files {
 pub(in super::super) fn is_terraform(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|ending| ending == "tf")
 }
+
+/// What the names of configurations in JSON end in.
+const JSON: &str = ".tf.json";
 
 /// How large a file may be.
 const MAX_FILE: usize = 1 << 20;
@@ -79,12 +83,33 @@ impl Evaluator<'_> {
         for name in names.iter().filter(|name| is_terraform(name)) {
             let (number, file) = self.open_file(&join(path, name))?;
             let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+            let whole = super::value::Place { file: number, start: 0, end: 0 };
+            self.measure(text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
             let body = parse_body(text).map_err(|error| {
                 let at = error.location().offset().min(text.len());
                 let place = super::value::Place { file: number, start: at, end: at };
                 Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
             })?;
+            // Terraform merges such a file into the others, attribute by attribute.
+            let stem = name.trim_end_matches(".tf");
+            let settings = |block: &Block| matches!(block.ident.as_str(), "terraform" | "provider");
+            if stem == "override" || stem.ends_with("_override") {
+                if body.blocks().all(settings) {
+                    continue;
+                }
+                let message = "an override file, which is not merged: give a plan (`terraform show -json`)";
+                return Err(Fail { at: Some(whole), ..Fail::fatal(message.into()) });
+            }
             folder.add(number, body);
+        }
+        for name in names.iter().filter(|name| name.ends_with(JSON)) {
+            let (number, file) = self.open_file(&join(path, name))?;
+            if file.text.contains("aws_ecs_task_definition") {
+                let at = Some(super::value::Place { file: number, start: 0, end: 0 });
+                let message = "a task definition in Terraform's JSON, which is not read: give a plan \
+                               (`terraform show -json`)";
+                return Err(Fail { at, ..Fail::fatal(message.into()) });
+            }
         }
         let folder = Rc::new(folder);
         self.folders.borrow_mut().insert(path.to_owned(), Rc::clone(&folder));

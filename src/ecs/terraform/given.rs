@@ -45,6 +45,7 @@ impl Evaluator<'_> {
                 let value = if text {
                     Val::text(words.as_str())
                 } else {
+                    self.measure(words)?;
                     let expression = parse_expr(words).map_err(|_| {
                         Fail::fatal(format!("{from}: the value of {name} is not an expression of its type"))
                     })?;
@@ -103,6 +104,8 @@ impl Evaluator<'_> {
             );
             return Ok(());
         }
+        let whole = Place { file: number, start: 0, end: 0 };
+        self.measure(text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
         let body = parse_body(text)
             .map_err(|error| Fail::fatal(format!("{path}:{}: {}", error.location().line(), error.message())))?;
         for attribute in body.into_attributes() {

@@ -224,6 +224,7 @@ impl Evaluator<'_> {
         }
         let Some(text) = text.scalar() else { return Err(Fail::new("expected a template".into())) };
         self.spend(text.len() / 16)?;
+        self.measure(&text)?;
         let template = parse_template(&text).map_err(|error| {
             let at = error.location();
             Fail::new(format!("a template does not parse ({}:{}): {}", at.line(), at.column(), error.message()))
