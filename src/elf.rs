@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 
+pub mod cache;
+
 /// The machine that a file is made for, `e_machine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Machine(pub u16);
@@ -62,7 +64,7 @@ pub enum Kind {
 }
 
 /// The facts of an ELF file.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that have nothing to do with each other")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
     /// Whether it is of class `ELFCLASS64`; else 32 bits.
@@ -71,6 +73,8 @@ pub struct Elf {
     pub little_endian: bool,
     /// The machine.
     pub machine: Machine,
+    /// The operating system whose calls it makes (`EI_OSABI`): 0 (System V) and 3 (GNU) are Linux.
+    pub os_abi: u8,
     /// What kind of file it is.
     pub kind: Kind,
     /// The interpreter (`PT_INTERP`): the dynamic loader's path. `None` for a static program or a library.
@@ -79,6 +83,10 @@ pub struct Elf {
     pub needed: Option<Vec<Box<[u8]>>>,
     /// Where it says its libraries are (`DT_RUNPATH`, else `DT_RPATH`), as it stands.
     pub search_path: Option<Box<[u8]>>,
+    /// Whether that is `DT_RPATH`, which holds for the libraries of its libraries as well.
+    pub inherited: bool,
+    /// The name by which it is known once it is loaded (`DT_SONAME`).
+    pub soname: Option<Box<[u8]>>,
     /// Whether the file has a loadable segment with content: a file of debug symbols has none.
     pub has_code: bool,
     /// Whether the program headers, or the content of the loadable segments, lie beyond the file's end.
@@ -98,6 +106,7 @@ const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
+const DT_SONAME: u64 = 14;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 
@@ -199,10 +208,13 @@ fn facts(view: &View<'_>, size: u64) -> Option<Elf> {
         is_64: view.is_64,
         little_endian: view.little_endian,
         machine: Machine(view.half(18)?),
+        os_abi: view.slice(7, 1)?[0],
         kind,
         interpreter: None,
         needed: None,
         search_path: None,
+        inherited: false,
+        soname: None,
         has_code: true,
         truncated: false,
     };
@@ -215,17 +227,19 @@ fn facts(view: &View<'_>, size: u64) -> Option<Elf> {
     elf.has_code = segments.iter().any(|s| s.kind == PT_LOAD && s.size > 0);
     let loads_end = segments.iter().filter(|s| s.kind == PT_LOAD).filter_map(|s| s.offset.checked_add(s.size)).max();
     elf.truncated |= loads_end.is_some_and(|end| end > size);
-    elf.interpreter = segments
-        .iter()
-        .find(|s| s.kind == PT_INTERP)
-        .and_then(|s| view.slice(s.offset, s.size.min(4096)))
-        .map(|path| path.split(|byte| *byte == 0).next().unwrap_or_default().into());
+    if let Some(interp) = segments.iter().find(|s| s.kind == PT_INTERP) {
+        // Without its interpreter's name a file must not pass for a static one: its libraries stay unknown.
+        let Some(path) = view.slice(interp.offset, interp.size.min(4096)) else { return Some(elf) };
+        elf.interpreter = Some(path.split(|byte| *byte == 0).next().unwrap_or_default().into());
+    }
     match segments.iter().find(|s| s.kind == PT_DYNAMIC) {
         None => elf.needed = Some(Vec::new()),
         Some(dynamic) => {
-            if let Some((needed, search_path)) = dynamic_section(view, &segments, dynamic) {
-                elf.needed = Some(needed);
-                elf.search_path = search_path;
+            if let Some(found) = dynamic_section(view, &segments, dynamic) {
+                elf.needed = Some(found.needed);
+                elf.search_path = found.search_path;
+                elf.inherited = found.inherited;
+                elf.soname = found.soname;
             }
         }
     }
@@ -254,12 +268,18 @@ fn segments(view: &View<'_>) -> Option<(u64, Option<Vec<Segment>>)> {
     Some((table_end, (0..count).map(segment).collect()))
 }
 
-type Dynamic = (Vec<Box<[u8]>>, Option<Box<[u8]>>);
+#[derive(Default)]
+struct Dynamic {
+    needed: Vec<Box<[u8]>>,
+    search_path: Option<Box<[u8]>>,
+    inherited: bool,
+    soname: Option<Box<[u8]>>,
+}
 
 fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> Option<Dynamic> {
     let width: u64 = if view.is_64 { 8 } else { 4 };
     let mut names = Vec::new();
-    let (mut strings, mut run_path, mut r_path) = (None, None, None);
+    let (mut strings, mut run_path, mut r_path, mut soname) = (None, None, None, None);
     let mut at = dynamic.offset;
     let end = dynamic.offset.checked_add(dynamic.size)?;
     while at < end {
@@ -268,13 +288,14 @@ fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> 
             0 => break,
             DT_NEEDED => names.push(value),
             DT_STRTAB => strings = Some(value),
+            DT_SONAME => soname = Some(value),
             DT_RPATH => r_path = Some(value),
             DT_RUNPATH => run_path = Some(value),
             _ => {}
         }
         at = at.checked_add(2 * width)?;
     }
-    let Some(address) = strings else { return names.is_empty().then(|| (Vec::new(), None)) };
+    let Some(address) = strings else { return names.is_empty().then(Dynamic::default) };
     let holder = segments.iter().find(|s| {
         s.kind == PT_LOAD && address >= s.address && s.address.checked_add(s.size).is_some_and(|end| address < end)
     })?;
@@ -291,7 +312,11 @@ fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> 
         Some(offset) => Some(string(offset)?),
         None => None,
     };
-    Some((needed, search_path))
+    let soname = match soname {
+        Some(offset) => Some(string(offset)?),
+        None => None,
+    };
+    Some(Dynamic { needed, search_path, inherited: run_path.is_none(), soname })
 }
 
 #[cfg(test)]

@@ -71,15 +71,20 @@ pub fn machine(architecture: &Arch) -> Option<Machine> {
 pub enum Fit {
     /// It runs there.
     Native,
-    /// It is of another machine.
+    /// It is of another machine, or makes the calls of another operating system.
     Foreign,
-    /// 32-bit x86 on amd64: it runs where the kernel has the 32-bit system calls, which Fargate does not promise.
+    /// 32-bit x86 on amd64, 32-bit ARM on arm64: it runs where kernel and CPU still have the 32-bit mode. Fargate does
+    /// not promise it; of the ARM CPUs of EC2, Graviton2 has it and Graviton4 has not.
     Compatible,
     /// Not a program for this kernel's CPU at all: BPF, GPU code, object files, debug symbols.
     Irrelevant,
 }
 
-/// Whether an ELF file runs on an architecture.
+/// `EI_OSABI` of NetBSD, Solaris, FreeBSD and OpenBSD: Linux would execute the file, and the first call would go astray.
+const OTHER_SYSTEMS: [u8; 4] = [2, 6, 9, 12];
+
+/// Whether an ELF file runs on an architecture. Of architectures without a known [`machine`] nothing is said: all is
+/// native there.
 pub fn fit(elf: &Elf, architecture: &Arch) -> Fit {
     use crate::elf::Kind;
     const CUDA: Machine = Machine(190);
@@ -90,11 +95,15 @@ pub fn fit(elf: &Elf, architecture: &Arch) -> Fit {
     {
         return Fit::Irrelevant;
     }
+    let Some(wanted) = machine(architecture) else { return Fit::Native };
+    if !elf.little_endian || OTHER_SYSTEMS.contains(&elf.os_abi) {
+        return Fit::Foreign;
+    }
+    // x32, 32-bit pointers on x86_64, is another set of system calls, which kernels leave out or switch off.
+    let is_64 = matches!(wanted, Machine::X86_64 | Machine::AARCH64);
     match (architecture, elf.machine) {
-        (Arch::Amd64, Machine::X86_64) | (Arch::ARM64, Machine::AARCH64) if elf.is_64 && elf.little_endian => {
-            Fit::Native
-        }
-        (Arch::Amd64, Machine::I386) => Fit::Compatible,
+        (_, found) if found == wanted && elf.is_64 == is_64 => Fit::Native,
+        (Arch::Amd64, Machine::I386) | (Arch::ARM64, Machine::ARM) if !elf.is_64 => Fit::Compatible,
         _ => Fit::Foreign,
     }
 }

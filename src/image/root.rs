@@ -164,6 +164,11 @@ impl Root {
         self.paths.iter().map(|(path, place)| (path.as_ref(), self.node(*place), place.layer as usize))
     }
 
+    /// What each layer holds, lowest first, whether or not a later one hides it.
+    pub fn layers(&self) -> &[Arc<Contents>] {
+        &self.layers
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.paths.len()

@@ -4,6 +4,7 @@
 //! (paths, links and heads, never contents).
 
 use crate::elf::Elf;
+use crate::elf::cache::Cached;
 
 /// What a regular file is to the kernel that should execute it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,25 @@ pub enum Head {
     Elf(Box<Elf>),
     /// A script: its first line after `#!`, without the line feed, at most 4096 bytes. A carriage return is kept.
     Script(Box<[u8]>),
-    /// Something else. A kernel refuses to execute it (`exec format error`).
+    /// A zip, such as a jar, that holds native libraries.
+    Archive(Box<[Member]>),
+    /// What glibc's loader knows of libraries (`/etc/ld.so.cache`).
+    LoaderCache(Box<[Cached]>),
+    /// A program of another operating system, by the name of its format.
+    Elsewhere(&'static str),
+    /// A private key in PEM form.
+    PrivateKey,
+    /// Something else. A kernel refuses to execute it (`exec format error`), as all but the first two.
     Other,
+}
+
+/// A native library inside an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its path in the archive.
+    pub name: Box<[u8]>,
+    /// What its first bytes say: nothing of its libraries.
+    pub elf: Elf,
 }
 
 /// What an entry is.

@@ -2,29 +2,44 @@
 
 use std::io::{self, BufReader, Read};
 
+use self::zip::Search;
 use super::contents::{Contents, Head};
 use super::entry::Kind;
 use super::untar::{Reader, UntarError};
 use crate::elf;
 use crate::oci::media_type::Compression;
 
-/// How many of a file's first bytes are looked at; ELF files are looked at as far as [`ELF_FIRST`].
+mod zip;
+
+/// How many of a file's first bytes are looked at; ELF files and loader caches are looked at as far as [`MOST_FIRST`].
 const FIRST: usize = 4096;
-/// How many of an ELF file's first bytes are kept while it passes.
-pub const ELF_FIRST: usize = 1 << 20;
+/// How many of an ELF file's or a loader cache's first bytes are kept while it passes.
+pub const MOST_FIRST: usize = 1 << 20;
 /// How many bytes are fetched where an ELF file's facts need another part.
 pub const PART: usize = 64 << 10;
 /// How many such parts.
 const PARTS: usize = 6;
 
+/// How many of the first bytes of a file that begins like this are worth keeping.
+fn reach(first: &[u8]) -> usize {
+    if elf::is_elf(first) || elf::cache::is_cache(first) { MOST_FIRST } else { FIRST }
+}
+
 /// What a file of `size` bytes is, by its first bytes; `part` gives up to [`PART`] bytes from another place in it.
 pub fn head(first: &[u8], size: u64, mut part: impl FnMut(u64) -> Option<Vec<u8>>) -> Head {
-    if let Some(line) = first.strip_prefix(b"#!") {
-        let line = &line[..line.len().min(FIRST)];
-        return Head::Script(line.split(|byte| *byte == b'\n').next().unwrap_or_default().into());
+    if zip::is_zip(first) {
+        let mut search = Search::new();
+        search.pass(first);
+        let mut at = first.len() as u64;
+        while at < size {
+            let Some(bytes) = part(at).filter(|bytes| !bytes.is_empty()) else { break };
+            search.pass(&bytes);
+            at += bytes.len() as u64;
+        }
+        return archive(&mut search);
     }
     if !elf::is_elf(first) {
-        return Head::Other;
+        return plain(first, size);
     }
     let mut parts: Vec<(u64, Vec<u8>)> = Vec::new();
     loop {
@@ -38,6 +53,58 @@ pub fn head(first: &[u8], size: u64, mut part: impl FnMut(u64) -> Option<Vec<u8>
     }
 }
 
+fn archive(search: &mut Search) -> Head {
+    let members = search.end();
+    if members.is_empty() { Head::Other } else { Head::Archive(members.into()) }
+}
+
+/// What needs no other part of the file.
+fn plain(first: &[u8], size: u64) -> Head {
+    if let Some(line) = first.strip_prefix(b"#!") {
+        let line = &line[..line.len().min(FIRST)];
+        return Head::Script(line.split(|byte| *byte == b'\n').next().unwrap_or_default().into());
+    }
+    if elf::cache::is_cache(first) && first.len() as u64 == size {
+        return elf::cache::parse(first).map_or(Head::Other, |libraries| Head::LoaderCache(libraries.into()));
+    }
+    if is_private_key(first) {
+        return Head::PrivateKey;
+    }
+    match first {
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] => Head::Elsewhere("macOS (Mach-O)"),
+        // A universal binary has a handful of machines; of a Java class, these bytes are a version from 45 on.
+        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=20, ..] => Head::Elsewhere("macOS (Mach-O)"),
+        [b'M', b'Z', ..] if size > 64 && is_portable_executable(first) => Head::Elsewhere("Windows (PE)"),
+        _ => Head::Other,
+    }
+}
+
+/// Whether the word at 0x3c leads to a PE header, where that is at hand.
+fn is_portable_executable(first: &[u8]) -> bool {
+    let Some(at) = first.get(0x3c..0x40).and_then(|bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?))) else {
+        return false;
+    };
+    usize::try_from(at).ok().and_then(|at| first.get(at..)).is_some_and(|rest| rest.starts_with(b"PE\0\0"))
+}
+
+/// A file of PEM (RFC 7468; OpenSSH's own form) with a private key that no password is known to protect.
+fn is_private_key(first: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    const KINDS: [&[u8]; 5] = [
+        b"PRIVATE KEY-----",
+        b"RSA PRIVATE KEY-----",
+        b"EC PRIVATE KEY-----",
+        b"DSA PRIVATE KEY-----",
+        b"OPENSSH PRIVATE KEY-----",
+    ];
+    let first = &first[..first.len().min(FIRST)];
+    let lines = || first.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let is_key =
+        |line: &[u8]| line.strip_prefix(BEGIN).is_some_and(|rest| KINDS.iter().any(|kind| rest.trim_ascii() == *kind));
+    // A program or a page that talks of keys has other words first.
+    first.starts_with(b"-") && lines().any(is_key) && !lines().any(|line| line.starts_with(b"Proc-Type: 4,ENCRYPTED"))
+}
+
 /// A large file whose bytes pass once, piece by piece: what [`head`] asks for is kept when it comes by.
 pub struct Passing {
     first: Vec<u8>,
@@ -45,14 +112,19 @@ pub struct Passing {
     parts: Vec<(u64, Vec<u8>)>,
     /// Where the next part begins, and what of it has come.
     wanted: Option<(u64, Vec<u8>)>,
+    /// Of a zip: what is in it.
+    search: Option<Search>,
 }
 
 impl Passing {
     /// A file of `size` bytes that begins with these.
     pub fn new(first: &[u8], size: u64) -> Self {
-        let first = &first[..first.len().min(if elf::is_elf(first) { ELF_FIRST } else { FIRST })];
-        let mut passing = Self { first: first.into(), size, parts: Vec::new(), wanted: None };
-        passing.head();
+        let search = zip::is_zip(first).then(Search::new);
+        let first = &first[..first.len().min(reach(first))];
+        let mut passing = Self { first: first.into(), size, parts: Vec::new(), wanted: None, search };
+        if passing.search.is_none() {
+            passing.head();
+        }
         passing
     }
 
@@ -63,6 +135,9 @@ impl Passing {
 
     /// What the file is, as far as it has passed.
     pub fn head(&mut self) -> Head {
+        if let Some(search) = &mut self.search {
+            return archive(search);
+        }
         let (parts, wanted) = (&self.parts, &mut self.wanted);
         *wanted = None;
         head(&self.first, self.size, |at| {
@@ -76,6 +151,9 @@ impl Passing {
 
     /// Takes the bytes from `at` on. What is wanted from before them is gone, and then the fact stays unknown.
     pub fn pass(&mut self, at: u64, piece: &[u8]) {
+        if let Some(search) = &mut self.search {
+            return search.pass(piece);
+        }
         while let Some((start, mut part)) = self.wanted.take() {
             let next = start + part.len() as u64;
             let Some(skip) = next.checked_sub(at).and_then(|skip| usize::try_from(skip).ok()) else { return };
@@ -138,10 +216,24 @@ pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u
     let failed = |source| UntarError::Io { offset: 0, source };
     first.clear();
     read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST))).map_err(failed)?;
-    if !elf::is_elf(first) {
-        return Ok(head(first, size, |_| None));
+    let reach = reach(first);
+    if zip::is_zip(first) {
+        let mut search = Search::new();
+        search.pass(first);
+        first.resize(PART, 0);
+        loop {
+            match reader.read_data(first) {
+                Ok(0) => return Ok(archive(&mut search)),
+                Ok(count) => search.pass(&first[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
-    read_up_to(reader, first, ELF_FIRST.min(usize::try_from(size).unwrap_or(ELF_FIRST))).map_err(failed)?;
+    read_up_to(reader, first, reach.min(usize::try_from(size).unwrap_or(reach))).map_err(failed)?;
+    if !elf::is_elf(first) {
+        return Ok(plain(first, size));
+    }
     let mut at = first.len() as u64;
     // Parts come in the order of the file; what has passed is gone, and then the fact stays unknown.
     Ok(head(first, size, |wanted| {

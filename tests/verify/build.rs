@@ -21,10 +21,13 @@ pub(crate) fn program(machine: Machine) -> Elf {
         is_64: machine != Machine::I386 && machine != Machine::ARM,
         little_endian: true,
         machine,
+        os_abi: 0,
         kind: elf::Kind::Executable,
         interpreter: None,
         needed: Some(Vec::new()),
         search_path: None,
+        inherited: false,
+        soname: None,
         has_code: true,
         truncated: false,
     }
