@@ -1,26 +1,23 @@
 //! What the kernel and the dynamic loader do with the program that a container starts, followed without running it:
 //! `#!` lines, `PT_INTERP`, `DT_NEEDED`, and the machine of each file on that way.
 //!
-//! Names and links come from strangers. Lookups stay within the root, a chain of scripts has at most [`MAX_SCRIPTS`]
-//! parts, every library is visited once, and at most [`MAX_LIBRARIES`] of them.
+//! Names and links come from strangers. Lookups stay within the root, and what is followed is limited: scripts that
+//! interpret one another, programs that start one another, libraries.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use crate::elf::{Elf, Machine};
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
 use crate::image::root::Found;
 use crate::layer::contents::{Head, Kind};
-use crate::layer::entry::split;
 use crate::oci::platform::Arch;
 
 use super::finding::{Finding, Rule, Severity};
-use super::lookup::{Sought, Surroundings, shown};
-use super::process::{Process, shell_command};
+use super::lookup::{May, Sought, Surroundings, shown};
+use super::process::{Process, opened_file, shell_command, wrapped};
 
-/// How many scripts may interpret one another, as on Linux.
-const MAX_SCRIPTS: usize = 4;
-/// More than any program has.
-const MAX_LIBRARIES: usize = 4096;
+/// How many programs may start one another on a command line.
+const MAX_WRAPPERS: usize = 4;
 
 /// Follows the process of one container, or of the image by itself.
 pub(super) struct Judge<'a> {
@@ -37,8 +34,10 @@ pub(super) struct Judge<'a> {
 
 /// What a file is on the way.
 #[derive(Clone)]
-enum Role {
+pub(super) enum Role {
     Program,
+    /// That the program of this name starts.
+    Started(String),
     /// Of the script at this path.
     Interpreter(String),
     /// Of the program at this path.
@@ -48,9 +47,10 @@ enum Role {
 }
 
 impl Role {
-    fn words(&self, path: &str) -> String {
+    pub(super) fn words(&self, path: &str) -> String {
         match self {
             Self::Program => format!("the entrypoint {path}"),
+            Self::Started(by) => format!("{path}, which {by} starts,"),
             Self::Interpreter(of) => format!("{path}, the interpreter of the script {of},"),
             Self::Loader(of) => format!("{path}, the dynamic loader of {of},"),
             Self::Library(of) => format!("{path}, a library that {of} needs,"),
@@ -66,21 +66,32 @@ impl<'a> Judge<'a> {
             self.push(Finding::new(Rule::EntrypointNotFound, Severity::Note, message).undecided());
             return;
         }
-        let Some(name) = process.words.first() else {
+        if process.words.is_empty() {
             let message = "nothing starts: neither the image nor the container definition names a command";
             self.push(
                 Finding::new(Rule::EntrypointNotFound, Severity::Error, message)
                     .help("set entrypoint or cmd in the image, or command in the container definition"),
             );
             return;
-        };
-        let (path, sought) = self.surroundings.find(name);
-        match sought {
-            Sought::Found(found) => self.file(&path, &found, &Role::Program, 0),
-            Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, &path, &why),
-            Sought::Missing(end) => self.missing_program(name, end),
         }
-        if let Some(word) = shell_command(&process.words)
+        let mut words = process.words.as_slice();
+        let mut role = Role::Program;
+        for _ in 0..MAX_WRAPPERS {
+            let [name, ..] = words else { return };
+            let (path, sought) = self.surroundings.find(name);
+            let found = match sought {
+                Sought::Found(found) => found,
+                Sought::Unknown(why) => return self.unknown(Rule::EntrypointNotFound, &path, &why),
+                Sought::Missing(end) => return self.missing_program(name, end, &role),
+            };
+            self.file(&path, &found, &role, 0);
+            // What it does with its words is known of the program that was found, not of the name.
+            let program = shown(&found.path);
+            self.opened(&program, words);
+            let Some(rest) = wrapped(name, words) else { break };
+            (role, words) = (Role::Started(path), rest);
+        }
+        if let Some(word) = shell_command(words)
             && let (_, Sought::Missing(_)) = self.surroundings.find(word)
         {
             let message = format!("the shell that starts will not find {word} ({})", process.origin);
@@ -91,32 +102,56 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn push(&mut self, mut finding: Finding) {
+    /// The script or jar that an interpreter is told to open.
+    fn opened(&mut self, program: &str, words: &[String]) {
+        let Some(opened) = opened_file(program, words) else { return };
+        let mut sought = self.surroundings.at(opened.name);
+        for ending in opened.endings {
+            if matches!(sought, Sought::Missing(_)) {
+                sought = self.surroundings.at(&format!("{}{ending}", opened.name));
+            }
+        }
+        if opened.in_path && matches!(sought, Sought::Missing(_)) {
+            sought = self.surroundings.in_path(opened.name).1;
+        }
+        match sought {
+            Sought::Missing(end) => self.missing_program(opened.name, end, &Role::Started(program.into())),
+            Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
+            Sought::Found(found) => {
+                if matches!(found.node.kind, Kind::File { .. }) {
+                    self.readable(&found, &Role::Started(program.into()));
+                }
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, mut finding: Finding) {
         finding.location = finding.location.or_else(|| self.process.location.clone());
         self.findings.push(finding);
     }
 
-    fn unknown(&mut self, rule: Rule, path: &str, why: &str) {
+    pub(super) fn unknown(&mut self, rule: Rule, path: &str, why: &str) {
         let mut note = Finding::new(rule, Severity::Note, format!("{path} cannot be judged: {why}")).undecided();
         note.path = path.starts_with('/').then(|| path.into());
         self.push(note);
     }
 
-    fn missing_program(&mut self, name: &str, end: Option<String>) {
+    fn missing_program(&mut self, name: &str, end: Option<String>, role: &Role) {
         let origin = &self.process.origin;
+        let what = role.words(name);
         let (message, help) = if name.is_empty() {
             (format!("the name of the program is empty ({origin})"), "name the program".to_owned())
-        } else if name.contains('/') {
+        } else if name.contains('/') || !matches!(role, Role::Program | Role::Started(_)) {
             let from = match &self.surroundings.folder {
                 Some(folder) if !name.starts_with('/') => format!(", relative to {folder}"),
                 _ => String::new(),
             };
             let end = end.map_or_else(|| "does not exist in the image".into(), |end| format!("is not there: {end}"));
-            (format!("the entrypoint {name}{from} {end} ({origin})"), "name a file that the image has".to_owned())
+            (format!("{what}{from} {end} ({origin})"), "name a file that the image has".to_owned())
         } else {
             let path = self.surroundings.path.as_deref().unwrap_or_default();
             (
-                format!("the entrypoint {name} is in no folder of PATH ({path}) ({origin})"),
+                format!("{what} is in no folder of PATH ({path}) ({origin})"),
                 format!("put {name} into one of these folders, or name its path"),
             )
         };
@@ -127,12 +162,12 @@ impl<'a> Judge<'a> {
         self.push(finding);
     }
 
-    fn image(&self) -> &'a ImageFacts {
+    pub(super) fn image(&self) -> &'a ImageFacts {
         self.surroundings.image
     }
 
     /// A finding about a file, which names it and its layer.
-    fn about(&mut self, rule: Rule, typed: &str, found: &Found<'_>, role: &Role, what: &str) -> Finding {
+    pub(super) fn about(&mut self, rule: Rule, typed: &str, found: &Found<'_>, role: &Role, what: &str) -> Finding {
         let path = shown(&found.path);
         let typed = if typed == path || !typed.starts_with('/') { path.clone() } else { format!("{typed} ({path})") };
         let layer = self.image().layers.get(found.layer).map(|layer| layer.digest);
@@ -143,120 +178,80 @@ impl<'a> Judge<'a> {
         finding
     }
 
-    fn file(&mut self, typed: &str, found: &Found<'_>, role: &Role, scripts: usize) {
+    pub(super) fn file(&mut self, typed: &str, found: &Found<'_>, role: &Role, scripts: usize) {
         self.visited.insert(found.path.clone());
         let rule = Rule::EntrypointNotExecutable;
         let (what, help) = match &found.node.kind {
-            Kind::Directory => ("is a folder", "name a file in it"),
-            Kind::File { .. } if !self.surroundings.user.may_execute(found.node) => {
-                let message = format!(
-                    "has mode {:04o} and owner {}:{}: no x bit for the user that runs it",
-                    found.node.mode, found.node.uid, found.node.gid
-                );
-                let mut finding = self.about(rule, typed, found, role, &message);
-                finding.found = Some(format!("{:04o}", found.node.mode));
-                finding.wanted = Some("0755".into());
-                self.push(finding.help("give it the mode 0755"));
-                return;
+            Kind::Directory => ("is a folder".to_owned(), "name a file in it"),
+            Kind::File { head, size } => {
+                if !self.executable(typed, found, role) {
+                    return;
+                }
+                match head {
+                    Head::Elf(elf) => return self.elf(typed, found, elf, role),
+                    Head::Script(line) => return self.script(found, line, role, scripts),
+                    Head::Elsewhere(system) => {
+                        (format!("is a program for {system}, not for Linux (exec format error)"), "build it for Linux")
+                    }
+                    _ if *size == 0 => ("is empty".into(), "put the program into it"),
+                    _ => (
+                        "is neither an ELF file nor a script with `#!` in its first line (exec format error)".into(),
+                        "write `#!/bin/sh` into its first line, or start it by a shell: [\"/bin/sh\", \"FILE\"]",
+                    ),
+                }
             }
-            Kind::File { head: Head::Elf(elf), .. } => return self.elf(typed, found, elf, role),
-            Kind::File { head: Head::Script(line), .. } => return self.script(found, line, role, scripts),
-            Kind::File { size: 0, .. } => ("is empty", "put the program into it"),
-            Kind::File { head: Head::Other, .. } => (
-                "is neither an ELF file nor a script with `#!` in its first line (exec format error)",
-                "write `#!/bin/sh` into its first line, or start it by a shell: [\"/bin/sh\", \"FILE\"]",
-            ),
-            _ => ("is no regular file", "name a program"),
+            _ => ("is no regular file".into(), "name a program"),
         };
-        let finding = self.about(rule, typed, found, role, what);
+        let finding = self.about(rule, typed, found, role, &what);
         self.push(finding.help(help));
     }
 
-    fn script(&mut self, found: &Found<'_>, line: &[u8], role: &Role, scripts: usize) {
-        let script = shown(&found.path);
-        if scripts >= MAX_SCRIPTS {
-            let what = "is a script of a script of a script: Linux follows no more";
-            let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
-            self.push(finding.help("name a program after `#!`"));
-            return;
-        }
-        let text = String::from_utf8_lossy(line);
-        if text.ends_with('\r') {
-            let what =
-                format!("asks for {:?}: its lines end with CR LF, and the CR belongs to the name", text.trim_start());
-            let mut finding = self.about(Rule::InterpreterMissing, &script, found, role, &what);
-            finding.found = Some(text.trim_start().to_owned());
-            finding.wanted = Some(text.trim().to_owned());
-            self.push(finding.help("save it with LF line ends (git: `*.sh text eol=lf` in .gitattributes)"));
-            return;
-        }
-        let text = text.trim_matches([' ', '\t']);
-        let (interpreter, argument) = match text.split_once([' ', '\t']) {
-            Some((interpreter, argument)) => (interpreter, argument.trim_matches([' ', '\t'])),
-            None => (text, ""),
+    /// Whether the user may execute a file and come to it; where not, that is a finding.
+    fn executable(&mut self, typed: &str, found: &Found<'_>, role: &Role) -> bool {
+        let (node, user) = (found.node, self.surroundings.user);
+        let owner = format!("{}:{}", node.uid, node.gid);
+        let (may, what) = match (user.may(1, node), self.surroundings.closed_folder(&found.path)) {
+            (May::Yes, None) => return true,
+            (may @ (May::No | May::Unknown), closed) if may == May::No || closed.is_none() => {
+                (may, format!("has mode {:04o} and owner {owner}: no x bit for {}", node.mode, user.words()))
+            }
+            (_, Some((folder, may))) => {
+                (may, format!("stands in {folder}, which is closed for {}: no x bit", user.words()))
+            }
+            (may, None) => (may, String::new()),
         };
-        if interpreter.is_empty() {
-            let what = "names no interpreter after `#!` (exec format error)";
-            let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
-            self.push(finding.help("write `#!/bin/sh` into its first line"));
-            return;
+        let mut finding = self.about(Rule::EntrypointNotExecutable, typed, found, role, &what);
+        finding.found = Some(format!("{:04o}", node.mode));
+        finding.wanted = Some("0755".into());
+        if may == May::Unknown {
+            finding.severity = Severity::Note;
+            finding.message.push_str(", unless it is its owner or of its group");
+            self.push(finding.undecided().help("give it the mode 0755, or state the user by number"));
+            return true;
         }
-        // The kernel looks up no PATH.
-        match self.surroundings.at(interpreter) {
-            Sought::Found(next) => {
-                self.file(interpreter, &next, &Role::Interpreter(script.clone()), scripts + 1);
-            }
-            Sought::Unknown(why) => return self.unknown(Rule::InterpreterMissing, interpreter, &why),
-            Sought::Missing(end) => return self.missing_interpreter((found, role), interpreter, end, ""),
-        }
-        if interpreter.rsplit('/').next() == Some("env") {
-            self.env(found, argument, role, scripts);
+        self.push(finding.help("give it, and the folders above it, the mode 0755"));
+        false
+    }
+
+    /// A script is read by its interpreter, with the rights of the same user.
+    pub(super) fn readable(&mut self, found: &Found<'_>, role: &Role) {
+        let (node, user) = (found.node, self.surroundings.user);
+        if user.may(4, node) == May::No {
+            let what = format!(
+                "has mode {:04o} and owner {}:{}: {} may not read it",
+                node.mode,
+                node.uid,
+                node.gid,
+                user.words()
+            );
+            let mut finding = self.about(Rule::EntrypointNotExecutable, &shown(&found.path), found, role, &what);
+            finding.found = Some(format!("{:04o}", node.mode));
+            finding.wanted = Some("0755".into());
+            self.push(finding.help("give it the mode 0755"));
         }
     }
 
-    /// `#!/usr/bin/env NAME`: the kernel hands over everything after it as one argument; `-S` splits it.
-    fn env(&mut self, found: &Found<'_>, argument: &str, role: &Role, scripts: usize) {
-        let split = argument.strip_prefix("-S").or_else(|| argument.strip_prefix("--split-string="));
-        let assignment = |word: &&str| !word.starts_with('-') && !word.contains('=');
-        let name = match split {
-            Some(rest) => rest.split_whitespace().find(assignment).unwrap_or_default(),
-            None if argument.starts_with('-') || argument.contains('=') => return,
-            None => argument,
-        };
-        if name.is_empty() {
-            return;
-        }
-        let (typed, sought) = self.surroundings.find(name);
-        match sought {
-            Sought::Found(next) => {
-                let script = shown(&found.path);
-                self.file(&typed, &next, &Role::Interpreter(script), scripts + 1);
-            }
-            Sought::Unknown(why) => self.unknown(Rule::InterpreterMissing, &typed, &why),
-            Sought::Missing(end) => {
-                let aside = if name.contains(' ') { "; Linux hands it over as one word: write `env -S`" } else { "" };
-                self.missing_interpreter((found, role), name, end, aside);
-            }
-        }
-    }
-
-    fn missing_interpreter(
-        &mut self,
-        (script, role): (&Found<'_>, &Role),
-        interpreter: &str,
-        end: Option<String>,
-        aside: &str,
-    ) {
-        let end = end.map_or_else(String::new, |end| format!(": {end}"));
-        let place = if interpreter.contains('/') { "in the image" } else { "in PATH" };
-        let what = format!("asks for the interpreter {interpreter}, which is not {place}{end}{aside}");
-        let mut finding = self.about(Rule::InterpreterMissing, &shown(&script.path), script, role, &what);
-        finding.found = Some("nothing".into());
-        finding.wanted = Some(interpreter.into());
-        self.push(finding.help(format!("install {interpreter} in the image, or name another after `#!`")));
-    }
-
-    fn elf(&mut self, typed: &str, found: &Found<'_>, elf: &Elf, role: &Role) {
+    pub(super) fn elf(&mut self, typed: &str, found: &Found<'_>, elf: &Elf, role: &Role) {
         if elf.truncated {
             let finding =
                 self.about(Rule::EntrypointNotExecutable, typed, found, role, "is an ELF file that is cut off");
@@ -276,7 +271,8 @@ impl<'a> Judge<'a> {
             }
             Fit::Compatible => {
                 let what = format!(
-                    "is made for {}; wanted is {wanted} ({}): it runs only where the kernel has 32-bit system calls",
+                    "is made for {}; wanted is {wanted} ({}): it runs only where kernel and CPU still have the 32-bit \
+                     mode",
                     made_for(elf),
                     self.why
                 );
@@ -287,6 +283,13 @@ impl<'a> Judge<'a> {
                 self.push(finding.help(
                     "build it for 64 bits; or try it where it will run and allow it: --allow foreign-executable=PATH",
                 ));
+                if let Some(interpreter) = &elf.interpreter {
+                    let interpreter = String::from_utf8_lossy(interpreter);
+                    // A loader that is missing is missing in every mode.
+                    if matches!(self.surroundings.at(&interpreter), Sought::Missing(_)) {
+                        self.loader(found, role, &interpreter);
+                    }
+                }
                 return;
             }
             Fit::Irrelevant => {
@@ -297,153 +300,18 @@ impl<'a> Judge<'a> {
             }
         }
         // A library may name a loader as well (libc.so.6 does): nobody asks it.
-        if matches!(role, Role::Program | Role::Interpreter(_)) {
-            if let Some(interpreter) = &elf.interpreter {
-                self.loader(found, role, &String::from_utf8_lossy(interpreter));
-            }
-            self.libraries(found, elf);
+        if matches!(role, Role::Program | Role::Started(_) | Role::Interpreter(_)) {
+            let loader = elf.interpreter.as_deref().and_then(|interpreter| {
+                let interpreter = String::from_utf8_lossy(interpreter);
+                self.loader(found, role, &interpreter)
+            });
+            self.libraries(found, elf, loader);
         }
     }
 
-    /// Whether it runs here; a 32-bit image's files are of its own machine.
-    fn fit(&self, elf: &Elf) -> Fit {
-        match (fit(elf, self.architecture), self.architecture) {
-            (Fit::Foreign, Arch::Amd64 | Arch::ARM64) => Fit::Foreign,
-            (Fit::Foreign, other) if machine(other).is_none_or(|wanted| wanted == elf.machine) => Fit::Native,
-            (other, _) => other,
-        }
+    pub(super) fn fit(&self, elf: &Elf) -> Fit {
+        fit(elf, self.architecture)
     }
-
-    fn loader(&mut self, program: &Found<'_>, role: &Role, interpreter: &str) {
-        match self.surroundings.at(interpreter) {
-            Sought::Found(next) => {
-                if self.visited.contains(&next.path) {
-                    return;
-                }
-                self.file(interpreter, &next, &Role::Loader(shown(&program.path)), MAX_SCRIPTS);
-            }
-            Sought::Unknown(why) => self.unknown(Rule::InterpreterMissing, interpreter, &why),
-            Sought::Missing(end) => {
-                let end = end.map_or_else(String::new, |end| format!(": {end}"));
-                let (found, help) = self.c_library(interpreter);
-                let what = format!("needs the dynamic loader {interpreter}, which is not in the image{end}; {found}");
-                let path = shown(&program.path);
-                let mut finding = self.about(Rule::InterpreterMissing, &path, program, role, &what).help(help);
-                finding.found = Some(found.into());
-                finding.wanted = Some(interpreter.into());
-                self.push(finding);
-            }
-        }
-    }
-
-    /// Which C library the image has, where its loader is missing, and what that means.
-    fn c_library(&self, interpreter: &str) -> (&'static str, &'static str) {
-        let root = &self.image().root;
-        let any = |paths: &[&str]| paths.iter().any(|path| root.resolve(path.as_bytes()).is_ok());
-        let musl = any(&["lib/ld-musl-x86_64.so.1", "lib/ld-musl-aarch64.so.1"]);
-        let glibc = any(&["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1", "lib/ld-linux-x86-64.so.2"]);
-        if interpreter.contains("ld-musl") && glibc {
-            (
-                "it is linked with musl, but the image has glibc",
-                "link it with glibc or statically, or use an Alpine base",
-            )
-        } else if interpreter.contains("ld-linux") && musl {
-            (
-                "it is linked with glibc, but the image has musl",
-                "link it with musl or statically, or use a base with glibc such as Debian",
-            )
-        } else if !musl && !glibc {
-            ("the image has no C library", "link it statically, or use a base that has its C library")
-        } else {
-            ("the image has another one", "use a base that has this loader, or link it statically")
-        }
-    }
-
-    /// Every library that the program reaches, breadth first, as the loader finds them.
-    fn libraries(&mut self, program: &Found<'_>, elf: &Elf) {
-        let inherited = elf.search_path.as_deref().map(|path| expanded(path, &program.path)).unwrap_or_default();
-        let mut queue: VecDeque<(Box<[u8]>, Elf)> = VecDeque::from([(program.path.clone(), elf.clone())]);
-        let mut names: BTreeSet<Box<[u8]>> = BTreeSet::new();
-        while let Some((needing, elf)) = queue.pop_front() {
-            if elf.needed.is_none() {
-                self.unknown(
-                    Rule::ForeignExecutable,
-                    &shown(&needing),
-                    "the libraries that it asks for cannot be read",
-                );
-            }
-            for name in elf.needed.iter().flatten() {
-                if names.len() >= MAX_LIBRARIES || !names.insert(name.clone()) {
-                    continue;
-                }
-                let Some((found, library)) = self.library(name, &needing, &elf, &inherited) else { continue };
-                if !self.visited.insert(found.path.clone()) {
-                    continue;
-                }
-                let typed = shown(&found.path);
-                self.elf(&typed, &found, &library, &Role::Library(shown(&needing)));
-                if self.fit(&library) == Fit::Native {
-                    queue.push_back((found.path.clone(), library));
-                }
-            }
-        }
-    }
-
-    /// The file that the loader takes for a name. It passes over files of another machine, so one of them counts only
-    /// where no other is found, not even in a folder that `/etc/ld.so.conf` may name.
-    fn library(&self, name: &[u8], needing: &[u8], elf: &Elf, inherited: &[String]) -> Option<(Found<'a>, Elf)> {
-        let text = String::from_utf8_lossy(name);
-        let candidates: Vec<String> = if text.contains('/') {
-            vec![text.into_owned()]
-        } else {
-            let own = elf.search_path.as_deref().map(|path| expanded(path, needing)).unwrap_or_default();
-            let folders = own.iter().chain(inherited).cloned().chain(self.default_folders());
-            folders.map(|folder| format!("{folder}/{text}")).collect()
-        };
-        let mut foreign = None;
-        for candidate in candidates {
-            let Ok(found) = self.image().root.resolve(candidate.as_bytes()) else { continue };
-            let Kind::File { head: Head::Elf(library), .. } = &found.node.kind else { continue };
-            let library = library.as_ref().clone();
-            match self.fit(&library) {
-                Fit::Native => return Some((found, library)),
-                Fit::Foreign => _ = foreign.get_or_insert((found, library)),
-                // 32-bit libraries beside 64-bit ones, and files without code, are passed over.
-                Fit::Compatible | Fit::Irrelevant => {}
-            }
-        }
-        let elsewhere = |path: &[u8], kind: &Kind| match kind {
-            Kind::File { head: Head::Elf(library), .. } => split(path).1 == name && self.fit(library) == Fit::Native,
-            _ => false,
-        };
-        foreign.filter(|_| !self.image().root.iter().any(|(path, node, _)| elsewhere(path, &node.kind)))
-    }
-
-    fn default_folders(&self) -> impl Iterator<Item = String> + use<> {
-        let triplet = match machine(self.architecture) {
-            Some(Machine::X86_64) => "x86_64-linux-gnu",
-            Some(Machine::AARCH64) => "aarch64-linux-gnu",
-            _ => "",
-        };
-        let folders = [
-            format!("/lib/{triplet}"),
-            format!("/usr/lib/{triplet}"),
-            "/lib64".into(),
-            "/usr/lib64".into(),
-            "/lib".into(),
-            "/usr/lib".into(),
-            "/usr/local/lib".into(),
-        ];
-        folders.into_iter()
-    }
-}
-
-/// `DT_RUNPATH` with `$ORIGIN` filled in.
-fn expanded(path: &[u8], file: &[u8]) -> Vec<String> {
-    let origin = shown(split(file).0);
-    let path = String::from_utf8_lossy(path);
-    let folders = path.split(':').filter(|folder| !folder.is_empty());
-    folders.map(|folder| folder.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin)).collect()
 }
 
 /// The machine of a file, with what else sets it apart from the usual one of that name.
@@ -455,5 +323,14 @@ pub(super) fn made_for(elf: &Elf) -> String {
     if !elf.is_64 && matches!(elf.machine, Machine::AARCH64 | Machine::X86_64) {
         words.push_str(", 32-bit");
     }
+    let system = match elf.os_abi {
+        2 => "NetBSD",
+        6 => "Solaris",
+        9 => "FreeBSD",
+        12 => "OpenBSD",
+        _ => return words,
+    };
+    words.push_str(", ");
+    words.push_str(system);
     words
 }

@@ -11,6 +11,7 @@ pub(super) const fn page(rule: Rule) -> &'static str {
         Rule::EntrypointNotFound => ENTRYPOINT_NOT_FOUND,
         Rule::EntrypointNotExecutable => ENTRYPOINT_NOT_EXECUTABLE,
         Rule::InterpreterMissing => INTERPRETER_MISSING,
+        Rule::LibraryMissing => LIBRARY_MISSING,
         Rule::WindowsTask => WINDOWS_TASK,
         Rule::ContainerNotChosen => CONTAINER_NOT_CHOSEN,
         Rule::AllowUnused => ALLOW_UNUSED,
@@ -52,10 +53,14 @@ To allow: --allow config-disagrees
 const FOREIGN_EXECUTABLE: &str = "\
 foreign-executable: an ELF file in the image is made for another machine
 
-Every ELF file of the merged root file system is compared with the image's architecture. On the way of the process that
-ECS starts (the program itself, the interpreter of a script, the dynamic loader, the libraries) it is an error;
-elsewhere a warning, since nobody may ever execute it. BPF and GPU code, object files and debug symbols are nothing. A
-32-bit x86 program on amd64 leaves the verdict open: Fargate does not promise the 32-bit system calls.
+Every ELF file of the merged root file system, and every native library in its jars, is compared with the image's
+architecture. On the way of the process that ECS starts (the program itself, the interpreter of a script, the dynamic
+loader, the libraries) it is an error: it cannot start. A module that the interpreter of that process may load (Python's
+and Node's extension modules, native libraries in a jar) is a warning, and the verdict undetermined: it fails when it is
+loaded, and nobody knows whether it is. Elsewhere it is a warning, since nobody may ever execute it. A file that stands
+beside the same for this machine, under a name that differs in the machine alone, is nothing; so are BPF and GPU code,
+object files and debug symbols. 32-bit x86 on amd64 and 32-bit ARM on arm64 leave the verdict open: not every kernel and
+CPU there has the 32-bit mode.
 
 What ECS says:
   exec /usr/local/bin/app: exec format error             (stopCode EssentialContainerExited)
@@ -129,6 +134,26 @@ To repair, install the interpreter, save the script with LF line ends, or link t
 library of the base image.
 
 To allow: --allow interpreter-missing=/app/server
+";
+
+const LIBRARY_MISSING: &str = "\
+library-missing: a library that a program needs does not exist, or not where its loader looks
+
+The libraries of a program (DT_NEEDED), and theirs, are looked for as the loader that the program names looks for them:
+glibc's in RPATH, LD_LIBRARY_PATH, RUNPATH, /etc/ld.so.cache and its own folders; musl's in LD_LIBRARY_PATH, RPATH and
+/lib, /usr/local/lib, /usr/lib. It is an error where no file of the image has the name, or where the file stands in a
+folder that the loader is known not to look into: the program ends before its first line. It is a note, and the verdict
+undetermined, where a volume, LD_PRELOAD or LD_LIBRARY_PATH of the container definition may bring it, or glibc's cache
+is not in the image. Libraries that a program opens by itself (dlopen, Python's and Node's modules, Java's) are not
+followed: those for another machine are found by foreign-executable.
+
+What ECS says:
+  error while loading shared libraries: libpq.so.5: cannot open shared object file: No such file or directory
+  Error loading shared library libstdc++.so.6: No such file or directory (needed by /app/server)          (Alpine)
+
+To repair, install the package that has it, run ldconfig after copying libraries, or link the program statically.
+
+To allow: --allow library-missing=/app/server
 ";
 
 const WINDOWS_TASK: &str = "\

@@ -28,6 +28,8 @@ pub enum Rule {
     EntrypointNotExecutable,
     /// What a script or program needs in order to start does not exist.
     InterpreterMissing,
+    /// A library that a program needs does not exist, or not where its loader looks.
+    LibraryMissing,
     /// The task asks for Windows, whose programs are not judged.
     WindowsTask,
     /// Nothing says which container the image runs in.
@@ -46,7 +48,7 @@ pub struct ParseRuleError {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PlatformMissing,
         Self::ConfigDisagrees,
         Self::ForeignExecutable,
@@ -54,6 +56,7 @@ impl Rule {
         Self::EntrypointNotFound,
         Self::EntrypointNotExecutable,
         Self::InterpreterMissing,
+        Self::LibraryMissing,
         Self::WindowsTask,
         Self::ContainerNotChosen,
         Self::AllowUnused,
@@ -69,6 +72,7 @@ impl Rule {
             Self::EntrypointNotFound => "entrypoint-not-found",
             Self::EntrypointNotExecutable => "entrypoint-not-executable",
             Self::InterpreterMissing => "interpreter-missing",
+            Self::LibraryMissing => "library-missing",
             Self::WindowsTask => "windows-task",
             Self::ContainerNotChosen => "container-not-chosen",
             Self::AllowUnused => "allow-unused",

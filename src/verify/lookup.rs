@@ -36,16 +36,43 @@ impl User {
         }
     }
 
-    /// Whether the mode lets the user execute the file. Without a group, whichever the user has may be the file's.
-    pub(super) fn may_execute(self, node: &Node) -> bool {
+    /// Who that is, for people.
+    pub(super) fn words(self) -> String {
         match self {
-            Self::Root | Self::Named => node.mode & 0o111 != 0,
-            Self::Id(id, _) if id == node.uid => node.mode & 0o100 != 0,
-            Self::Id(_, Some(group)) if group == node.gid => node.mode & 0o010 != 0,
-            Self::Id(_, Some(_)) => node.mode & 0o001 != 0,
-            Self::Id(_, None) => node.mode & 0o011 != 0,
+            Self::Root => "root".into(),
+            Self::Id(id, Some(group)) => format!("the user {id}:{group}"),
+            Self::Id(id, None) => format!("the user {id}"),
+            Self::Named => "the user, known by name only,".into(),
         }
     }
+
+    /// Whether the mode lets the user do it: 1 execute a file or go through a folder, 4 read.
+    pub(super) fn may(self, bit: u16, node: &Node) -> May {
+        let [owner, group, others] = [6, 3, 0].map(|shift| node.mode >> shift & bit != 0);
+        let known = |right: bool| if right { May::Yes } else { May::No };
+        let either = |mut rights: Vec<bool>| {
+            rights.dedup();
+            if let [right] = rights.as_slice() { known(*right) } else { May::Unknown }
+        };
+        match self {
+            // The superuser needs an x bit of anybody to execute a file, and nothing else.
+            Self::Root => known(bit != 1 || node.kind == Kind::Directory || owner || group || others),
+            Self::Id(id, _) if id == node.uid => known(owner),
+            Self::Id(_, Some(own)) if own == node.gid => known(group),
+            // The image's /etc/group may add the user to more groups, but no runtime looks for a number there.
+            Self::Id(_, Some(_)) => known(others),
+            Self::Id(_, None) => either(vec![group, others]),
+            Self::Named => either(vec![owner, group, others]),
+        }
+    }
+}
+
+/// An answer that may be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum May {
+    Yes,
+    No,
+    Unknown,
 }
 
 /// Where names are looked up.
@@ -55,6 +82,10 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: Option<String>,
     /// `PATH`; `None` where it is not known.
     pub(super) path: Option<String>,
+    /// `LD_LIBRARY_PATH`, empty where it is not set; `None` where it is not known.
+    pub(super) library_path: Option<String>,
+    /// Whether `LD_PRELOAD` loads a library that nobody asks for.
+    pub(super) preloads: bool,
     pub(super) user: User,
     /// Where volumes cover the image.
     pub(super) mounts: &'a [String],
@@ -117,10 +148,14 @@ impl<'a> Surroundings<'a> {
             let candidate = if folder.is_empty() { format!("./{name}") } else { format!("{folder}/{name}") };
             match self.at(&candidate) {
                 Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => {
-                    if self.user.may_execute(found.node) {
-                        return (candidate, Sought::Found(found));
+                    match self.user.may(1, found.node) {
+                        May::Yes => return (candidate, Sought::Found(found)),
+                        May::No => _ = refused.get_or_insert((candidate, found)),
+                        May::Unknown => {
+                            let why = format!("whether {} may execute it depends on who that is", self.user.words());
+                            unknown.get_or_insert((candidate, why));
+                        }
                     }
-                    refused.get_or_insert((candidate, found));
                 }
                 Sought::Unknown(why) => {
                     unknown.get_or_insert((candidate, why));
@@ -138,6 +173,23 @@ impl<'a> Surroundings<'a> {
     /// A name or a path, as `execvp` takes it.
     pub(super) fn find(&self, name: &str) -> (String, Sought<'a>) {
         if name.contains('/') { (name.into(), self.at(name)) } else { self.in_path(name) }
+    }
+
+    /// Whether a volume may put files where the image has none.
+    pub(super) fn has_volumes(&self) -> bool {
+        self.unknown_mounts || !self.mounts.is_empty()
+    }
+
+    /// A folder above this path that the user may not go through.
+    pub(super) fn closed_folder(&self, path: &[u8]) -> Option<(String, May)> {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let closed = |end: usize| {
+            // A folder that no layer names is made by the runtime, open to all.
+            let (node, _) = self.image.root.lookup(&path[..end])?;
+            let may = self.user.may(1, node);
+            (may != May::Yes).then(|| (shown(&path[..end]), may))
+        };
+        ends.filter_map(closed).max_by_key(|(_, may)| *may == May::No)
     }
 
     fn covering(&self, path: &[u8]) -> Option<&str> {

@@ -71,16 +71,21 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
     let config = &image.config.config;
     let own_folder = Some(config.working_dir.clone()).filter(|folder| !folder.is_empty()).unwrap_or("/".into());
     let own_path = config.variable("PATH").unwrap_or(DEFAULT_PATH).to_owned();
+    let own_library_path = config.variable("LD_LIBRARY_PATH").unwrap_or_default().to_owned();
+    let own_preload = config.variable("LD_PRELOAD").is_some_and(|value| !value.is_empty());
     let Some(container) = container else {
         return Surroundings {
             image,
             folder: Some(own_folder),
             path: Some(own_path),
+            library_path: Some(own_library_path),
+            preloads: own_preload,
             user: User::of(&config.user),
             mounts: &[],
             unknown_mounts: false,
         };
     };
+    let sets = |name: &str| container.environment.iter().any(|own| own == name);
     Surroundings {
         image,
         folder: match &container.working_directory {
@@ -93,6 +98,9 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             Stated::Unset => Some(own_path),
             Stated::Unresolved { .. } => None,
         },
+        // Of these variables only the names are kept.
+        library_path: Some(own_library_path).filter(|_| !sets("LD_LIBRARY_PATH")),
+        preloads: own_preload || sets("LD_PRELOAD"),
         user: match &container.user {
             Stated::Known { value, .. } if !value.is_empty() => User::of(value),
             Stated::Unresolved { .. } => User::Named,
@@ -101,6 +109,63 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
         mounts: &container.mounts,
         unknown_mounts: container.volumes_from,
     }
+}
+
+/// What follows a program that does nothing but start another: an init, `env`, a change of user.
+pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<&'w [String]> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let rest = words.get(1..)?;
+    let first_plain = |rest: &'w [String]| rest.first().filter(|word| !word.starts_with('-')).map(|_| rest);
+    match name {
+        "tini" | "tini-static" | "docker-init" | "catatonit" | "dumb-init" => {
+            // Options may have values, so without `--` only a first word that is none is sure to be the program.
+            match rest.iter().take_while(|word| word.starts_with('-')).position(|word| word == "--") {
+                Some(end) => first_plain(&rest[end + 1..]),
+                None => first_plain(rest),
+            }
+        }
+        "gosu" | "su-exec" => first_plain(rest.get(1..)?),
+        "env" => first_plain(rest).filter(|rest| !rest[0].contains('=')),
+        _ => None,
+    }
+}
+
+/// A file that an interpreter opens.
+pub(super) struct Opened<'w> {
+    pub(super) name: &'w str,
+    /// What may stand after the name.
+    pub(super) endings: &'static [&'static str],
+    /// Whether it is looked up in `PATH` as well.
+    pub(super) in_path: bool,
+}
+
+/// The script or jar on the command line of the interpreter at this path, where no option before it can mean another.
+pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Opened<'w>> {
+    let called = words.first()?.rsplit('/').next()?;
+    let program = program.rsplit('/').next()?;
+    let is = |name: &str| {
+        let version = |file: &str| {
+            let rest = file.strip_prefix(name)?;
+            rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then_some(())
+        };
+        version(called).is_some() && (version(program).is_some() || matches!(program, "busybox" | "dash" | "bash"))
+    };
+    let plain = |name: &'w String| Some(name.as_str()).filter(|name| !name.is_empty() && !name.starts_with('-'));
+    if is("java") {
+        let at = words.iter().position(|word| word == "-jar")?;
+        // A class before it would be the program, and the rest its arguments.
+        let options = words[1..at].iter().all(|word| word.starts_with("-X") || word.starts_with("-D"));
+        let name = plain(words.get(at + 1)?)?;
+        return options.then_some(Opened { name, endings: &[], in_path: false });
+    }
+    let name = plain(words.get(1)?)?;
+    if is("node") {
+        let endings: &[&str] = &[".js", ".json", ".node"];
+        return (name != "inspect" && name != "debug").then_some(Opened { name, endings, in_path: false });
+    }
+    let shell = ["sh", "bash", "dash", "ash"].into_iter().any(is);
+    let opened = Opened { name, endings: &[], in_path: shell && !name.contains('/') };
+    (shell || is("python") || is("perl") || is("ruby")).then_some(opened)
 }
 
 /// The program that a shell starts first, where `words` is `sh -c` with a simple command; `None` where nothing can be
@@ -128,6 +193,49 @@ const BUILTINS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn wrappers_start_what_follows() {
+        for (line, wanted) in [
+            ("/sbin/tini -- /app -x", Some("/app -x")),
+            ("tini -g -- app", Some("app")),
+            ("tini app", Some("app")),
+            ("tini -e 143 app", None),
+            ("gosu nobody app x", Some("app x")),
+            ("env python app.py", Some("python app.py")),
+            ("env A=1 python", None),
+            ("env -i python", None),
+            ("app -- x", None),
+            ("tini --", None),
+        ] {
+            let words = words(line);
+            let found = wrapped(&words[0], &words).map(|rest| rest.join(" "));
+            assert_eq!(found.as_deref(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn interpreters_open_the_first_word_that_is_no_option() {
+        for (program, line, wanted) in [
+            ("/usr/bin/dash", "sh /run.sh x", Some("/run.sh")),
+            ("/bin/busybox", "/bin/sh run", Some("run")),
+            ("/usr/bin/python3.11", "python3 app.py", Some("app.py")),
+            ("/usr/bin/python3.11", "python3 -m app", None),
+            ("/usr/bin/python3.11", "python3-config app", None),
+            ("/opt/java/bin/java", "java -Xmx1g -jar a.jar", Some("a.jar")),
+            ("/opt/java/bin/java", "java -cp x Main -jar a.jar", None),
+            ("/usr/bin/node", "node server", Some("server")),
+            ("/usr/bin/node", "node --require x server", None),
+            ("/usr/bin/other", "node server", None),
+        ] {
+            let words = words(line);
+            assert_eq!(opened_file(program, &words).map(|opened| opened.name), wanted, "{program}: {line}");
+        }
+    }
 
     #[test]
     fn finds_the_first_word_of_a_simple_command() {

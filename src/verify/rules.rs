@@ -20,7 +20,7 @@ use super::executable::Judge;
 use super::finding::{Finding, Rule, Severity, TargetVerdict, Verdict, Verification};
 use super::platforms::{choose, disagreement, is_image, missing};
 use super::process::{Process, surroundings};
-use super::scan;
+use super::scan::{self, Interpreter};
 
 /// A rule that is allowed to find something, everywhere or at some paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +191,13 @@ impl Pass<'_> {
                 visited: BTreeSet::new(),
             };
             judge.run();
+            let interpreters = judge.visited.iter().filter_map(|path| Interpreter::of(path));
+            let interpreters: BTreeSet<_> = interpreters.collect();
+            let architecture = &want.platform.architecture;
+            for interpreter in interpreters {
+                let known = &mut judge.visited;
+                judge.findings.extend(scan::modules(image, architecture, interpreter, known, &self.allowed));
+            }
             way.append(&mut judge.visited);
             for mut finding in judge.findings {
                 finding.platform = Some(want.platform.to_string());

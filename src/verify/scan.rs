@@ -1,9 +1,17 @@
-//! The files of an image that nobody is known to execute: those of another machine are a warning.
+//! The files of an image that are on nobody's way for sure: programs and libraries of another machine that no process
+//! is known to execute, and extension modules that an interpreter may load.
+//!
+//! Packages bring files for every machine on purpose (`prebuilds/linux-arm64/` beside `prebuilds/linux-x64/`, the
+//! native libraries of a jar). One for another machine is only told of where none of the same name, but for the words
+//! of machines in it, is made for this one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::elf::Elf;
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
+use crate::image::root::Root;
 use crate::layer::contents::{Head, Kind};
+use crate::layer::entry::split;
 use crate::oci::platform::Arch;
 
 use super::allow::Allowed;
@@ -14,22 +22,221 @@ use super::lookup::shown;
 /// How many are named one by one.
 const MAX_NAMED: usize = 10;
 
-/// A warning for each file of another machine but those in `known`; beyond [`MAX_NAMED`], one for all that are left.
+/// A file of another machine that nothing replaces.
+struct Foreign<'a> {
+    path: &'a [u8],
+    /// The library within the archive at `path`.
+    member: Option<&'a [u8]>,
+    elf: &'a Elf,
+    layer: usize,
+}
+
+/// The interpreters whose modules are native libraries that no `DT_NEEDED` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Interpreter {
+    Python,
+    Node,
+    Java,
+}
+
+impl Interpreter {
+    /// By the path of the program, links followed.
+    pub(super) fn of(path: &[u8]) -> Option<Self> {
+        let name = String::from_utf8_lossy(split(path).1).into_owned();
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        match name {
+            "python" | "pypy" => Some(Self::Python),
+            "node" | "nodejs" => Some(Self::Node),
+            "java" => Some(Self::Java),
+            _ => None,
+        }
+    }
+
+    fn loads(self, file: &Foreign<'_>) -> bool {
+        let path = String::from_utf8_lossy(file.path);
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        match self {
+            Self::Python => {
+                let library = name.ends_with(".so") || name.contains(".so.");
+                let module = [".cpython-", ".abi3.", ".pypy"].iter().any(|tag| name.contains(tag));
+                let below = |kind: &str| folder.split('/').any(|part| part == kind);
+                library
+                    && (module
+                        || below("site-packages")
+                        || below("dist-packages")
+                        || below("lib-dynload")
+                        || folder.ends_with(".libs"))
+            }
+            Self::Node => name.ends_with(".node"),
+            Self::Java => file.member.is_some(),
+        }
+    }
+}
+
+/// Warnings for the files of another machine but those in `known`.
 pub(super) fn foreign(image: &ImageFacts, known: &BTreeSet<Box<[u8]>>, allowed: &Allowed<'_>) -> Vec<Finding> {
     let platform = image.platform();
+    let files = files(&image.root, &platform.architecture, known);
+    tell(image, &platform.architecture, files, allowed)
+}
+
+/// Warnings for the modules of another machine that this interpreter may load, which are then `known`. Whether it does
+/// load them nobody can tell without running it: the verdict hangs on that.
+pub(super) fn modules(
+    image: &ImageFacts,
+    architecture: &Arch,
+    interpreter: Interpreter,
+    known: &mut BTreeSet<Box<[u8]>>,
+    allowed: &Allowed<'_>,
+) -> Vec<Finding> {
+    let mut files = files(&image.root, architecture, known);
+    files.retain(|file| interpreter.loads(file));
+    known.extend(files.iter().map(|file| Box::from(file.path)));
+    let mut findings = tell(image, architecture, files, allowed);
+    for finding in &mut findings {
+        finding.message.push_str("; it fails when it is loaded");
+        finding.undecided = true;
+    }
+    findings
+}
+
+fn files<'a>(root: &'a Root, architecture: &Arch, known: &BTreeSet<Box<[u8]>>) -> Vec<Foreign<'a>> {
     // Of other architectures it is not known which machines they run.
-    let Some(wanted) =
-        machine(&platform.architecture).filter(|_| matches!(platform.architecture, Arch::Amd64 | Arch::ARM64))
-    else {
+    if !matches!(architecture, Arch::Amd64 | Arch::ARM64) {
         return Vec::new();
-    };
-    let mut findings = Vec::new();
-    let mut rest: BTreeMap<String, usize> = BTreeMap::new();
-    for (path, node, layer) in image.root.iter() {
-        let Kind::File { head: Head::Elf(elf), .. } = &node.kind else { continue };
-        if fit(elf, &platform.architecture) != Fit::Foreign || known.contains(path) {
+    }
+    let mut files = Vec::new();
+    for (path, node, layer) in root.iter() {
+        if known.contains(path) {
             continue;
         }
+        match &node.kind {
+            Kind::File { head: Head::Elf(elf), .. } if fit(elf, architecture) == Fit::Foreign => {
+                files.push(Foreign { path, member: None, elf, layer });
+            }
+            Kind::File { head: Head::Archive(members), .. } => {
+                let foreign = members.iter().filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
+                let foreign = foreign.map(|member| (&*member.name, &member.elf));
+                files.extend(foreign.map(|(name, elf)| Foreign { path, member: Some(name), elf, layer }));
+            }
+            _ => {}
+        }
+    }
+    if !files.is_empty() {
+        let native = native(root, architecture);
+        files.retain(|file| {
+            let name = match file.member {
+                Some(member) => in_archive(file.path, member),
+                None => neutral(&String::from_utf8_lossy(file.path)),
+            };
+            !native.contains(&name)
+        });
+    }
+    files
+}
+
+/// The names, neutral of machines, of all that is made for this one.
+fn native(root: &Root, architecture: &Arch) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (path, node, _) in root.iter() {
+        match &node.kind {
+            Kind::File { head: Head::Elf(elf), .. } if fit(elf, architecture) == Fit::Native => {
+                names.insert(neutral(&String::from_utf8_lossy(path)));
+            }
+            Kind::File { head: Head::Archive(members), .. } => {
+                let native = members.iter().filter(|member| fit(&member.elf, architecture) == Fit::Native);
+                names.extend(native.map(|member| in_archive(path, &member.name)));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Jars of one library for several machines stand side by side under names of their own, so the folder of the archive
+/// counts, and the name of the library.
+fn in_archive(path: &[u8], member: &[u8]) -> String {
+    let name = String::from_utf8_lossy(split(member).1).into_owned();
+    format!("{}!{}", String::from_utf8_lossy(split(path).0), neutral(&name))
+}
+
+/// The words of machines and C libraries in names of files, the longer ones first.
+const MACHINES: [&str; 41] = [
+    "loongarch64",
+    "powerpc64le",
+    "gnueabihf",
+    "musleabihf",
+    "aarch_64",
+    "armv6hf",
+    "armv7hf",
+    "mips64el",
+    "ppcle_64",
+    "powerpc",
+    "ppc64le",
+    "riscv64",
+    "s390_64",
+    "aarch64",
+    "gnueabi",
+    "loong64",
+    "mipsel",
+    "x86_64",
+    "x86-64",
+    "amd64",
+    "arm64",
+    "armhf",
+    "armel",
+    "armv6",
+    "armv7",
+    "armv8",
+    "glibc",
+    "s390x",
+    "sparc64",
+    "i386",
+    "i486",
+    "i586",
+    "i686",
+    "ia32",
+    "mips",
+    "musl",
+    "ppc64",
+    "arm",
+    "gnu",
+    "x86",
+    "x64",
+];
+
+/// A path without the words of machines.
+fn neutral(path: &str) -> String {
+    let path = path.to_ascii_lowercase();
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path.as_str();
+    while let Some(first) = rest.chars().next() {
+        let free = !out.ends_with(|c: char| c.is_ascii_alphabetic());
+        let word = MACHINES.iter().filter(|_| free).find(|word| {
+            rest.strip_prefix(**word).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        });
+        if let Some(word) = word {
+            out.push('*');
+            rest = &rest[word.len()..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    // `linux-x64` beside `linux-arm64-musl`, `linux-arm-v7`.
+    while out.contains("*-*") || out.contains("**") {
+        out = out.replace("*-*", "*").replace("**", "*");
+    }
+    out
+}
+
+/// A warning for each; beyond [`MAX_NAMED`], one for all that are left.
+fn tell(image: &ImageFacts, architecture: &Arch, files: Vec<Foreign<'_>>, allowed: &Allowed<'_>) -> Vec<Finding> {
+    let Some(wanted) = machine(architecture) else { return Vec::new() };
+    let platform = image.platform();
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut rest: BTreeMap<String, usize> = BTreeMap::new();
+    for Foreign { path, member, elf, layer } in files {
         let path = shown(path);
         if allowed.covers(Rule::ForeignExecutable, Some(&path)) {
             continue;
@@ -40,7 +247,8 @@ pub(super) fn foreign(image: &ImageFacts, known: &BTreeSet<Box<[u8]>>, allowed: 
         }
         let digest = image.layers.get(layer).map(|layer| layer.digest);
         let from = digest.map_or_else(String::new, |digest| format!(" from layer {} ({digest})", layer + 1));
-        let message = format!("{path}{from} is made for {}; the image is for {wanted} ({platform})", made_for(elf));
+        let what = member.map_or_else(|| path.clone(), |name| format!("{} in {path}", String::from_utf8_lossy(name)));
+        let message = format!("{what}{from} is made for {}; the image is for {wanted} ({platform})", made_for(elf));
         let mut finding = Finding::new(Rule::ForeignExecutable, Severity::Warning, message)
             .help(format!("build it for {wanted}, leave it out, or allow it: --allow foreign-executable={path}"));
         finding.platform = Some(platform.to_string());
@@ -61,4 +269,25 @@ pub(super) fn foreign(image: &ImageFacts, known: &BTreeSet<Box<[u8]>>, allowed: 
         findings.push(finding);
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_but_for_the_machine() {
+        for (one, other) in [
+            ("a/prebuilds/linux-x64/x.node", "a/prebuilds/linux-arm64/x.node"),
+            ("p/_core.cpython-312-x86_64-linux-gnu.so", "p/_core.cpython-312-aarch64-linux-gnu.so"),
+            ("libnetty_tcnative_linux_x86_64.so", "libnetty_tcnative_linux_aarch_64.so"),
+            ("sharp-linux-x64.node", "sharp-linux-arm64-musl.node"),
+            ("native/Linux/x86_64/libsqlitejdbc.so", "native/Linux/aarch64/libsqlitejdbc.so"),
+        ] {
+            assert_eq!(neutral(one), neutral(other));
+        }
+        // A word within another is no machine.
+        assert_eq!(neutral("lib/alarm/charm.so"), "lib/alarm/charm.so");
+        assert_ne!(neutral("linux-x64/a.node"), neutral("linux-arm64/b.node"));
+    }
 }

@@ -53,7 +53,7 @@ fn of_a_shell_command_the_shell_is_judged() {
         &amd64(vec![], &["/bin/sh", "-c", "x"]),
         &task(X86_64, ""),
         DoesNotRun,
-        &["error entrypoint-not-found /bin/sh", "note entrypoint-not-found"],
+        &["error entrypoint-not-found /bin/sh"],
     );
 }
 

@@ -2,6 +2,9 @@
 
 mod build;
 mod container;
+mod elf;
+mod layers;
 mod platforms;
 mod program;
 mod terraform;
+mod wrong_images;

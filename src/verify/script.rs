@@ -1,0 +1,179 @@
+//! `#!` lines as the kernel reads them, and what `env` makes of the rest.
+
+use crate::image::root::Found;
+
+use super::executable::{Judge, Role};
+use super::finding::Rule;
+use super::lookup::{Sought, shown};
+
+/// How many scripts may interpret one another, as on Linux.
+pub(super) const MAX_SCRIPTS: usize = 4;
+/// How many bytes of a file the kernel looks at (`BINPRM_BUF_SIZE`), `#!` included.
+const KERNEL_BUFFER: usize = 256;
+
+impl Judge<'_> {
+    pub(super) fn script(&mut self, found: &Found<'_>, line: &[u8], role: &Role, scripts: usize) {
+        let script = shown(&found.path);
+        if scripts >= MAX_SCRIPTS {
+            let what = "is a script of a script of a script: Linux follows no more";
+            let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
+            self.push(finding.help("name a program after `#!`"));
+            return;
+        }
+        self.readable(found, role);
+        let text = String::from_utf8_lossy(line);
+        if text.ends_with('\r') {
+            let what =
+                format!("asks for {:?}: its lines end with CR LF, and the CR belongs to the name", text.trim_start());
+            let mut finding = self.about(Rule::InterpreterMissing, &script, found, role, &what);
+            finding.found = Some(text.trim_start().to_owned());
+            finding.wanted = Some(text.trim().to_owned());
+            self.push(finding.help("save it with LF line ends (git: `*.sh text eol=lf` in .gitattributes)"));
+            return;
+        }
+        let text = text.trim_matches([' ', '\t']);
+        let (interpreter, argument) = match text.split_once([' ', '\t']) {
+            Some((interpreter, argument)) => (interpreter, argument.trim_matches([' ', '\t'])),
+            None => (text, ""),
+        };
+        if interpreter.is_empty() {
+            let what = "names no interpreter after `#!` (exec format error)";
+            let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
+            self.push(finding.help("write `#!/bin/sh` into its first line"));
+            return;
+        }
+        if interpreter.len() >= KERNEL_BUFFER - 2 {
+            let what = "names an interpreter so long that the kernel does not read it to its end (exec format error)";
+            let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
+            self.push(finding.help("give the interpreter a shorter path, by a link"));
+            return;
+        }
+        // The kernel looks up no PATH.
+        let next = match self.surroundings.at(interpreter) {
+            Sought::Found(next) => next,
+            Sought::Unknown(why) => return self.unknown(Rule::InterpreterMissing, interpreter, &why),
+            Sought::Missing(end) => return self.missing_interpreter((found, role), interpreter, end, ""),
+        };
+        self.file(interpreter, &next, &Role::Interpreter(script), scripts + 1);
+        if interpreter.rsplit('/').next() == Some("env") {
+            let busybox = next.path.ends_with(b"busybox");
+            self.env(found, argument, role, busybox);
+        }
+    }
+
+    /// `#!/usr/bin/env NAME`: the kernel hands over everything after it as one argument; `-S` splits it.
+    fn env(&mut self, found: &Found<'_>, argument: &str, role: &Role, busybox: bool) {
+        let script = shown(&found.path);
+        let name = match env_program(argument) {
+            Env::Name(name) => name,
+            Env::Split(_) if busybox => {
+                let why = "not every busybox knows `env -S`";
+                return self.unknown(Rule::InterpreterMissing, &script, why);
+            }
+            Env::Split(name) => name,
+            Env::Nothing => return,
+            Env::Open => {
+                let why = format!("what env makes of {argument:?} is not known here");
+                return self.unknown(Rule::InterpreterMissing, &script, &why);
+            }
+        };
+        let (typed, sought) = self.surroundings.find(name);
+        match sought {
+            // env starts it by itself, so a script may follow: the kernel counts anew.
+            Sought::Found(next) => {
+                let again = self.visited.contains(&next.path);
+                if !again {
+                    self.file(&typed, &next, &Role::Interpreter(script), 0);
+                }
+            }
+            Sought::Unknown(why) => self.unknown(Rule::InterpreterMissing, &typed, &why),
+            Sought::Missing(end) => {
+                let aside = if name.contains(' ') { "; Linux hands it over as one word: write `env -S`" } else { "" };
+                self.missing_interpreter((found, role), name, end, aside);
+            }
+        }
+    }
+
+    fn missing_interpreter(
+        &mut self,
+        (script, role): (&Found<'_>, &Role),
+        interpreter: &str,
+        end: Option<String>,
+        aside: &str,
+    ) {
+        let end = end.map_or_else(String::new, |end| format!(": {end}"));
+        let place = if interpreter.contains('/') { "in the image" } else { "in PATH" };
+        let what = format!("asks for the interpreter {interpreter}, which is not {place}{end}{aside}");
+        let mut finding = self.about(Rule::InterpreterMissing, &shown(&script.path), script, role, &what);
+        finding.found = Some("nothing".into());
+        finding.wanted = Some(interpreter.into());
+        self.push(finding.help(format!("install {interpreter} in the image, or name another after `#!`")));
+    }
+}
+
+/// What `env` starts.
+#[derive(Debug, PartialEq, Eq)]
+enum Env<'a> {
+    /// The whole argument.
+    Name(&'a str),
+    /// The first word that is none of its own, since `-S` splits.
+    Split(&'a str),
+    /// Nothing is named: it shows its environment and ends well.
+    Nothing,
+    /// It cannot be told without being `env`.
+    Open,
+}
+
+fn env_program(argument: &str) -> Env<'_> {
+    if argument.is_empty() {
+        return Env::Nothing;
+    }
+    let split = ["-S", "-vS", "-iS", "--split-string="].iter().find_map(|option| argument.strip_prefix(option));
+    let Some(rest) = split else {
+        // An option or an assignment takes the whole line, and then the script itself is what env starts, again and
+        // again; some refuse it.
+        return if argument.starts_with('-') || argument.contains('=') { Env::Open } else { Env::Name(argument) };
+    };
+    if rest.contains(['"', '\'', '\\', '$', '#']) {
+        return Env::Open;
+    }
+    let mut words = rest.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-i" | "-v" | "-0" | "--" | "-" | "--ignore-environment" => {}
+            "-u" | "-C" => _ = words.next(),
+            _ if word.starts_with('-') => return Env::Open,
+            // Where PATH is set, another one is searched.
+            _ if word.starts_with("PATH=") => return Env::Open,
+            _ if word.contains('=') => {}
+            _ => return Env::Split(word),
+        }
+    }
+    Env::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn env_takes_one_argument_unless_it_splits() {
+        for (argument, wanted) in [
+            ("", Env::Nothing),
+            ("python3", Env::Name("python3")),
+            ("python3 -u", Env::Name("python3 -u")),
+            ("-S python3 -u", Env::Split("python3")),
+            ("-SA=1 -u B node --x", Env::Split("node")),
+            ("-vS -i sh", Env::Split("sh")),
+            ("--split-string=sh -e", Env::Split("sh")),
+            ("-S A=1", Env::Nothing),
+            ("-S PATH=/x sh", Env::Open),
+            ("-S \"my program\"", Env::Open),
+            ("-S ${X}", Env::Open),
+            ("-i python3", Env::Open),
+            ("A=1 sh", Env::Open),
+        ] {
+            assert_eq!(env_program(argument), wanted, "{argument:?}");
+        }
+    }
+}

@@ -1,0 +1,593 @@
+//! Images that are wrong in one way each, and their neighbours that are right, read from real archives in every
+//! compression. What the verdict is, and what it is for, stands in one table.
+
+use std::fmt::Write as _;
+
+use dockless::ecs::target::TargetOptions;
+use dockless::elf::Machine;
+use dockless::oci::config::Config;
+use dockless::oci::media_type::Compression;
+use dockless::oci::platform::Platform;
+use dockless::verify::finding::Verdict::{self, DoesNotRun, Runs, Undetermined};
+use dockless::verify::rules::Options;
+
+use crate::build::{ARM, ARM64, X86, X86_64, brief, judge_with, task};
+use crate::elf::{Program, made_for};
+use crate::layers::{Item, bin, dir, gone, hard, opaque, read, sym};
+
+const GLIBC: &str = "/lib64/ld-linux-x86-64.so.2";
+const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
+
+/// An image for amd64, unless it says otherwise, and what is to be said of it.
+struct Case {
+    name: &'static str,
+    arm: bool,
+    layers: Vec<Vec<Item>>,
+    config: Config,
+    container: &'static str,
+    verdict: Verdict,
+    findings: &'static [&'static str],
+}
+
+fn case(name: &'static str, items: Vec<Item>, entrypoint: &[&str]) -> Case {
+    Case {
+        name,
+        arm: false,
+        layers: vec![items],
+        config: crate::build::entry(entrypoint),
+        container: "",
+        verdict: Runs,
+        findings: &[],
+    }
+}
+
+impl Case {
+    fn on_arm(self) -> Self {
+        Self { arm: true, ..self }
+    }
+
+    fn then(mut self, items: Vec<Item>) -> Self {
+        self.layers.push(items);
+        self
+    }
+
+    fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    fn container(self, container: &'static str) -> Self {
+        Self { container, ..self }
+    }
+
+    fn says(self, verdict: Verdict, findings: &'static [&'static str]) -> Self {
+        Self { verdict, findings, ..self }
+    }
+
+    fn fails(self, findings: &'static [&'static str]) -> Self {
+        self.says(DoesNotRun, findings)
+    }
+
+    fn is_open(self, findings: &'static [&'static str]) -> Self {
+        self.says(Undetermined, findings)
+    }
+}
+
+fn x86() -> Vec<u8> {
+    made_for(X86).bytes()
+}
+
+fn arm() -> Vec<u8> {
+    made_for(ARM).bytes()
+}
+
+fn changed(machine: Machine, change: impl FnOnce(&mut Program)) -> Vec<u8> {
+    let mut program = made_for(machine);
+    change(&mut program);
+    program.bytes()
+}
+
+/// A program of glibc, and a root that has glibc.
+fn app(needed: &[&'static str]) -> Vec<u8> {
+    made_for(X86).with(GLIBC, needed).bytes()
+}
+
+fn library(needed: &[&'static str]) -> Vec<u8> {
+    made_for(X86).library(needed).bytes()
+}
+
+fn with(root: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
+    [root, more].concat()
+}
+
+fn glibc() -> Vec<Item> {
+    vec![
+        bin("lib64/ld-linux-x86-64.so.2", library(&[])),
+        bin("lib/x86_64-linux-gnu/libc.so.6", library(&["ld-linux-x86-64.so.2"])),
+        bin("bin/sh", app(&["libc.so.6"])),
+        bin("usr/bin/env", app(&["libc.so.6"])),
+    ]
+}
+
+fn musl() -> Vec<Item> {
+    let busybox = made_for(X86).with(MUSL, &["libc.musl-x86_64.so.1"]).bytes();
+    vec![
+        bin("lib/ld-musl-x86_64.so.1", library(&[])),
+        sym("lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1"),
+        bin("bin/busybox", busybox),
+        sym("bin/sh", "/bin/busybox"),
+        sym("usr/bin/env", "/bin/busybox"),
+    ]
+}
+
+fn python(more: Vec<Item>) -> Vec<Item> {
+    let python = vec![bin("usr/bin/python3.13", app(&["libc.so.6"])), sym("usr/bin/python3", "python3.13")];
+    [glibc(), python, more].concat()
+}
+
+/// A jar with these libraries, stored.
+fn jar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, data) in members {
+        out.extend(b"PK\x03\x04\x14\0\0\0\0\0");
+        out.extend([0; 8]);
+        let size = u32::try_from(data.len()).expect("small").to_le_bytes();
+        out.extend(size.iter().chain(&size));
+        out.extend(u16::try_from(name.len()).expect("short").to_le_bytes());
+        out.extend([0, 0]);
+        out.extend(name.bytes());
+        out.extend(data);
+    }
+    out
+}
+
+/// `/etc/ld.so.cache` with one library.
+fn cache(name: &str, path: &str) -> Vec<u8> {
+    let mut out = b"glibc-ld.so.cache1.1\x01\0\0\0".to_vec();
+    out.resize(48, 0);
+    let start = 48 + 24;
+    out.extend([3, 3, 0, 0, start, 0, 0, 0]);
+    out.extend(u32::try_from(usize::from(start) + name.len() + 1).expect("small").to_le_bytes());
+    out.resize(usize::from(start), 0);
+    out.extend(name.bytes().chain([0]).chain(path.bytes()).chain([0]));
+    out
+}
+
+fn machines() -> Vec<Case> {
+    let foreign = &["error foreign-executable /app"];
+    vec![
+        case("the right program", vec![bin("app", x86())], &["/app"]),
+        case("a program for arm64", vec![bin("app", arm())], &["/app"]).fails(foreign),
+        case("a program for amd64 on arm64", vec![bin("app", x86())], &["/app"]).on_arm().fails(foreign),
+        case("a program of i386", vec![bin("app", made_for(Machine::I386).bytes())], &["/app"])
+            .is_open(&["note foreign-executable /app"]),
+        case(
+            "a program of i386 whose loader is missing",
+            vec![bin("app", made_for(Machine::I386).with("/lib/ld-linux.so.2", &[]).bytes())],
+            &["/app"],
+        )
+        .fails(&["note foreign-executable /app", "error interpreter-missing /app"]),
+        case("a program of armv7 on arm64", vec![bin("app", made_for(Machine::ARM).bytes())], &["/app"])
+            .on_arm()
+            .is_open(&["note foreign-executable /app"]),
+        case("a program of armv7 on amd64", vec![bin("app", made_for(Machine::ARM).bytes())], &["/app"]).fails(foreign),
+        case("big-endian arm64", vec![bin("app", changed(ARM, |elf| elf.little_endian = false))], &["/app"])
+            .on_arm()
+            .fails(foreign),
+        case("x32", vec![bin("app", changed(X86, |elf| elf.is_64 = false))], &["/app"]).fails(foreign),
+        case("a program for FreeBSD", vec![bin("app", changed(X86, |elf| elf.os_abi = 9))], &["/app"]).fails(foreign),
+        case("riscv64", vec![bin("app", made_for(Machine(243)).bytes())], &["/app"]).fails(foreign),
+        case("an object file", vec![bin("app", changed(X86, |elf| elf.kind = 1))], &["/app"])
+            .fails(&["error entrypoint-not-executable /app"]),
+        case(
+            "kernel modules, BPF and debug symbols beside",
+            vec![
+                bin("app", x86()),
+                bin("lib/modules/6.1/x.ko", changed(ARM, |elf| elf.kind = 1)),
+                bin("opt/probe.o", made_for(Machine::BPF).bytes()),
+                bin("usr/lib/debug/app", changed(ARM, |elf| elf.has_code = false)),
+            ],
+            &["/app"],
+        ),
+        case("a foreign file that nobody starts", vec![bin("app", x86()), bin("opt/tool", arm())], &["/app"])
+            .says(Runs, &["warning foreign-executable /opt/tool"]),
+    ]
+}
+
+fn ways() -> Vec<Case> {
+    let not_found = &["error entrypoint-not-found /app"];
+    vec![
+        case("behind a link", vec![bin("opt/app", arm()), sym("app", "opt/app")], &["/app"])
+            .fails(&["error foreign-executable /opt/app"]),
+        case("behind a link of a folder", vec![bin("opt/bin/app", arm()), sym("bin", "/opt/bin")], &["/bin/app"])
+            .fails(&["error foreign-executable /opt/bin/app"]),
+        case("a hard link", vec![bin("opt/app", arm()), hard("app", "opt/app")], &["/app"])
+            .fails(&["error foreign-executable /app", "warning foreign-executable /opt/app"]),
+        case("a link that leaves the root", vec![bin("app", x86()), sym("run", "../../../app")], &["/run"]),
+        case("a link that leaves the root for nothing", vec![sym("app", "../../../etc/host")], &["/app"])
+            .fails(not_found),
+        case("a dangling link", vec![sym("app", "/opt/app")], &["/app"]).fails(not_found),
+        case("links in a circle", vec![sym("app", "b"), sym("b", "app")], &["/app"]).fails(not_found),
+        case("a folder", vec![dir("app"), bin("app/x", x86())], &["/app"])
+            .fails(&["error entrypoint-not-executable /app"]),
+        case("a relative entrypoint", vec![bin("srv/run", x86())], &["./run"])
+            .config(|config| config.working_dir = "/srv".into()),
+        case("a relative entrypoint elsewhere", vec![bin("srv/run", x86())], &["./run"])
+            .config(|config| config.working_dir = "/opt".into())
+            .fails(&["error entrypoint-not-found ./run"]),
+        case("found in PATH", vec![bin("opt/bin/run", x86())], &["run"])
+            .config(|config| config.env = vec!["PATH=/bin:/opt/bin".into()]),
+        case("nowhere in PATH", vec![bin("opt/bin/run", x86())], &["run"]).fails(&["error entrypoint-not-found"]),
+        case("deleted by a later layer", vec![bin("app", x86())], &["/app"]).then(vec![gone("app")]).fails(not_found),
+        case("its folder opaque in a later layer", vec![dir("opt"), bin("opt/app", x86())], &["/opt/app"])
+            .then(vec![dir("opt"), opaque("opt")])
+            .fails(&["error entrypoint-not-found /opt/app"]),
+        case("replaced by the right one", vec![bin("app", arm())], &["/app"]).then(vec![bin("app", x86())]),
+        case("replaced by the wrong one", vec![bin("app", x86())], &["/app"])
+            .then(vec![bin("app", arm())])
+            .fails(&["error foreign-executable /app"]),
+        case("a file in place of its folder", vec![dir("opt"), bin("opt/app", x86())], &["/opt/app"])
+            .then(vec![bin("opt", b"x")])
+            .fails(&["error entrypoint-not-found /opt/app"]),
+        case("no x bit", vec![bin("app", x86()).mode(0o644)], &["/app"])
+            .fails(&["error entrypoint-not-executable /app"]),
+        case("in a folder closed for the user", vec![dir("root").mode(0o700), bin("root/app", x86())], &["/root/app"])
+            .config(|config| config.user = "1000:1000".into())
+            .fails(&["error entrypoint-not-executable /root/app"]),
+        case("open to one group, a user by name", vec![bin("app", x86()).mode(0o750).owner(7)], &["/app"])
+            .config(|config| config.user = "www-data".into())
+            .is_open(&["note entrypoint-not-executable /app"]),
+        case("started by tini", vec![bin("tini", x86()), bin("app", arm())], &["/tini", "--", "/app"])
+            .fails(&["error foreign-executable /app"]),
+        case("tini starts nothing", vec![bin("tini", x86())], &["/tini", "--", "/app"]).fails(not_found),
+    ]
+}
+
+fn files() -> Vec<Case> {
+    let refused = &["error entrypoint-not-executable /app"];
+    let missing = &["error interpreter-missing /app"];
+    let sh = || glibc();
+    let cut = |length: usize| x86()[..length].to_vec();
+    vec![
+        case("cut off in its data", vec![bin("app", cut(130))], &["/app"]).fails(refused),
+        case("cut off in its header", vec![bin("app", cut(40))], &["/app"]).fails(refused),
+        case("cut off after its magic", vec![bin("app", cut(5))], &["/app"]).fails(refused),
+        case("empty", vec![bin("app", b"")], &["/app"]).fails(refused),
+        case("text", vec![bin("app", b"echo hi\n")], &["/app"]).fails(refused),
+        case("a program for macOS", vec![bin("app", b"\xcf\xfa\xed\xfe\x0c\0\0\x01")], &["/app"]).fails(refused),
+        case("text through a shell", with(sh(), vec![bin("app", b"echo hi\n")]), &["/bin/sh", "-c", "/app"]),
+        case("text as the shell's script", with(sh(), vec![bin("app", b"echo hi\n")]), &["/bin/sh", "/app"]),
+        case("a shell's script that is missing", sh(), &["/bin/sh", "/app"])
+            .fails(&["error entrypoint-not-found /app"]),
+        case("a script", with(sh(), vec![bin("app", b"#!/bin/sh\n")]), &["/app"]),
+        case("a script with CR LF", with(sh(), vec![bin("app", b"#!/bin/sh\r\necho\r\n")]), &["/app"]).fails(missing),
+        case("a script of bash", with(sh(), vec![bin("app", b"#!/bin/bash\n")]), &["/app"]).fails(missing),
+        case("a script without a name", with(sh(), vec![bin("app", b"#!\n")]), &["/app"]).fails(refused),
+        case("env finds it", python(vec![bin("app", b"#!/usr/bin/env python3\n")]), &["/app"]),
+        case("env finds nothing", with(sh(), vec![bin("app", b"#!/usr/bin/env python3\n")]), &["/app"]).fails(missing),
+        case(
+            "env finds a foreign one",
+            with(sh(), vec![bin("app", b"#!/usr/bin/env x\n"), bin("bin/x", arm())]),
+            &["/app"],
+        )
+        .fails(&["error foreign-executable /bin/x"]),
+        case("env without -S", python(vec![bin("app", b"#!/usr/bin/env python3 -u\n")]), &["/app"]).fails(missing),
+        case("env with -S", python(vec![bin("app", b"#!/usr/bin/env -S python3 -u\n")]), &["/app"]),
+        case("busybox's env with -S", with(musl(), vec![bin("app", b"#!/usr/bin/env -S sh\n")]), &["/app"])
+            .is_open(&["note interpreter-missing /app"]),
+        case("a private script", with(sh(), vec![bin("app", b"#!/bin/sh\n").mode(0o711)]), &["/app"])
+            .config(|config| config.user = "1000:1000".into())
+            .fails(refused),
+    ]
+}
+
+fn loaders() -> Vec<Case> {
+    let missing = &["error interpreter-missing /app"];
+    let lib = "usr/lib/libx.so.1";
+    vec![
+        case("a program of glibc", with(glibc(), vec![bin("app", app(&["libc.so.6"]))]), &["/app"]),
+        case("a program of musl", musl(), &["/bin/sh"]),
+        case(
+            "a program of musl in a glibc root",
+            with(glibc(), vec![bin("app", made_for(X86).with(MUSL, &["libc.musl-x86_64.so.1"]).bytes())]),
+            &["/app"],
+        )
+        .fails(missing),
+        case("a program of glibc in a musl root", with(musl(), vec![bin("app", app(&["libc.so.6"]))]), &["/app"])
+            .fails(missing),
+        case("no loader at all", vec![bin("app", app(&[]))], &["/app"]).fails(missing),
+        case(
+            "a loader for arm64",
+            vec![bin("app", app(&[])), bin("lib64/ld-linux-x86-64.so.2", made_for(ARM).library(&[]).bytes())],
+            &["/app"],
+        )
+        .fails(&["error foreign-executable /lib64/ld-linux-x86-64.so.2"]),
+        case(
+            "glibc's loader is musl by a link",
+            with(musl(), vec![sym("lib64/ld-linux-x86-64.so.2", MUSL), bin("app", app(&["libc.so.6", "libm.so.6"]))]),
+            &["/app"],
+        ),
+        case("a library that is missing", with(glibc(), vec![bin("app", app(&["libx.so.1"]))]), &["/app"])
+            .fails(&["error library-missing /app"]),
+        case("a library that a volume may bring", with(glibc(), vec![bin("app", app(&["libx.so.1"]))]), &["/app"])
+            .container(r#""mountPoints":[{"sourceVolume":"v","containerPath":"/opt/libs"}]"#)
+            .is_open(&["note library-missing /app"]),
+        case(
+            "a library of a library that is missing",
+            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin(lib, library(&["liby.so"]))]),
+            &["/app"],
+        )
+        .fails(&["error library-missing /usr/lib/libx.so.1"]),
+        case(
+            "a library for arm64",
+            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin(lib, made_for(ARM).library(&[]).bytes())]),
+            &["/app"],
+        )
+        .fails(&["error foreign-executable /usr/lib/libx.so.1"]),
+        case(
+            "a library of i386 alone",
+            with(
+                glibc(),
+                vec![bin("app", app(&["libx.so.1"])), bin(lib, made_for(Machine::I386).library(&[]).bytes())],
+            ),
+            &["/app"],
+        )
+        .fails(&["error foreign-executable /usr/lib/libx.so.1"]),
+        case(
+            "a library behind $ORIGIN",
+            with(
+                glibc(),
+                vec![
+                    bin(
+                        "opt/bin/app",
+                        changed(X86, |elf| {
+                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
+                            elf.search_path = Some((29, "$ORIGIN/../lib"));
+                        }),
+                    ),
+                    bin("opt/lib/libx.so.1", library(&[])),
+                ],
+            ),
+            &["/opt/bin/app"],
+        ),
+        case(
+            "a library's library behind the program's RUNPATH, which holds for the program alone",
+            with(
+                glibc(),
+                vec![
+                    bin("etc/ld.so.cache", cache("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")),
+                    bin(
+                        "app",
+                        changed(X86, |elf| {
+                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
+                            elf.search_path = Some((29, "/opt"));
+                        }),
+                    ),
+                    bin("opt/libx.so.1", library(&["liby.so"])),
+                    bin("opt/liby.so", library(&[])),
+                ],
+            ),
+            &["/app"],
+        )
+        .fails(&["error library-missing /opt/liby.so"]),
+        case(
+            "a library's library behind the program's RPATH, which holds for both",
+            with(
+                glibc(),
+                vec![
+                    bin(
+                        "app",
+                        changed(X86, |elf| {
+                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
+                            elf.search_path = Some((15, "/opt"));
+                        }),
+                    ),
+                    bin("opt/libx.so.1", library(&["liby.so"])),
+                    bin("opt/liby.so", library(&[])),
+                ],
+            ),
+            &["/app"],
+        ),
+        case(
+            "a library that the loader's cache names",
+            with(
+                glibc(),
+                vec![
+                    bin("app", app(&["libx.so.1"])),
+                    bin("opt/libx.so.1", library(&[])),
+                    bin("etc/ld.so.cache", cache("libx.so.1", "/opt/libx.so.1")),
+                ],
+            ),
+            &["/app"],
+        ),
+        case(
+            "a library that nobody ran ldconfig for",
+            with(
+                glibc(),
+                vec![
+                    bin("app", app(&["libx.so.1"])),
+                    bin("usr/local/lib/libx.so.1", library(&[])),
+                    bin("etc/ld.so.cache", cache("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")),
+                ],
+            ),
+            &["/app"],
+        )
+        .fails(&["error library-missing /usr/local/lib/libx.so.1"]),
+        case(
+            "a library that LD_LIBRARY_PATH leads to",
+            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin("opt/libx.so.1", library(&[]))]),
+            &["/app"],
+        )
+        .config(|config| config.env = vec!["LD_LIBRARY_PATH=/opt".into()]),
+        case(
+            "a library that LD_LIBRARY_PATH of the task may lead to",
+            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin("opt/libx.so.1", library(&[]))]),
+            &["/app"],
+        )
+        .container(r#""environment":[{"name":"LD_LIBRARY_PATH","value":"/opt"}]"#)
+        .is_open(&["note library-missing /opt/libx.so.1"]),
+        case(
+            "a library by the name of one that is mapped",
+            with(
+                glibc(),
+                vec![
+                    bin("app", app(&["libx.so.1", "liby.so.2"])),
+                    bin(
+                        lib,
+                        changed(X86, |elf| {
+                            *elf = elf.clone().library(&[]);
+                            elf.soname = "liby.so.2";
+                        }),
+                    ),
+                ],
+            ),
+            &["/app"],
+        ),
+        case(
+            "a library where musl does not look",
+            with(
+                musl(),
+                vec![
+                    bin("app", made_for(X86).with(MUSL, &["libx.so"]).bytes()),
+                    bin("usr/lib/x86_64-linux-gnu/libx.so", library(&[])),
+                ],
+            ),
+            &["/app"],
+        )
+        .fails(&["error library-missing /usr/lib/x86_64-linux-gnu/libx.so"]),
+    ]
+}
+
+fn modules() -> Vec<Case> {
+    let native = made_for(X86).library(&[]).bytes();
+    let foreign = made_for(ARM).library(&[]).bytes();
+    let site = "usr/lib/python3/dist-packages/numpy";
+    let wheel = |tag: &str| format!("{site}/_core.cpython-313-{tag}-linux-gnu.so");
+    let node = |more: Vec<Item>| [glibc(), vec![bin("usr/bin/node", app(&["libc.so.6"]))], more].concat();
+    let java = |jars: Vec<(&str, Vec<u8>)>| {
+        let jars = jars.into_iter().map(|(path, jar)| bin(path, jar).mode(0o644)).collect();
+        [glibc(), vec![bin("opt/java/bin/java", app(&["libc.so.6"]))], jars].concat()
+    };
+    let start = ["/opt/java/bin/java", "-jar", "/app.jar"];
+    let both = vec![("native/linux-x86_64/liba.so", native.clone()), ("native/linux-aarch64/liba.so", foreign.clone())];
+    vec![
+        case("a wheel", python(vec![bin(&wheel("x86_64"), &native)]), &["python3", "-m", "app"]),
+        case("a wheel for arm64", python(vec![bin(&wheel("aarch64"), &foreign)]), &["python3", "-m", "app"]).is_open(
+            &["warning foreign-executable /usr/lib/python3/dist-packages/numpy/_core.cpython-313-aarch64-linux-gnu.so"],
+        ),
+        case(
+            "a wheel for both",
+            python(vec![bin(&wheel("aarch64"), &foreign), bin(&wheel("x86_64"), &native)]),
+            &["python3", "-m", "app"],
+        ),
+        case(
+            "a wheel for arm64 that no Python loads",
+            with(glibc(), vec![bin(&wheel("aarch64"), &foreign), bin("app", x86())]),
+            &["/app"],
+        )
+        .says(
+            Runs,
+            &["warning foreign-executable /usr/lib/python3/dist-packages/numpy/_core.cpython-313-aarch64-linux-gnu.so"],
+        ),
+        case(
+            "modules of Node for every machine",
+            node(vec![
+                bin("app/node_modules/a/prebuilds/linux-x64/a.node", &native),
+                bin("app/node_modules/a/prebuilds/linux-arm64/a.node", &foreign),
+                bin("app/server.js", b"1"),
+            ]),
+            &["node", "/app/server"],
+        ),
+        case(
+            "a module of Node for arm64",
+            node(vec![bin("app/node_modules/a/build/Release/a.node", &foreign), bin("app/server.js", b"1")]),
+            &["node", "/app/server.js"],
+        )
+        .is_open(&["warning foreign-executable /app/node_modules/a/build/release/a.node"]),
+        case("Node's script is missing", node(vec![]), &["node", "server.js"]).fails(&["error entrypoint-not-found"]),
+        case("a jar for every machine", java(vec![("app.jar", jar(&both))]), &start),
+        case(
+            "jars side by side, one for each machine",
+            java(vec![("app.jar", jar(&both[..1])), ("a-aarch_64.jar", jar(&both[1..]))]),
+            &start,
+        ),
+        case("a jar for arm64", java(vec![("app.jar", jar(&both[1..]))]), &start)
+            .is_open(&["warning foreign-executable /app.jar"]),
+        case("a jar for arm64 that no Java opens", vec![bin("app", x86()), bin("x.jar", jar(&both[1..]))], &["/app"])
+            .says(Runs, &["warning foreign-executable /x.jar"]),
+        case("a jar that is missing", java(vec![]), &start).fails(&["error entrypoint-not-found /app.jar"]),
+    ]
+}
+
+fn overridden() -> Vec<Case> {
+    let items = || vec![bin("app", arm()), bin("srv/tool", x86()), bin("srv/wrong", arm())];
+    let known = &["warning foreign-executable /app", "warning foreign-executable /srv/wrong"];
+    vec![
+        case("the container's entryPoint", items(), &["/app"])
+            .container(r#""entryPoint":["/srv/tool"]"#)
+            .says(Runs, known),
+        case("the container's entryPoint is wrong", items(), &["/srv/tool"])
+            .container(r#""entryPoint":["/srv/wrong"]"#)
+            .fails(&["error foreign-executable /srv/wrong", "warning foreign-executable /app"]),
+        case("the container's command", items(), &[])
+            .config(|config| config.cmd = vec!["/app".into()])
+            .container(r#""command":["/srv/tool"]"#)
+            .says(Runs, known),
+        case("the container's workingDirectory", items(), &["./tool"])
+            .container(r#""workingDirectory":"/srv""#)
+            .says(Runs, known),
+        case("the container's PATH", items(), &["tool"])
+            .container(r#""environment":[{"name":"PATH","value":"/srv"}]"#)
+            .says(Runs, known),
+        case("the container's PATH leads nowhere", items(), &["tool"])
+            .config(|config| config.env = vec!["PATH=/srv".into()])
+            .container(r#""environment":[{"name":"PATH","value":"/bin"}]"#)
+            .fails(&[
+                "error entrypoint-not-found",
+                "warning foreign-executable /app",
+                "warning foreign-executable /srv/wrong",
+            ]),
+        case("the container's user", vec![bin("app", x86()).mode(0o700)], &["/app"])
+            .container(r#""user":"1000:1000""#)
+            .fails(&["error entrypoint-not-executable /app"]),
+        case("a command that is not rendered", items(), &[]).container(r#""command":["{{ command }}"]"#).is_open(&[
+            "note entrypoint-not-found",
+            "warning foreign-executable /app",
+            "warning foreign-executable /srv/wrong",
+        ]),
+    ]
+}
+
+#[test]
+fn every_wrong_image_is_told_from_the_right_one() {
+    let cases: Vec<Case> =
+        [machines(), ways(), files(), loaders(), modules(), overridden()].into_iter().flatten().collect();
+    assert!(cases.len() >= 40, "{}", cases.len());
+    let mut table = String::new();
+    let mut wrong = 0;
+    for case in &cases {
+        let (platform, fields) =
+            if case.arm { (Platform::linux_arm64(), ARM64) } else { (Platform::linux_amd64(), X86_64) };
+        for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
+            let facts = read(&platform, &case.layers, &case.config, compression);
+            let definition = task(fields, case.container);
+            let answer = judge_with(&facts, &definition, &TargetOptions::default(), &Options::default());
+            let found = brief(answer.all().filter(|finding| finding.rule.name() != "digest-differs"));
+            let right = (answer.verdict, found.as_slice()) == (case.verdict, &own(case.findings)[..]);
+            wrong += usize::from(!right);
+            let sign = if right { "  " } else { "✗ " };
+            let _ = writeln!(table, "{sign}{} ({compression:?}): {}, {found:?}", case.name, answer.verdict);
+            if !right {
+                let _ = writeln!(table, "    wanted: {}, {:?}", case.verdict, case.findings);
+                for finding in answer.all() {
+                    let _ = writeln!(table, "    {}", finding.message);
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, 0, "{wrong} of {} are wrong:\n{table}", cases.len() * 3);
+}
+
+fn own(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
