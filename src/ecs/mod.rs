@@ -6,6 +6,7 @@
 
 mod disk;
 pub mod edit;
+pub mod details;
 mod foreign;
 pub mod json;
 pub mod load;

@@ -1,5 +1,6 @@
 //! From a tree to a task definition. A wrong type is an error that says what was expected, as ECS would refuse it.
 
+use super::details::{details, sizes};
 use super::json::ParseError;
 use super::spelling::Spelling;
 use super::task_definition::{
@@ -67,6 +68,7 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
         operating_system: read.platform_word(platform, "operatingSystemFamily", "LINUX")?,
         launch_types: Reader::launch_types(read.outer(root, "requiresCompatibilities"))?,
         network_mode: read.string(read.outer(root, "networkMode"), "a network mode")?,
+        sizes: sizes(root),
         containers,
         other_containers,
         location: root.at.clone(),
@@ -343,6 +345,7 @@ impl Reader {
                     Some(member) => !array(&member.value, "an array of volumes")?.is_empty(),
                     None => false,
                 },
+            details: details(value),
             location: value.at.clone(),
         })
     }

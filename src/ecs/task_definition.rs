@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use super::details::{Details, Sizes};
 use crate::oci::platform::{Arch, Os, Platform};
 
 /// A place in a source: for a person the line and column, for a renderer the bytes to underline.
@@ -313,6 +314,8 @@ pub struct ContainerDefinition {
     pub mounts: Vec<String>,
     /// Whether it takes volumes over from another container, whose paths stand there.
     pub volumes_from: bool,
+    /// What it says beside what starts.
+    pub details: Details,
     /// The first line of the whole definition.
     pub location: Location,
 }
@@ -332,6 +335,8 @@ pub struct TaskDefinition {
     pub launch_types: Stated<Vec<LaunchType>>,
     /// `networkMode`.
     pub network_mode: Stated<String>,
+    /// The sizes of its tasks.
+    pub sizes: Sizes,
     /// Its containers, in order.
     pub containers: Vec<ContainerDefinition>,
     /// Why there may be other containers than these, where the source does not settle that.
