@@ -71,9 +71,10 @@ fn plain(first: &[u8], size: u64) -> Head {
         return Head::PrivateKey;
     }
     match first {
-        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] => Head::Elsewhere("macOS (Mach-O)"),
         // A universal binary has a handful of machines; of a Java class, these bytes are a version from 45 on.
-        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=20, ..] => Head::Elsewhere("macOS (Mach-O)"),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=20, ..] => {
+            Head::Elsewhere("macOS (Mach-O)")
+        }
         [b'M', b'Z', ..] if size > 64 && is_portable_executable(first) => Head::Elsewhere("Windows (PE)"),
         _ => Head::Other,
     }
@@ -113,13 +114,13 @@ pub struct Passing {
     /// Where the next part begins, and what of it has come.
     wanted: Option<(u64, Vec<u8>)>,
     /// Of a zip: what is in it.
-    search: Option<Search>,
+    search: Option<Box<Search>>,
 }
 
 impl Passing {
     /// A file of `size` bytes that begins with these.
     pub fn new(first: &[u8], size: u64) -> Self {
-        let search = zip::is_zip(first).then(Search::new);
+        let search = zip::is_zip(first).then(|| Box::new(Search::new()));
         let first = &first[..first.len().min(reach(first))];
         let mut passing = Self { first: first.into(), size, parts: Vec::new(), wanted: None, search };
         if passing.search.is_none() {

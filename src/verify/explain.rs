@@ -2,6 +2,14 @@
 
 use super::finding::Rule;
 
+mod task;
+
+use task::{
+    DIGEST_DIFFERS, FARGATE_SIZE, HEALTH_CHECK_NOT_FOUND, HOST_PORT_DIFFERS, LOG_REGION_DIFFERS, MUTABLE_REFERENCE,
+    NETWORK_MODE, PORT_NOT_EXPOSED, REGION_DIFFERS, REPOSITORY_DIFFERS, SECRET_IN_IMAGE, SIDECAR_PLATFORM_MISSING,
+    STORAGE_TOO_SMALL,
+};
+
 pub(super) const fn page(rule: Rule) -> &'static str {
     match rule {
         Rule::PlatformMissing => PLATFORM_MISSING,
@@ -12,6 +20,19 @@ pub(super) const fn page(rule: Rule) -> &'static str {
         Rule::EntrypointNotExecutable => ENTRYPOINT_NOT_EXECUTABLE,
         Rule::InterpreterMissing => INTERPRETER_MISSING,
         Rule::LibraryMissing => LIBRARY_MISSING,
+        Rule::PortNotExposed => PORT_NOT_EXPOSED,
+        Rule::HealthCheckNotFound => HEALTH_CHECK_NOT_FOUND,
+        Rule::StorageTooSmall => STORAGE_TOO_SMALL,
+        Rule::NetworkMode => NETWORK_MODE,
+        Rule::HostPortDiffers => HOST_PORT_DIFFERS,
+        Rule::FargateSize => FARGATE_SIZE,
+        Rule::RegionDiffers => REGION_DIFFERS,
+        Rule::RepositoryDiffers => REPOSITORY_DIFFERS,
+        Rule::DigestDiffers => DIGEST_DIFFERS,
+        Rule::MutableReference => MUTABLE_REFERENCE,
+        Rule::LogRegionDiffers => LOG_REGION_DIFFERS,
+        Rule::SecretInImage => SECRET_IN_IMAGE,
+        Rule::SidecarPlatformMissing => SIDECAR_PLATFORM_MISSING,
         Rule::WindowsTask => WINDOWS_TASK,
         Rule::ContainerNotChosen => CONTAINER_NOT_CHOSEN,
         Rule::AllowUnused => ALLOW_UNUSED,

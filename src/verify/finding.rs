@@ -30,6 +30,32 @@ pub enum Rule {
     InterpreterMissing,
     /// A library that a program needs does not exist, or not where its loader looks.
     LibraryMissing,
+    /// The task maps a port that the image does not expose.
+    PortNotExposed,
+    /// The health check starts what the image does not have.
+    HealthCheckNotFound,
+    /// The image does not fit on the ephemeral storage of the task.
+    StorageTooSmall,
+    /// The launch type does not have the network mode.
+    NetworkMode,
+    /// A host port is not the container port where both are the same port.
+    HostPortDiffers,
+    /// Fargate has no tasks of this size.
+    FargateSize,
+    /// The task takes its image from another region.
+    RegionDiffers,
+    /// The task takes its image from another repository.
+    RepositoryDiffers,
+    /// The task names another digest than the image's.
+    DigestDiffers,
+    /// The task names an image by a tag.
+    MutableReference,
+    /// The logs of a container go to another region.
+    LogRegionDiffers,
+    /// A file that was hardly meant to be in an image.
+    SecretInImage,
+    /// The image of another container has nothing for the platform of the task.
+    SidecarPlatformMissing,
     /// The task asks for Windows, whose programs are not judged.
     WindowsTask,
     /// Nothing says which container the image runs in.
@@ -48,7 +74,7 @@ pub struct ParseRuleError {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 24] = [
         Self::PlatformMissing,
         Self::ConfigDisagrees,
         Self::ForeignExecutable,
@@ -57,6 +83,19 @@ impl Rule {
         Self::EntrypointNotExecutable,
         Self::InterpreterMissing,
         Self::LibraryMissing,
+        Self::PortNotExposed,
+        Self::HealthCheckNotFound,
+        Self::StorageTooSmall,
+        Self::NetworkMode,
+        Self::HostPortDiffers,
+        Self::FargateSize,
+        Self::RegionDiffers,
+        Self::RepositoryDiffers,
+        Self::DigestDiffers,
+        Self::MutableReference,
+        Self::LogRegionDiffers,
+        Self::SecretInImage,
+        Self::SidecarPlatformMissing,
         Self::WindowsTask,
         Self::ContainerNotChosen,
         Self::AllowUnused,
@@ -73,9 +112,52 @@ impl Rule {
             Self::EntrypointNotExecutable => "entrypoint-not-executable",
             Self::InterpreterMissing => "interpreter-missing",
             Self::LibraryMissing => "library-missing",
+            Self::PortNotExposed => "port-not-exposed",
+            Self::HealthCheckNotFound => "health-check-not-found",
+            Self::StorageTooSmall => "storage-too-small",
+            Self::NetworkMode => "network-mode",
+            Self::HostPortDiffers => "host-port-differs",
+            Self::FargateSize => "fargate-size",
+            Self::RegionDiffers => "region-differs",
+            Self::RepositoryDiffers => "repository-differs",
+            Self::DigestDiffers => "digest-differs",
+            Self::MutableReference => "mutable-reference",
+            Self::LogRegionDiffers => "log-region-differs",
+            Self::SecretInImage => "secret-in-image",
+            Self::SidecarPlatformMissing => "sidecar-platform-missing",
             Self::WindowsTask => "windows-task",
             Self::ContainerNotChosen => "container-not-chosen",
             Self::AllowUnused => "allow-unused",
+        }
+    }
+
+    /// How much its findings matter at most. Where less is certain they matter less, as its page says.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::PlatformMissing
+            | Self::ConfigDisagrees
+            | Self::ForeignExecutable
+            | Self::EntrypointNotFound
+            | Self::EntrypointNotExecutable
+            | Self::InterpreterMissing
+            | Self::LibraryMissing
+            | Self::StorageTooSmall
+            | Self::NetworkMode
+            | Self::HostPortDiffers
+            | Self::FargateSize
+            | Self::SidecarPlatformMissing => Severity::Error,
+            Self::ArchitectureNotStated
+            | Self::PortNotExposed
+            | Self::HealthCheckNotFound
+            | Self::RegionDiffers
+            | Self::RepositoryDiffers
+            | Self::SecretInImage => Severity::Warning,
+            Self::DigestDiffers
+            | Self::MutableReference
+            | Self::LogRegionDiffers
+            | Self::WindowsTask
+            | Self::ContainerNotChosen
+            | Self::AllowUnused => Severity::Note,
         }
     }
 

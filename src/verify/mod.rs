@@ -2,8 +2,10 @@
 //!
 //! - [`finding`]: what can be found, and what it means.
 //! - [`rules`]: the rules together, the verdict.
+//! - [`sidecar`]: the rule on the other containers, for whoever knows what their images have.
 
 mod allow;
+mod beside;
 mod executable;
 mod explain;
 pub mod finding;
@@ -11,6 +13,10 @@ mod libraries;
 mod lookup;
 mod platforms;
 mod process;
+mod reference;
+mod refused;
 pub mod rules;
 mod scan;
 mod script;
+mod secret;
+pub mod sidecar;

@@ -85,7 +85,9 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             unknown_mounts: false,
         };
     };
-    let sets = |name: &str| container.environment.iter().any(|own| own == name);
+    // Files of variables are not read, and what is not resolved may set any.
+    let others = container.details.environment_files || matches!(container.path, Stated::Unresolved { .. });
+    let sets = |name: &str| others || container.environment.iter().any(|own| own == name);
     Surroundings {
         image,
         folder: match &container.working_directory {
@@ -94,8 +96,9 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             Stated::Known { .. } | Stated::Unset => Some(own_folder),
         },
         path: match &container.path {
+            // What `environment` sets wins over the files.
             Stated::Known { value, .. } => Some(value.0.clone()),
-            Stated::Unset => Some(own_path),
+            Stated::Unset => Some(own_path).filter(|_| !container.details.environment_files),
             Stated::Unresolved { .. } => None,
         },
         // Of these variables only the names are kept.

@@ -21,6 +21,7 @@ use super::finding::{Finding, Rule, Severity, TargetVerdict, Verdict, Verificati
 use super::platforms::{choose, disagreement, is_image, missing};
 use super::process::{Process, surroundings};
 use super::scan::{self, Interpreter};
+use super::{beside, reference, refused, secret};
 
 /// A rule that is allowed to find something, everywhere or at some paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Pass<'_> {
         let definition = &target.definition;
         let places = [definition.architecture.location(), definition.launch_types.location()];
         let location = places.into_iter().flatten().next().unwrap_or(&definition.location);
-        let (findings, verdict) = match &target.asked {
+        let (mut findings, verdict) = match &target.asked {
             Asked::Platform { platform, why, by_default } => {
                 let want = Want { platform, why, by_default: *by_default, location };
                 let mut findings = self.on_platform(target, &want);
@@ -88,7 +89,20 @@ impl Pass<'_> {
             }
             Asked::Undetermined { why, help } => self.on_both(target, why, help, location),
         };
+        let own = self.definition(target);
+        let verdict = verdict.and(Verdict::of(&own));
+        findings.extend(own);
         TargetVerdict { target: target.json(), verdict, findings }
+    }
+
+    /// What is to be said of the definition whatever its platform.
+    fn definition(&self, target: &Target) -> Vec<Finding> {
+        let (ours, note) = containers(self.facts, target);
+        // Where no container is known to run the image, its reference is compared with none.
+        let ours: Vec<&ContainerDefinition> = ours.into_iter().flatten().filter(|_| note.is_none()).collect();
+        let mut findings = refused::refused(target);
+        findings.extend(reference::references(self.facts, target, &ours));
+        self.allowed.filter(findings)
     }
 
     /// The architecture is open: the image is judged on both.
@@ -122,7 +136,18 @@ impl Pass<'_> {
             note.undecided = true;
         }
         let allowed = self.allowed.covers(note.rule, None);
-        let mut findings: Vec<Finding> = sides.into_iter().flat_map(|side| side.2).collect();
+        let mut findings: Vec<Finding> = Vec::new();
+        for mut finding in sides.into_iter().flat_map(|side| side.2) {
+            finding.platform = match findings.iter_mut().find(|known| same(known, &finding)) {
+                // Said of both, it is said once.
+                Some(known) => {
+                    known.platform = None;
+                    continue;
+                }
+                None => finding.platform,
+            };
+            findings.push(finding);
+        }
         let verdict = if fails_on_both {
             Verdict::DoesNotRun
         } else {
@@ -199,6 +224,9 @@ impl Pass<'_> {
                 judge.findings.extend(scan::modules(image, architecture, interpreter, known, &self.allowed));
             }
             way.append(&mut judge.visited);
+            if let Some(container) = container {
+                judge.findings.extend(beside::asked(target, container, &judge.surroundings));
+            }
             for mut finding in judge.findings {
                 finding.platform = Some(want.platform.to_string());
                 finding.container = container.map(|container| container.name.clone());
@@ -228,6 +256,7 @@ impl Pass<'_> {
     /// The findings about the image itself.
     fn images(&mut self, with_targets: bool) -> Vec<Finding> {
         let mut all = Vec::new();
+        let mut told = secret::Told::new();
         for image in self.facts.images.iter().filter(|image| is_image(image)) {
             let mut findings = Vec::new();
             let mut known = self.used.remove(&image.manifest.digest);
@@ -245,6 +274,7 @@ impl Pass<'_> {
             }
             all.extend(self.allowed.filter(findings));
             all.extend(scan::foreign(image, &known.unwrap_or_default(), &self.allowed));
+            all.extend(secret::secrets(image, &mut told, &self.allowed));
         }
         all
     }
@@ -275,6 +305,11 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         }
     }
     (findings, judge.visited)
+}
+
+/// Whether two findings say the same, though of two platforms.
+fn same(one: &Finding, other: &Finding) -> bool {
+    one.rule == other.rule && one.message == other.message && one.container == other.container && one.path == other.path
 }
 
 /// Whether what starts is known to be of the wanted machine, whatever the configuration says.

@@ -53,21 +53,17 @@ impl Interpreter {
     }
 
     fn loads(self, file: &Foreign<'_>) -> bool {
-        let path = String::from_utf8_lossy(file.path);
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let (folder, name) = split(file.path);
+        let tag = |tag: &[u8]| name.windows(tag.len()).any(|part| part == tag);
         match self {
             Self::Python => {
-                let library = name.ends_with(".so") || name.contains(".so.");
-                let module = [".cpython-", ".abi3.", ".pypy"].iter().any(|tag| name.contains(tag));
-                let below = |kind: &str| folder.split('/').any(|part| part == kind);
-                library
-                    && (module
-                        || below("site-packages")
-                        || below("dist-packages")
-                        || below("lib-dynload")
-                        || folder.ends_with(".libs"))
+                const FOLDERS: [&[u8]; 3] = [b"site-packages", b"dist-packages", b"lib-dynload"];
+                let module = [b".cpython-".as_slice(), b".abi3.", b".pypy"].into_iter().any(tag);
+                let below = folder.split(|byte| *byte == b'/').any(|part| FOLDERS.contains(&part));
+                // The libraries that a wheel brings stand in `NAME.libs`.
+                (name.ends_with(b".so") || tag(b".so.")) && (module || below || folder.ends_with(b".libs"))
             }
-            Self::Node => name.ends_with(".node"),
+            Self::Node => name.ends_with(b".node"),
             Self::Java => file.member.is_some(),
         }
     }

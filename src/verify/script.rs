@@ -65,12 +65,11 @@ impl Judge<'_> {
     fn env(&mut self, found: &Found<'_>, argument: &str, role: &Role, busybox: bool) {
         let script = shown(&found.path);
         let name = match env_program(argument) {
-            Env::Name(name) => name,
             Env::Split(_) if busybox => {
                 let why = "not every busybox knows `env -S`";
                 return self.unknown(Rule::InterpreterMissing, &script, why);
             }
-            Env::Split(name) => name,
+            Env::Name(name) | Env::Split(name) => name,
             Env::Nothing => return,
             Env::Open => {
                 let why = format!("what env makes of {argument:?} is not known here");

@@ -111,14 +111,19 @@ pub(crate) fn arm64(nodes: Vec<Node>, words: &[&str]) -> Facts {
 
 pub(crate) fn single(mut image: ImageFacts) -> Facts {
     image.stated = None;
+    image.manifest = Descriptor::of(MediaType::ImageManifest, b"{}");
     Facts { is_index: false, top: image.manifest.clone(), ..index(vec![image]) }
 }
+
+/// What the definitions name: [`index`], by digest.
+pub(crate) const IMAGE: &str =
+    "example.com/team/app@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 /// A task definition with these fields and one container with those.
 pub(crate) fn task(fields: &str, container: &str) -> String {
     let comma = |text: &str| if text.is_empty() { String::new() } else { format!(",{text}") };
     format!(
-        "{{\"family\":\"f\"{},\"containerDefinitions\":[{{\"name\":\"app\",\"image\":\"x\"{}}}]}}",
+        "{{\"family\":\"f\"{},\"containerDefinitions\":[{{\"name\":\"app\",\"image\":\"{IMAGE}\"{}}}]}}",
         comma(fields),
         comma(container)
     )

@@ -59,29 +59,31 @@ fn of_a_shell_command_the_shell_is_judged() {
 
 #[test]
 fn the_container_is_the_named_one_or_that_of_the_repository() {
+    const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    const OTHER: &str = "other@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
     let two = |image: &str| {
         format!(
-            "{{\"family\":\"f\",{X86_64},\"containerDefinitions\":[{{\"name\":\"proxy\",\"image\":\"envoy\",\
+            "{{\"family\":\"f\",{X86_64},\"containerDefinitions\":[{{\"name\":\"proxy\",\"image\":\"envoy@{DIGEST}\",\
              \"entryPoint\":[\"/envoy\"]}},{{\"name\":\"app\",\"image\":\"{image}\"}}]}}"
         )
     };
     let facts = amd64(vec![exe("app", program(X86))], &["/app"]);
     expect(&facts, &two("example.com/team/app@{{ digest }}"), Runs, &[]);
-    let answer = expect(&facts, &two("other"), Runs, &["note container-not-chosen"]);
+    let answer = expect(&facts, &two(OTHER), Runs, &["note container-not-chosen"]);
     assert!(answer.targets[0].findings[0].message.contains("none of proxy, app has an image of this repository"));
     let said = TargetOptions { container: Some("proxy".into()), ..TargetOptions::default() };
-    let answer = judge_with(&facts, &two("other"), &said, &Options::default());
+    let answer = judge_with(&facts, &two(OTHER), &said, &Options::default());
     assert_eq!(brief(answer.all()), ["error entrypoint-not-found /envoy"]);
     // Nobody knows what the container starts: nothing is certain but the machine.
     expect(
         &amd64(vec![], &[]),
-        &two("other"),
+        &two(OTHER),
         Undetermined,
         &["note container-not-chosen", "warning entrypoint-not-found"],
     );
     expect(
         &amd64(vec![exe("app", program(ARM))], &["/app"]),
-        &two("other"),
+        &two(OTHER),
         DoesNotRun,
         &["note container-not-chosen", "error foreign-executable /app"],
     );

@@ -1,5 +1,6 @@
 //! The rules, on images and task definitions made by hand.
 
+mod asks;
 mod build;
 mod container;
 mod elf;

@@ -179,7 +179,7 @@ fn the_document_has_the_form_that_scripts_rely_on() {
             "targets": [{
                 "id": "f", "family": "f", "architecture": "X86_64", "architecture_source": "td.json:1:52",
                 "operating_system": "UNSET", "launch_types": [], "platform": "linux/amd64",
-                "containers": [{"name": "app", "image": "x", "ports": []}], "verdict": "runs", "findings": []
+                "containers": [{"name": "app", "image": IMAGE, "ports": []}], "verdict": "runs", "findings": []
             }],
             "findings": []
         })

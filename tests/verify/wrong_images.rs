@@ -8,6 +8,7 @@ use dockless::elf::Machine;
 use dockless::oci::config::Config;
 use dockless::oci::media_type::Compression;
 use dockless::oci::platform::Platform;
+use dockless::verify::finding::Rule;
 use dockless::verify::finding::Verdict::{self, DoesNotRun, Runs, Undetermined};
 use dockless::verify::rules::Options;
 
@@ -572,7 +573,7 @@ fn every_wrong_image_is_told_from_the_right_one() {
             let facts = read(&platform, &case.layers, &case.config, compression);
             let definition = task(fields, case.container);
             let answer = judge_with(&facts, &definition, &TargetOptions::default(), &Options::default());
-            let found = brief(answer.all().filter(|finding| finding.rule.name() != "digest-differs"));
+            let found = brief(answer.all().filter(|finding| finding.rule != Rule::DigestDiffers));
             let right = (answer.verdict, found.as_slice()) == (case.verdict, &own(case.findings)[..]);
             wrong += usize::from(!right);
             let sign = if right { "  " } else { "✗ " };
