@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dockless::ecs::load::{LoadError, load};
 use dockless::ecs::pattern::Pattern;
 use dockless::ecs::target::{Target, TargetOptions, Variables};
-use dockless::ecs::task_definition::{CpuArchitecture, LaunchType};
+use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Location};
 use dockless::image::inspect::Facts;
 use dockless::image::recipe::VerifyRecipe;
 use dockless::image::recipe::place::Spanned;
@@ -185,6 +185,11 @@ impl Wanted {
             }
         }
         platforms
+    }
+
+    /// Where the definition of each target stands.
+    pub fn definitions(&self) -> Vec<Location> {
+        self.targets.iter().map(|target| target.definition.location.clone()).collect()
     }
 
     /// Judges an image and shows what was found; the answer is whether it may go on.

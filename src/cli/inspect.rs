@@ -1,11 +1,14 @@
 //! `inspect`: what is in an image.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use dockless::blob::BlobSource;
 use dockless::image::inspect::{Documents, documents};
 use dockless::oci::config::Config;
 use dockless::oci::digest::Digest;
-use dockless::oci::media_type::MediaType;
+use dockless::oci::manifest::Index;
+use dockless::oci::media_type::{Kind, MediaType, kind};
 use serde::Serialize;
 
 use super::args::Inspect;
@@ -22,6 +25,8 @@ struct InspectReport {
     image: String,
     digest: Digest,
     media_type: MediaType,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
     platforms: Vec<Inspected>,
 }
 
@@ -32,6 +37,9 @@ struct Inspected {
     config: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
+    /// Those of the manifest, which the index may repeat or differ from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
     #[serde(rename = "configuration")]
     container: Config,
     layers: Vec<LayerReport>,
@@ -41,11 +49,20 @@ struct Inspected {
 pub fn run(args: &Inspect, context: &Context) -> Result<ExitCode, Failure> {
     let (image, _network) = image::open(&args.image, context, &args.registry)?;
     let (_, images) = documents(image.source.as_ref(), &image.top).map_err(Failure::new)?;
+    // Of a single manifest they are the platform's own.
+    let annotations = match kind(&image.top.media_type) {
+        Kind::Index => {
+            let bytes = image.source.document(&image.top).map_err(Failure::new)?;
+            serde_json::from_slice::<Index>(&bytes).map_err(Failure::new)?.annotations
+        }
+        _ => BTreeMap::new(),
+    };
     let report = InspectReport {
         version: VERSION,
         image: args.image.clone(),
         digest: image.top.digest,
         media_type: image.top.media_type,
+        annotations,
         platforms: images.into_iter().map(inspected).collect(),
     };
     if context.output.json {
@@ -54,6 +71,9 @@ pub fn run(args: &Inspect, context: &Context) -> Result<ExitCode, Failure> {
     }
     let media_type = super::text::printable(report.media_type.as_ref());
     context.result(format!("{}  {}  {media_type}", report.image, report.digest))?;
+    for line in pairs("annotation", &report.annotations) {
+        context.result(line)?;
+    }
     for platform in &report.platforms {
         show(platform, context)?;
     }
@@ -83,9 +103,15 @@ fn inspected(image: Documents) -> Inspected {
         manifest: image.descriptor.digest,
         config: image.manifest.config.digest,
         created: image.config.created,
+        annotations: image.manifest.annotations,
         layers: layers.collect(),
         container: image.config.config,
     }
+}
+
+/// A line for each key and value: in an image they are public, unlike values of the environment.
+fn pairs<'a>(name: &'a str, pairs: &'a BTreeMap<String, String>) -> impl Iterator<Item = String> + 'a {
+    pairs.iter().map(move |(key, value)| format!("  {name:<12} {}", super::text::printable(&format!("{key}={value}"))))
 }
 
 fn show(image: &Inspected, context: &Context) -> Result<(), Failure> {
@@ -108,6 +134,9 @@ fn show(image: &Inspected, context: &Context) -> Result<(), Failure> {
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         context.result(format!("  {name:<12} {}", super::text::printable(value)))?;
+    }
+    for line in pairs("label", &config.labels).chain(pairs("annotation", &image.annotations)) {
+        context.result(line)?;
     }
     let mut table = Table::new([
         ("layer", Align::Left),

@@ -9,6 +9,7 @@ pub mod document;
 pub mod files;
 pub mod finding;
 pub mod github;
+pub mod sarif;
 
 use document::Report;
 use finding::Shown;

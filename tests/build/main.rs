@@ -21,4 +21,5 @@ mod refusals;
 mod registries;
 mod registry;
 mod same;
+mod scan;
 mod verify;

@@ -1,5 +1,7 @@
 //! `verify` and `targets`, and the flags of every command that reads a task definition.
 
+use std::path::PathBuf;
+
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::push::Registry;
@@ -11,6 +13,7 @@ use super::values::Allow;
 #[command(after_help = "Examples:
   dockless verify ./oci --task-definition task-definition.json
   dockless verify registry.example.com/app:v1 --task-definition task-definition.json --container app --strict
+  dockless verify ./oci --task-definition task-definition.json --sarif findings.sarif
   dockless verify --explain foreign-executable")]
 pub struct Verify {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
@@ -20,6 +23,9 @@ pub struct Verify {
     /// explain a rule instead
     #[arg(long, value_name = "RULE", conflicts_with = "image")]
     pub explain: Option<String>,
+    /// write the findings as SARIF 2.1.0, for code scanning; - is stdout, in place of the verdict
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    pub sarif: Option<PathBuf>,
     /// The image must run there.
     #[command(flatten)]
     pub gate: Gate,
