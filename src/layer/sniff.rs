@@ -17,8 +17,8 @@ const FIRST: usize = 4096;
 pub const MOST_FIRST: usize = 1 << 20;
 /// How many bytes are fetched where an ELF file's facts need another part.
 pub const PART: usize = 64 << 10;
-/// How many such parts.
-const PARTS: usize = 6;
+/// How many such parts: the names of libraries lie apart where a file has many other names.
+const PARTS: usize = 32;
 
 /// How many of the first bytes of a file that begins like this are worth keeping.
 fn reach(first: &[u8]) -> usize {
@@ -38,13 +38,15 @@ pub fn head(first: &[u8], size: u64, mut part: impl FnMut(u64) -> Option<Vec<u8>
         }
         return archive(&mut search);
     }
-    if !elf::is_elf(first) {
-        return plain(first, size);
-    }
-    let mut parts: Vec<(u64, Vec<u8>)> = Vec::new();
+    if elf::is_elf(first) { elf_head(first, size, &[], part) } else { plain(first, size) }
+}
+
+/// The same of an ELF file, some of whose names are known beside.
+fn elf_head(first: &[u8], size: u64, names: &[Part], mut part: impl FnMut(u64) -> Option<Vec<u8>>) -> Head {
+    let mut parts: Vec<Part> = Vec::new();
     loop {
-        let windows: Vec<elf::Window<'_>> =
-            std::iter::once((0, first)).chain(parts.iter().map(|(at, bytes)| (*at, bytes.as_slice()))).collect();
+        let windows = parts.iter().chain(names).map(|(at, bytes)| (*at, bytes.as_slice()));
+        let windows: Vec<elf::Window<'_>> = std::iter::once((0, first)).chain(windows).collect();
         let Some((elf, wanted)) = elf::parse_windows(&windows, size) else { return Head::Other };
         match wanted.filter(|_| parts.len() < PARTS).and_then(|at| Some((at, part(at)?))) {
             Some((at, bytes)) if !bytes.is_empty() => parts.push((at, bytes)),
@@ -57,6 +59,9 @@ fn archive(search: &mut Search) -> Head {
     let members = search.end();
     if members.is_empty() { Head::Other } else { Head::Archive(members.into()) }
 }
+
+/// A part of a file: where it begins, and its bytes.
+type Part = (u64, Vec<u8>);
 
 /// What needs no other part of the file.
 fn plain(first: &[u8], size: u64) -> Head {
@@ -110,9 +115,11 @@ fn is_private_key(first: &[u8]) -> bool {
 pub struct Passing {
     first: Vec<u8>,
     size: u64,
-    parts: Vec<(u64, Vec<u8>)>,
+    parts: Vec<Part>,
     /// Where the next part begins, and what of it has come.
-    wanted: Option<(u64, Vec<u8>)>,
+    wanted: Option<Part>,
+    /// Of an ELF file of which something is wanted: the names that have passed.
+    names: Names,
     /// Of a zip: what is in it.
     search: Option<Box<Search>>,
 }
@@ -121,8 +128,8 @@ impl Passing {
     /// A file of `size` bytes that begins with these.
     pub fn new(first: &[u8], size: u64) -> Self {
         let search = zip::is_zip(first).then(|| Box::new(Search::new()));
-        let first = &first[..first.len().min(reach(first))];
-        let mut passing = Self { first: first.into(), size, parts: Vec::new(), wanted: None, search };
+        let first = first[..first.len().min(reach(first))].into();
+        let mut passing = Self { first, size, parts: Vec::new(), wanted: None, names: Names::default(), search };
         if passing.search.is_none() {
             passing.head();
         }
@@ -134,14 +141,22 @@ impl Passing {
         &self.first
     }
 
+    /// Whether anything that is still to come would tell more.
+    fn wants(&self) -> bool {
+        self.wanted.is_some() || self.search.is_some()
+    }
+
     /// What the file is, as far as it has passed.
     pub fn head(&mut self) -> Head {
         if let Some(search) = &mut self.search {
             return archive(search);
         }
+        if !elf::is_elf(&self.first) {
+            return plain(&self.first, self.size);
+        }
         let (parts, wanted) = (&self.parts, &mut self.wanted);
         *wanted = None;
-        head(&self.first, self.size, |at| {
+        elf_head(&self.first, self.size, &self.names.kept, |at| {
             let part = parts.iter().find(|(start, _)| *start == at).map(|(_, bytes)| bytes.clone());
             if part.is_none() {
                 *wanted = Some((at, Vec::new()));
@@ -150,10 +165,13 @@ impl Passing {
         })
     }
 
-    /// Takes the bytes from `at` on. What is wanted from before them is gone, and then the fact stays unknown.
+    /// Takes the bytes from `at` on, in order. What is wanted from before them is gone, and then the fact stays unknown.
     pub fn pass(&mut self, at: u64, piece: &[u8]) {
         if let Some(search) = &mut self.search {
             return search.pass(piece);
+        }
+        if self.wanted.is_some() {
+            self.names.pass(at, piece);
         }
         while let Some((start, mut part)) = self.wanted.take() {
             let next = start + part.len() as u64;
@@ -167,6 +185,59 @@ impl Passing {
             self.parts.push((start, part));
             self.head();
         }
+    }
+}
+
+/// Strings that may be the names of libraries, or where they are.
+///
+/// The dynamic section, which says where in the table of strings the names are, mostly stands behind that table. Where
+/// the table is large (every exported symbol is in it) the names have passed by then.
+#[derive(Default)]
+struct Names {
+    kept: Vec<Part>,
+    /// The string that has not ended yet.
+    open: Vec<u8>,
+    bytes: usize,
+}
+
+/// How many bytes of names are kept, with what each costs beside.
+const MOST_NAMES: usize = 256 << 10;
+/// The longest name.
+const LONGEST_NAME: usize = 1024;
+
+impl Names {
+    fn pass(&mut self, at: u64, piece: &[u8]) {
+        let mut start = at;
+        for part in piece.split_inclusive(|byte| *byte == 0) {
+            if self.bytes >= MOST_NAMES {
+                return;
+            }
+            let begins = start - self.open.len() as u64;
+            start += part.len() as u64;
+            let Some((0, name)) = part.split_last().map(|(last, name)| (*last, name)) else {
+                // It goes on in the next piece; what is too long is let go, and its rest is no name either.
+                if self.open.len() <= LONGEST_NAME {
+                    self.open.extend_from_slice(&part[..part.len().min(LONGEST_NAME + 1)]);
+                }
+                return;
+            };
+            if self.open.is_empty() {
+                self.keep(begins, name);
+            } else {
+                let mut whole = std::mem::take(&mut self.open);
+                whole.extend_from_slice(name);
+                self.keep(begins, &whole);
+            }
+        }
+    }
+
+    fn keep(&mut self, at: u64, name: &[u8]) {
+        let library = || name.windows(3).any(|part| part == b".so");
+        if name.len() > LONGEST_NAME || !(name.starts_with(b"/") || name.starts_with(b"$") || library()) {
+            return;
+        }
+        self.bytes += name.len() + size_of::<Part>();
+        self.kept.push((at, [name, b"\0"].concat()));
     }
 }
 
@@ -218,39 +289,24 @@ pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u
     first.clear();
     read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST))).map_err(failed)?;
     let reach = reach(first);
-    if zip::is_zip(first) {
-        let mut search = Search::new();
-        search.pass(first);
-        first.resize(PART, 0);
-        loop {
-            match reader.read_data(first) {
-                Ok(0) => return Ok(archive(&mut search)),
-                Ok(count) => search.pass(&first[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-    }
     read_up_to(reader, first, reach.min(usize::try_from(size).unwrap_or(reach))).map_err(failed)?;
-    if !elf::is_elf(first) {
-        return Ok(plain(first, size));
+    if first.len() as u64 == size {
+        return Ok(head(first, size, |_| None));
     }
+    let mut passing = Passing::new(first, size);
+    passing.pass(0, first);
     let mut at = first.len() as u64;
-    // Parts come in the order of the file; what has passed is gone, and then the fact stays unknown.
-    Ok(head(first, size, |wanted| {
-        let mut skip = wanted.checked_sub(at)?;
-        let mut buffer = vec![0; PART];
-        while skip > 0 {
-            let most = PART.min(usize::try_from(skip).unwrap_or(PART));
-            let count = reader.read_data(&mut buffer[..most]).ok().filter(|count| *count > 0)?;
-            skip -= count as u64;
+    first.clear();
+    while passing.wants() {
+        read_up_to(reader, first, PART).map_err(failed)?;
+        if first.is_empty() {
+            break;
         }
-        buffer.clear();
-        let left = size.saturating_sub(wanted);
-        read_up_to(reader, &mut buffer, PART.min(usize::try_from(left).unwrap_or(PART))).ok()?;
-        at = wanted + buffer.len() as u64;
-        Some(buffer)
-    }))
+        passing.pass(at, first);
+        at += first.len() as u64;
+        first.clear();
+    }
+    Ok(passing.head())
 }
 
 fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize) -> io::Result<()> {
@@ -297,6 +353,77 @@ mod tests {
         }
         put(strings + 1, b"libz.so.1");
         bytes
+    }
+
+    /// A library of 3 MiB with so many exported names that those of its libraries, at both ends of the table and behind
+    /// another's, have passed when the dynamic section comes.
+    fn library() -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+        bytes.resize(4096, 0);
+        let (strings, size) = (4096_u64, 3_u64 << 20);
+        let mut offsets = Vec::new();
+        for symbol in 0.. {
+            match symbol {
+                0 | 60_000 | 100_000 => {
+                    offsets.push(bytes.len() as u64 - strings);
+                    bytes.extend(format!("libz{symbol}.so.1\0").bytes());
+                }
+                _ if bytes.len() > 5 << 19 => break,
+                _ => bytes.extend(format!("_ZN6symbol{symbol}Ev\0").bytes()),
+            }
+        }
+        // A name within another one.
+        offsets.push(offsets[1] + 3);
+        let dynamic = (bytes.len() as u64).next_multiple_of(8);
+        bytes.resize(usize::try_from(size).expect("small"), 0);
+        let mut put = |at: u64, part: &[u8]| {
+            let at = usize::try_from(at).expect("an offset");
+            bytes[at..at + part.len()].copy_from_slice(part);
+        };
+        for (at, half) in [(16, 3_u16), (18, 62), (54, 56), (56, 2)] {
+            put(at, &half.to_le_bytes());
+        }
+        put(32, &64_u64.to_le_bytes());
+        let tags: Vec<[u64; 2]> = offsets.iter().rev().map(|at| [1, *at]).chain([[5, strings], [0, 0]]).collect();
+        for (at, kind, offset, length) in [(64, 1_u32, 0, size), (120, 2, dynamic, 16 * tags.len() as u64)] {
+            put(at, &kind.to_le_bytes());
+            for (field, number) in [(8, offset), (16, offset), (32, length)] {
+                put(at + field, &number.to_le_bytes());
+            }
+        }
+        for (index, number) in tags.iter().flatten().enumerate() {
+            put(dynamic + 8 * index as u64, &number.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn names_that_have_passed_are_known() {
+        let bytes = library();
+        let size = bytes.len() as u64;
+        let names = ["z60000.so.1", "libz100000.so.1", "libz60000.so.1", "libz0.so.1"];
+        let wanted: Vec<Box<[u8]>> = names.iter().map(|name| name.as_bytes().into()).collect();
+        let check = |head: Head, how: &str| {
+            let Head::Elf(elf) = head else { panic!("{how}: {head:?}") };
+            assert_eq!(elf.needed.as_ref(), Some(&wanted), "{how}");
+        };
+        check(head(&bytes, size, |_| None), "at once");
+        let part = |at: u64| Some(bytes[usize::try_from(at).ok()?..].iter().take(PART).copied().collect());
+        check(head(&bytes[..FIRST], size, part), "part by part");
+        for piece in [1 << 20, 4 << 20, 700_001, 65_536] {
+            let mut passing = Passing::new(&bytes[..piece.max(1 << 20).min(bytes.len())], size);
+            for (index, part) in bytes.chunks(piece).enumerate() {
+                passing.pass((index * piece) as u64, part);
+            }
+            check(passing.head(), &format!("pieces of {piece}"));
+        }
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(size);
+        let mut archive = ::tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "libown.so", bytes.as_slice()).expect("a vector takes everything");
+        let found = contents(archive.into_inner().expect("an archive").as_slice()).expect("contents");
+        let crate::layer::contents::Kind::File { head, .. } = &found.nodes[0].kind else { panic!("a file") };
+        check(head.clone(), "from an archive");
     }
 
     #[test]
