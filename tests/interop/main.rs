@@ -27,3 +27,4 @@ mod skopeo;
 mod support;
 mod transcript;
 mod tree;
+mod verdicts;
