@@ -178,7 +178,7 @@ fn libraries_are_found_where_the_loader_finds_them() {
     // A root without a shell, as distroless images have it.
     let root = place.path("root");
     packages(&place, &root, &["libc6", "libssl3", "openssl", "libgcc-s1"]);
-    let mut check = |what: &str, command: &[&str], wanted: Verdict| {
+    let check = |what: &str, command: &[&str], wanted: Verdict| {
         let (verdict, findings) = judged(&image(&place, "linux/amd64", &[&root]), command);
         assert_eq!(verdict, wanted, "{what}: {findings:?}");
         if verdict != Verdict::Undetermined {
