@@ -113,6 +113,8 @@ const DT_RUNPATH: u64 = 29;
 /// The most bytes that the names of the libraries of one file may have. A few kilobytes of hostile file may state any
 /// number of them, all at one long string.
 const NEEDED_LIMIT: usize = 64 << 10;
+/// What a name costs beside its bytes, so that short ones are few as well: each is looked for in every part at hand.
+const NAME_COST: usize = 16;
 
 /// A part of a file: where it begins, and its bytes.
 pub type Window<'a> = (u64, &'a [u8]);
@@ -305,7 +307,7 @@ fn dynamic_section(view: &View<'_>, segments: &[Segment], dynamic: &Segment) -> 
     let mut needed = Vec::new();
     for name in names {
         let name = string(name)?;
-        room = room.checked_sub(name.len() + 1)?;
+        room = room.checked_sub(name.len() + NAME_COST)?;
         needed.push(name);
     }
     let search_path = match run_path.or(r_path) {

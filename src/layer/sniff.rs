@@ -200,8 +200,9 @@ struct Names {
     bytes: usize,
 }
 
-/// How many bytes of names are kept, with what each costs beside.
+/// How many bytes of names are kept, and what each costs beside: they are few, since each is looked at for each library.
 const MOST_NAMES: usize = 256 << 10;
+const NAME_COST: usize = 64;
 /// The longest name.
 const LONGEST_NAME: usize = 1024;
 
@@ -236,7 +237,7 @@ impl Names {
         if name.len() > LONGEST_NAME || !(name.starts_with(b"/") || name.starts_with(b"$") || library()) {
             return;
         }
-        self.bytes += name.len() + size_of::<Part>();
+        self.bytes += name.len() + NAME_COST;
         self.kept.push((at, [name, b"\0"].concat()));
     }
 }

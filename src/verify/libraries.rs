@@ -21,6 +21,10 @@ use super::script::MAX_SCRIPTS;
 /// More than any program has.
 const MAX_LIBRARIES: usize = 4096;
 
+/// How often the whole image is searched for one that is not where the loader looks: a hostile program may ask for
+/// thousands.
+const MAX_SEARCHES: usize = 64;
+
 /// Whose loader maps the libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loader {
@@ -48,6 +52,8 @@ enum Library<'a> {
     Elsewhere(Found<'a>, Elf),
     /// No file has that name.
     Missing,
+    /// [`MAX_SEARCHES`] are not where the loader looks.
+    TooMany,
 }
 
 impl<'a> Judge<'a> {
@@ -110,7 +116,7 @@ impl<'a> Judge<'a> {
         let mut mapped = vec![Mapped { path: program.path.clone(), elf: elf.clone(), by: 0 }];
         let mut names: BTreeSet<Box<[u8]>> = BTreeSet::new();
         names.insert(split(&loader_path).1.into());
-        let mut at = 0;
+        let (mut at, mut searches) = (0, 0);
         while let Some(object) = mapped.get(at) {
             let (needing, needed) = (object.path.clone(), object.elf.needed.clone());
             if needed.is_none() {
@@ -122,7 +128,7 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 names.insert(name.clone());
-                let (found, library) = match self.library(&name, &mapped, at, loader, &loader_path) {
+                let (found, library) = match self.library(&name, (&mapped, at), (loader, &loader_path), &mut searches) {
                     Library::Found(found, library) => (found, library),
                     Library::Elsewhere(found, library) => {
                         self.elsewhere(&name, &needing, &found, loader);
@@ -133,6 +139,10 @@ impl<'a> Judge<'a> {
                             self.foreign_library(&found, &library, &needing);
                         }
                         continue;
+                    }
+                    Library::TooMany => {
+                        let why = "too many of its libraries are not where the loader looks";
+                        return self.unknown(Rule::LibraryMissing, &shown(&program.path), why);
                     }
                     Library::Missing => {
                         // A library that is mapped already may go by this name.
@@ -171,7 +181,13 @@ impl<'a> Judge<'a> {
     }
 
     /// The file that the loader takes for a name. It passes over files of another machine.
-    fn library(&self, name: &[u8], mapped: &[Mapped], by: usize, loader: Loader, loader_path: &[u8]) -> Library<'a> {
+    fn library(
+        &self,
+        name: &[u8],
+        (mapped, by): (&[Mapped], usize),
+        (loader, loader_path): (Loader, &[u8]),
+        searches: &mut usize,
+    ) -> Library<'a> {
         let text = String::from_utf8_lossy(name);
         let root = &self.image().root;
         let mut foreign = None;
@@ -205,6 +221,10 @@ impl<'a> Judge<'a> {
                     return Library::Found(found, library);
                 }
             }
+        }
+        *searches += 1;
+        if *searches > MAX_SEARCHES {
+            return Library::TooMany;
         }
         let mut elsewhere = root.iter().filter(|(path, ..)| split(path).1 == split(name).1).map(|(path, ..)| path);
         if let Some((found, library)) = elsewhere.find_map(&mut take) {

@@ -147,6 +147,19 @@ fn libraries_are_followed_as_the_loader_does() {
 }
 
 #[test]
+fn a_program_that_asks_for_thousands_of_libraries_ends_the_search() {
+    let names: Vec<String> = (0..4000).map(|n| format!("lib{n}.so")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = exe("app", dynamic(X86, "/lib64/ld-linux-x86-64.so.2", &names));
+    let mut nodes = vec![app, exe("lib64/ld-linux-x86-64.so.2", program(X86))];
+    nodes.extend((0..20_000).map(|n| file(&format!("data/{n}"), Head::Other)));
+    let answer = judge(&amd64(nodes, &["/app"]), &task(X86_64, ""));
+    let findings = &answer.targets[0].findings;
+    assert_eq!((answer.verdict, findings.len()), (DoesNotRun, 65));
+    assert!(findings[64].message.ends_with("too many of its libraries are not where the loader looks"));
+}
+
+#[test]
 fn what_no_kernel_executes() {
     let mut plain = exe("app", program(X86));
     plain.mode = 0o644;

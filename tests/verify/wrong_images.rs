@@ -69,7 +69,7 @@ impl Case {
         self.says(DoesNotRun, findings)
     }
 
-    fn is_open(self, findings: &'static [&'static str]) -> Self {
+    fn stays_open(self, findings: &'static [&'static str]) -> Self {
         self.says(Undetermined, findings)
     }
 }
@@ -161,7 +161,7 @@ fn machines() -> Vec<Case> {
         case("a program for arm64", vec![bin("app", arm())], &["/app"]).fails(foreign),
         case("a program for amd64 on arm64", vec![bin("app", x86())], &["/app"]).on_arm().fails(foreign),
         case("a program of i386", vec![bin("app", made_for(Machine::I386).bytes())], &["/app"])
-            .is_open(&["note foreign-executable /app"]),
+            .stays_open(&["note foreign-executable /app"]),
         case(
             "a program of i386 whose loader is missing",
             vec![bin("app", made_for(Machine::I386).with("/lib/ld-linux.so.2", &[]).bytes())],
@@ -170,7 +170,7 @@ fn machines() -> Vec<Case> {
         .fails(&["note foreign-executable /app", "error interpreter-missing /app"]),
         case("a program of armv7 on arm64", vec![bin("app", made_for(Machine::ARM).bytes())], &["/app"])
             .on_arm()
-            .is_open(&["note foreign-executable /app"]),
+            .stays_open(&["note foreign-executable /app"]),
         case("a program of armv7 on amd64", vec![bin("app", made_for(Machine::ARM).bytes())], &["/app"]).fails(foreign),
         case("big-endian arm64", vec![bin("app", changed(ARM, |elf| elf.little_endian = false))], &["/app"])
             .on_arm()
@@ -237,7 +237,7 @@ fn ways() -> Vec<Case> {
             .fails(&["error entrypoint-not-executable /root/app"]),
         case("open to one group, a user by name", vec![bin("app", x86()).mode(0o750).owner(7)], &["/app"])
             .config(|config| config.user = "www-data".into())
-            .is_open(&["note entrypoint-not-executable /app"]),
+            .stays_open(&["note entrypoint-not-executable /app"]),
         case("started by tini", vec![bin("tini", x86()), bin("app", arm())], &["/tini", "--", "/app"])
             .fails(&["error foreign-executable /app"]),
         case("tini starts nothing", vec![bin("tini", x86())], &["/tini", "--", "/app"]).fails(not_found),
@@ -275,7 +275,7 @@ fn files() -> Vec<Case> {
         case("env without -S", python(vec![bin("app", b"#!/usr/bin/env python3 -u\n")]), &["/app"]).fails(missing),
         case("env with -S", python(vec![bin("app", b"#!/usr/bin/env -S python3 -u\n")]), &["/app"]),
         case("busybox's env with -S", with(musl(), vec![bin("app", b"#!/usr/bin/env -S sh\n")]), &["/app"])
-            .is_open(&["note interpreter-missing /app"]),
+            .stays_open(&["note interpreter-missing /app"]),
         case("a private script", with(sh(), vec![bin("app", b"#!/bin/sh\n").mode(0o711)]), &["/app"])
             .config(|config| config.user = "1000:1000".into())
             .fails(refused),
@@ -312,7 +312,7 @@ fn loaders() -> Vec<Case> {
             .fails(&["error library-missing /app"]),
         case("a library that a volume may bring", with(glibc(), vec![bin("app", app(&["libx.so.1"]))]), &["/app"])
             .container(r#""mountPoints":[{"sourceVolume":"v","containerPath":"/opt/libs"}]"#)
-            .is_open(&["note library-missing /app"]),
+            .stays_open(&["note library-missing /app"]),
         case(
             "a library of a library that is missing",
             with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin(lib, library(&["liby.so"]))]),
@@ -426,7 +426,7 @@ fn loaders() -> Vec<Case> {
             &["/app"],
         )
         .container(r#""environment":[{"name":"LD_LIBRARY_PATH","value":"/opt"}]"#)
-        .is_open(&["note library-missing /opt/libx.so.1"]),
+        .stays_open(&["note library-missing /opt/libx.so.1"]),
         case(
             "a library by the name of one that is mapped",
             with(
@@ -473,7 +473,7 @@ fn modules() -> Vec<Case> {
     let both = vec![("native/linux-x86_64/liba.so", native.clone()), ("native/linux-aarch64/liba.so", foreign.clone())];
     vec![
         case("a wheel", python(vec![bin(&wheel("x86_64"), &native)]), &["python3", "-m", "app"]),
-        case("a wheel for arm64", python(vec![bin(&wheel("aarch64"), &foreign)]), &["python3", "-m", "app"]).is_open(
+        case("a wheel for arm64", python(vec![bin(&wheel("aarch64"), &foreign)]), &["python3", "-m", "app"]).stays_open(
             &["warning foreign-executable /usr/lib/python3/dist-packages/numpy/_core.cpython-313-aarch64-linux-gnu.so"],
         ),
         case(
@@ -504,7 +504,7 @@ fn modules() -> Vec<Case> {
             node(vec![bin("app/node_modules/a/build/Release/a.node", &foreign), bin("app/server.js", b"1")]),
             &["node", "/app/server.js"],
         )
-        .is_open(&["warning foreign-executable /app/node_modules/a/build/release/a.node"]),
+        .stays_open(&["warning foreign-executable /app/node_modules/a/build/release/a.node"]),
         case("Node's script is missing", node(vec![]), &["node", "server.js"]).fails(&["error entrypoint-not-found"]),
         case("a jar for every machine", java(vec![("app.jar", jar(&both))]), &start),
         case(
@@ -513,7 +513,7 @@ fn modules() -> Vec<Case> {
             &start,
         ),
         case("a jar for arm64", java(vec![("app.jar", jar(&both[1..]))]), &start)
-            .is_open(&["warning foreign-executable /app.jar"]),
+            .stays_open(&["warning foreign-executable /app.jar"]),
         case("a jar for arm64 that no Java opens", vec![bin("app", x86()), bin("x.jar", jar(&both[1..]))], &["/app"])
             .says(Runs, &["warning foreign-executable /x.jar"]),
         case("a jar that is missing", java(vec![]), &start).fails(&["error entrypoint-not-found /app.jar"]),
@@ -551,7 +551,7 @@ fn overridden() -> Vec<Case> {
         case("the container's user", vec![bin("app", x86()).mode(0o700)], &["/app"])
             .container(r#""user":"1000:1000""#)
             .fails(&["error entrypoint-not-executable /app"]),
-        case("a command that is not rendered", items(), &[]).container(r#""command":["{{ command }}"]"#).is_open(&[
+        case("a command that is not rendered", items(), &[]).container(r#""command":["{{ command }}"]"#).stays_open(&[
             "note entrypoint-not-found",
             "warning foreign-executable /app",
             "warning foreign-executable /srv/wrong",
