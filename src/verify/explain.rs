@@ -165,8 +165,9 @@ glibc's in RPATH, LD_LIBRARY_PATH, RUNPATH, /etc/ld.so.cache and its own folders
 /lib, /usr/local/lib, /usr/lib. It is an error where no file of the image has the name, or where the file stands in a
 folder that the loader is known not to look into: the program ends before its first line. It is a note, and the verdict
 undetermined, where a volume, LD_PRELOAD or LD_LIBRARY_PATH of the container definition may bring it, or glibc's cache
-is not in the image. Libraries that a program opens by itself (dlopen, Python's and Node's modules, Java's) are not
-followed: those for another machine are found by foreign-executable.
+is not in the image. Libraries that a program opens by itself (dlopen) are not followed. Of the modules that Python or
+Node may load it is a warning, and undetermined, where one is linked with a C library that the image does not have; those
+for another machine are found by foreign-executable.
 
 What ECS says:
   error while loading shared libraries: libpq.so.5: cannot open shared object file: No such file or directory

@@ -89,9 +89,58 @@ pub(super) fn modules(
     files.retain(|file| interpreter.loads(file));
     known.extend(files.iter().map(|file| Box::from(file.path)));
     let mut findings = tell(image, architecture, files, allowed);
+    findings.extend(strangers(image, architecture, interpreter, allowed));
     for finding in &mut findings {
         finding.message.push_str("; it fails when it is loaded");
         finding.undecided = true;
+    }
+    findings
+}
+
+/// The C library that a file is linked with, by the name that it asks for.
+fn c_library(elf: &Elf) -> Option<&[u8]> {
+    let mut needed = elf.needed.iter().flatten().map(AsRef::as_ref);
+    needed.find(|name: &&[u8]| *name == b"libc.so.6" || name.starts_with(b"libc.musl-"))
+}
+
+/// Modules of this machine that are linked with a C library which the image does not have: a wheel of Debian's Python
+/// in Alpine, or the reverse. Packages bring both, and one of them is enough.
+fn strangers(image: &ImageFacts, architecture: &Arch, interpreter: Interpreter, allowed: &Allowed<'_>) -> Vec<Finding> {
+    let root = &image.root;
+    let mut there: BTreeMap<&[u8], bool> = BTreeMap::new();
+    let (mut at_home, mut strangers) = (BTreeSet::new(), Vec::new());
+    for (path, node, layer) in root.iter() {
+        let Kind::File { head: Head::Elf(elf), .. } = &node.kind else { continue };
+        let module = interpreter.loads(&Foreign { path, member: None, elf, layer });
+        if !module || fit(elf, architecture) != Fit::Native {
+            continue;
+        }
+        let Some(library) = c_library(elf) else { continue };
+        // Names that strangers choose: there are few of them in an honest image, and each costs a walk.
+        if there.len() < MAX_NAMED || there.contains_key(library) {
+            let has = there.entry(library).or_insert_with(|| root.iter().any(|(path, ..)| split(path).1 == library));
+            let name = neutral(&String::from_utf8_lossy(path));
+            if *has {
+                at_home.insert(name);
+            } else {
+                strangers.push((name, path, layer, library));
+            }
+        }
+    }
+    strangers.retain(|(name, ..)| !at_home.contains(name));
+    let mut findings = Vec::new();
+    for (_, path, layer, library) in strangers {
+        let (path, library) = (shown(path), String::from_utf8_lossy(library).into_owned());
+        if findings.len() >= MAX_NAMED || allowed.covers(Rule::LibraryMissing, Some(&path)) {
+            continue;
+        }
+        let message = format!("{path} is linked with {library}, which is nowhere in the image");
+        let mut finding = Finding::new(Rule::LibraryMissing, Severity::Warning, message)
+            .help("install the package that is made for the C library of the base image");
+        finding.layer = image.layers.get(layer).map(|layer| layer.digest);
+        finding.path = Some(path);
+        (finding.found, finding.wanted) = (Some("nothing".into()), Some(library));
+        findings.push(finding);
     }
     findings
 }
@@ -203,7 +252,7 @@ const MACHINES: [&str; 41] = [
 
 /// A path without the words of machines.
 fn neutral(path: &str) -> String {
-    let path = path.to_ascii_lowercase();
+    let path = path.to_ascii_lowercase().replace("linuxmusl", "linux-musl");
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_str();
     while let Some(first) = rest.chars().next() {

@@ -505,6 +505,21 @@ fn modules() -> Vec<Case> {
             &["node", "/app/server.js"],
         )
         .stays_open(&["warning foreign-executable /app/node_modules/a/build/release/a.node"]),
+        case(
+            "a module of Node linked with musl",
+            node(vec![bin("app/a.node", library(&["libc.musl-x86_64.so.1"])), bin("app/server.js", b"1")]),
+            &["node", "/app/server.js"],
+        )
+        .stays_open(&["warning library-missing /app/a.node"]),
+        case(
+            "modules of Node for both C libraries",
+            node(vec![
+                bin("app/sharp-linuxmusl-x64/a.node", library(&["libc.musl-x86_64.so.1"])),
+                bin("app/sharp-linux-x64/a.node", library(&["libc.so.6"])),
+                bin("app/server.js", b"1"),
+            ]),
+            &["node", "/app/server.js"],
+        ),
         case("Node's script is missing", node(vec![]), &["node", "server.js"]).fails(&["error entrypoint-not-found"]),
         case("a jar for every machine", java(vec![("app.jar", jar(&both))]), &start),
         case(
