@@ -4,9 +4,9 @@
 //! built from them; a value that the source does not settle is a value of its own ([`task_definition::Stated`]), never
 //! a guess; values of `environment` and `secrets` are not kept, `PATH` excepted.
 
+pub mod details;
 mod disk;
 pub mod edit;
-pub mod details;
 mod foreign;
 pub mod json;
 pub mod load;
