@@ -141,7 +141,6 @@ fn calls_other_formats_by_their_names() {
         ("a.json", r#"{"Family": "a", "ContainerDefinitions": []}"#, "PascalCase"),
         ("a.json", r#"{"container_definitions": []}"#, "snake_case"),
         ("a.json", "{ \"cpu\": {{ env `CPU` }} }", "template"),
-        ("ecs:web:3", "", "not supported yet"),
     ] {
         let message = refused(name, text);
         assert!(message.contains(wanted) && message.contains(" | "), "{name}: {message}");
@@ -221,7 +220,7 @@ fn loads_files_and_standard_input() {
     assert_eq!(loaded.sources.get("-").map(AsRef::as_ref), Some(FULL));
     assert!(matches!(load("-", None, &options), Err(LoadError::NoInput)));
     assert!(matches!(load("/nonexistent/td.json", None, &options), Err(LoadError::Io { .. })));
-    assert!(matches!(load("ecs:web", None, &options), Err(LoadError::NotSupported { .. })));
+    assert!(matches!(load("ecs:web", None, &options), Err(LoadError::Live { .. })));
     assert!(matches!(load("/dev/zero", None, &options), Err(LoadError::TooLarge { .. })));
     let folder = std::env::temp_dir();
     assert!(matches!(load(&folder.to_string_lossy(), None, &options), Err(LoadError::NotSupported { .. })));

@@ -19,7 +19,7 @@ enum Judged {
     Refused,
 }
 
-/// The kinds that are read, by the folder that holds them.
+/// The kinds that are read, by the folder that holds them. Templates are tried by `tests/cloudformation`.
 const KINDS: &[(&str, Judged)] = &[
     ("json", Judged::Exactly),
     ("other", Judged::Refused),
@@ -54,7 +54,8 @@ fn agrees_with_the_corpus() {
         let kind = path.split('/').next().unwrap_or_default();
         let Some((kind, judged)) = KINDS.iter().find(|(name, _)| *name == kind) else { continue };
         let source = folder.join(path);
-        if !source.exists() {
+        // A template among what is refused elsewhere.
+        if !source.exists() || path.contains("cloudformation-conversion") {
             continue;
         }
         let score = scores.entry(kind).or_default();

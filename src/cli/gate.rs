@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use dockless::ecs::cloudformation::{Note, Parameters};
 use dockless::ecs::load::{LoadError, load};
 use dockless::ecs::pattern::Pattern;
 use dockless::ecs::target::{Target, TargetOptions, Variables};
@@ -30,6 +31,7 @@ use super::snippet::Snippet;
 pub struct Wanted {
     /// The targets of all sources.
     pub targets: Vec<Target>,
+    notes: Vec<Note>,
     sources: BTreeMap<Arc<str>, Arc<str>>,
     options: rules::Options,
     strict: bool,
@@ -72,7 +74,18 @@ fn options(selection: &Selection, recipe: Option<&VerifyRecipe>, context: &Conte
         values: selection.variables.clone(),
     };
     let targets = globs.into_iter().map(Pattern::name).collect();
-    Ok(TargetOptions { targets, container, launch_type, architecture, variables })
+    let parameters = parameters(selection, recipe);
+    Ok(TargetOptions { targets, container, launch_type, architecture, parameters, variables })
+}
+
+/// The parameters of a template: those of the recipe, each replaced by a flag of the same name.
+fn parameters(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Parameters {
+    // The recipe's reader takes no other form.
+    let written = recipe.iter().flat_map(|recipe| &recipe.parameters).filter_map(|one| one.value.split_once('='));
+    let mut parameters: Parameters = written.map(|(name, value)| (name.into(), value.into())).collect();
+    let flags = selection.parameters.iter().map(|pair| (pair.key.clone(), pair.value.clone()));
+    parameters.extend(flags);
+    parameters
 }
 
 /// Loads the task definitions that the flags name, else those of the recipe, whose paths are relative to its folder.
@@ -171,7 +184,15 @@ impl Wanted {
         let loaded = load(source, input.as_deref(), options).map_err(not_loaded)?;
         self.targets.extend(loaded.targets);
         self.sources.extend(loaded.sources);
+        self.notes.extend(loaded.notes);
         Ok(())
+    }
+
+    /// Says what of the sources was not read.
+    pub fn say_notes(&self, context: &Context) {
+        for note in &self.notes {
+            context.say(format!("{}: {}", note.location, note.message));
+        }
     }
 
     /// The platforms that the targets ask for, each once.
@@ -202,6 +223,7 @@ impl Wanted {
             .filter(|finding| ship::worth_telling(finding, asked || context.output.verbose))
             .map(|finding| Shown { finding, text: text(finding) })
             .collect();
+        self.say_notes(context);
         report::show(context, &shown);
         for target in &verification.targets {
             let platform = target.target.platform.as_deref().unwrap_or("its task");

@@ -14,6 +14,7 @@ use super::table::{Align, Table};
 /// Runs `dockless targets`.
 pub fn run(args: &Targets, context: &Context) -> Result<ExitCode, Failure> {
     let wanted = gate::targets(&args.sources, &args.selection, context)?;
+    wanted.say_notes(context);
     let targets: Vec<TargetJson> = wanted.targets.iter().map(dockless::ecs::target::Target::json).collect();
     if context.output.json {
         context.json(&TargetsReport { version: VERSION, targets })?;

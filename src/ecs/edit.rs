@@ -258,9 +258,8 @@ fn equal(one: &Node, other: &Node) -> bool {
     match (&one.value, &other.value) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(one), Value::Bool(other)) => one == other,
-        (Value::Number(one), Value::Number(other))
-        | (Value::String(one), Value::String(other))
-        | (Value::Tagged(one), Value::Tagged(other)) => one == other,
+        (Value::Number(one), Value::Number(other)) | (Value::String(one), Value::String(other)) => one == other,
+        (Value::Tagged(one, below), Value::Tagged(other, beside)) => one == other && equal(below, beside),
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
         }

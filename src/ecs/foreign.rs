@@ -20,12 +20,6 @@ fn foreign(message: &str, help: &'static str) -> Foreign {
 pub(super) fn by_name(name: &str) -> Option<Foreign> {
     let lower = name.to_ascii_lowercase();
     let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
-    if name.starts_with("ecs:") || name.starts_with("ecs-service:") {
-        return Some(foreign(
-            "reading a task definition from AWS is not supported yet",
-            "save it first: aws ecs describe-task-definition --task-definition FAMILY > task-definition.json",
-        ));
-    }
     if ends(&[".tf", ".tf.json", ".tfvars", ".hcl"]) {
         return Some(foreign("this is Terraform, but not a *.tf file of a folder", TERRAFORM));
     }
@@ -46,7 +40,7 @@ pub(super) fn by_text(text: &str) -> Option<Foreign> {
     if text.contains("{{") && text.contains("}}") {
         return Some(foreign(
             "this is a template, not a document: {{ … }} stands where a value should",
-            "render it first, for example with `ecspresso render taskdef`",
+            "render it first with the tool that it was written for, such as `ecspresso render taskdef`",
         ));
     }
     if text.lines().any(|line| line.starts_with("resource \"") || line.starts_with("variable \"")) {
@@ -78,7 +72,10 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
         return None;
     }
     if has("AWSTemplateFormatVersion") || has("Resources") || has("Transform") {
-        return Some(foreign("this is a CloudFormation template: reading it is not supported yet", PLAIN));
+        return Some(foreign(
+            "this is a CloudFormation template, not a task definition",
+            "each of its resources needs a Type, such as AWS::ECS::TaskDefinition",
+        ));
     }
     if has("terraform_version") && (has("planned_values") || has("resource_changes") || has("values")) {
         return Some(foreign("this is nearly Terraform's JSON of a plan or state", TERRAFORM));
@@ -87,7 +84,10 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
         return Some(foreign("this is Terraform in JSON, which is not read", TERRAFORM));
     }
     if has("services") {
-        return Some(foreign("this is a compose file: it says nothing of the task that ECS runs", PLAIN));
+        return Some(foreign(
+            "this is a compose file: it says nothing of the task that ECS runs",
+            "render it first: `ecs-compose-x render` makes a CloudFormation template of it; or give a task definition",
+        ));
     }
     if has("rootfs") && has("architecture") {
         return Some(foreign("this is an image configuration", PLAIN));
@@ -104,8 +104,8 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
     }
     if has("ContainerDefinitions") || has("TaskDefinition") {
         return Some(foreign(
-            "the keys are in PascalCase, as CloudFormation writes them: reading that is not supported yet",
-            "write them as register-task-definition takes them: family, containerDefinitions, …",
+            "the keys are in PascalCase, as CloudFormation writes them, but this is no template: it has no Resources",
+            "give the whole template, or write the keys as register-task-definition takes them: family, containerDefinitions, …",
         ));
     }
     if has("container_definitions") || has("runtime_platform") {

@@ -33,48 +33,39 @@ pub struct ParseError {
 /// The task definitions that a text holds: one, today. `name` is that of the source; its ending tells YAML from JSON.
 pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.len() > MAX_BYTES {
-        let source = Source::new(name, "");
-        return Err(ParseError {
-            message: "more than 4 MiB: ECS takes a task definition of 64 KiB".into(),
-            help: None,
-            location: source.location(0..0),
-        });
-    }
+    let root = tree(name, text)?;
     let source = Source::new(name, text);
-    let refused = |found: foreign::Foreign, span| ParseError {
-        message: found.message,
-        help: Some(found.help.into()),
-        location: source.location(span),
-    };
-    if let Some(found) = foreign::by_name(name) {
-        return Err(refused(found, 0..0));
-    }
-    let root = syntax(name, text).map_err(|error| match foreign::by_text(text) {
-        Some(found) => refused(found, error.span),
-        None => ParseError { message: error.message, help: None, location: source.location(error.span) },
-    })?;
     let scalar = !matches!(root.value, Value::Object(_) | Value::Array(_));
     if let Some(found) = foreign::by_shape(&root).or_else(|| foreign::by_text(text).filter(|_| scalar)) {
-        return Err(refused(found, root.span.start..root.span.start));
+        return Err(refused(found, source.location(root.span.start..root.span.start)));
     }
     let root = unwrapped(root);
     if let Some((tag, span)) = first_tag(&root) {
         let message = format!("a task definition has no tags: found {tag}");
-        let help = "tags such as !Ref and !Sub belong to CloudFormation templates, whose reading is not supported yet";
+        let help = "tags such as !Ref and !Sub belong to CloudFormation templates, which have a section Resources";
         return Err(ParseError { message, help: Some(help.into()), location: source.location(span) });
     }
     Ok(vec![reader::definition(&Tree::of(root, &source), Spelling::Camel, &stem(name))?])
 }
 
-/// The tree of a text that [`parse`] has taken, with the place of each value.
+/// A document in JSON or YAML, whatever it says.
 pub(super) fn tree(name: &str, text: &str) -> Result<Node, ParseError> {
+    if text.len() > MAX_BYTES {
+        let message = "more than 4 MiB: ECS takes a task definition of 64 KiB".into();
+        return Err(ParseError { message, help: None, location: Source::new(name, "").location(0..0) });
+    }
     let source = Source::new(name, text);
-    syntax(name, text).map_err(|error| ParseError {
-        message: error.message,
-        help: None,
-        location: source.location(error.span),
+    if let Some(found) = foreign::by_name(name) {
+        return Err(refused(found, source.location(0..0)));
+    }
+    syntax(name, text).map_err(|error| match foreign::by_text(text) {
+        Some(found) => refused(found, source.location(error.span)),
+        None => ParseError { message: error.message, help: None, location: source.location(error.span) },
     })
+}
+
+fn refused(found: foreign::Foreign, location: Location) -> ParseError {
+    ParseError { message: found.message, help: Some(found.help.into()), location }
 }
 
 /// YAML where the name says so, JSON where it says that or the text begins so. JSON is nearly YAML, but not quite
@@ -108,7 +99,7 @@ fn unwrapped(mut root: Node) -> Node {
 
 fn first_tag(node: &Node) -> Option<(&str, std::ops::Range<usize>)> {
     match &node.value {
-        Value::Tagged(tag) => Some((tag, node.span.clone())),
+        Value::Tagged(tag, _) => Some((tag, node.span.clone())),
         Value::Array(items) => items.iter().find_map(first_tag),
         Value::Object(members) => members.iter().find_map(|member| first_tag(&member.value)),
         _ => None,

@@ -10,8 +10,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::cloudformation::{self, Files, Note};
 use super::disk::Disk;
+use super::files::{self, Repository};
 use super::json::{self, ParseError};
+use super::live::LiveSource;
 use super::plan;
 use super::target::{SelectError, Target, TargetOptions, select};
 use super::task_definition::TaskDefinition;
@@ -24,6 +27,8 @@ pub struct Loaded {
     pub targets: Vec<Target>,
     /// The texts by file name, as [`Location`](super::task_definition::Location) names them.
     pub sources: BTreeMap<Arc<str>, Arc<str>>,
+    /// What was not read, and what is so only under a condition.
+    pub notes: Vec<Note>,
 }
 
 /// Why a source gave no targets.
@@ -59,6 +64,12 @@ pub enum LoadError {
         /// The way round.
         help: String,
     },
+    /// It is asked for, not opened: [`live::load`](super::live::load) does that.
+    #[error("{source_name} is a task definition that ECS has, and nobody said how to reach ECS")]
+    Live {
+        /// Which.
+        source_name: String,
+    },
     /// `-`, but no text came with it.
     #[error("the task definition is to come from standard input, which was not given")]
     NoInput,
@@ -81,6 +92,9 @@ impl LoadError {
         match self {
             Self::NotSupported { help, .. } => Some(help),
             Self::Parse { error, .. } => error.help.as_deref(),
+            Self::Live { .. } => {
+                Some("save it first: aws ecs describe-task-definition --task-definition FAMILY > task-definition.json")
+            }
             Self::NotText { .. } => Some("save it as UTF-8 (PowerShell's `>` writes UTF-16)"),
             _ => None,
         }
@@ -89,18 +103,25 @@ impl LoadError {
 
 /// The targets of a source: the path of a file or folder, or `-` for the text that came by standard input.
 pub fn load(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Loaded, LoadError> {
-    let (definitions, sources) = match configuration(source, options)? {
-        Some(found) => found,
-        None => document(source, input)?,
+    let manifest = manifest(source);
+    let source = manifest.as_deref().unwrap_or(source);
+    let Read { definitions, sources, notes } = match configuration(source, options)? {
+        Some(read) => read,
+        None => document(source, input, options)?,
     };
     let targets = select(definitions, options)?;
-    Ok(Loaded { targets, sources })
+    Ok(Loaded { targets, sources, notes })
 }
 
-type Found = (Vec<TaskDefinition>, BTreeMap<Arc<str>, Arc<str>>);
+/// What stands in a source, before anything is chosen.
+struct Read {
+    definitions: Vec<TaskDefinition>,
+    sources: BTreeMap<Arc<str>, Arc<str>>,
+    notes: Vec<Note>,
+}
 
 /// A Terraform configuration: a folder with its root module, or one file that is taken for the whole of it.
-fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Found>, LoadError> {
+fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, LoadError> {
     let path = Path::new(source);
     let failed = |error: io::Error| LoadError::Io { path: path.into(), source: error };
     let folder = path.is_dir();
@@ -131,7 +152,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Found>,
     }
     let found = terraform::read(&root, &disk, &options.variables);
     match found.definitions {
-        Ok(definitions) => Ok(Some((definitions, found.sources))),
+        Ok(definitions) => Ok(Some(Read { definitions, sources: found.sources, notes: Vec::new() })),
         Err(error) => {
             let text = found.sources.get(&error.location.file).cloned().unwrap_or_default();
             Err(LoadError::Parse { error, text })
@@ -140,19 +161,67 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Found>,
 }
 
 /// One document, by what it holds.
-fn document(source: &str, input: Option<&str>) -> Result<Found, LoadError> {
+fn document(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Read, LoadError> {
     let text = match (source, input) {
         ("-", Some(text)) => text.to_owned(),
         ("-", None) => return Err(LoadError::NoInput),
         _ => read(source)?,
     };
     let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
+    if cloudformation::is_template(source, &text) || cloudformation::is_assembly(&text) {
+        return template(source, &text, options);
+    }
     let definitions = match plan(source, &text) {
         Some(definitions) => definitions,
         None => json::parse(source, &text),
     };
     let definitions = definitions.map_err(|error| LoadError::Parse { error, text: Arc::clone(&text) })?;
-    Ok((definitions, BTreeMap::from([(source.into(), text)])))
+    Ok(Read { definitions, sources: BTreeMap::from([(source.into(), text)]), notes: Vec::new() })
+}
+
+/// The manifest of the folder that `cdk synth` writes.
+fn manifest(source: &str) -> Option<String> {
+    let manifest = Path::new(source).join("manifest.json").display().to_string();
+    // Other tools have manifests as well, beside a Terraform configuration for example.
+    let text = read(&manifest).ok()?;
+    cloudformation::is_assembly(&text).then_some(manifest)
+}
+
+/// The targets of a template, or of all templates that the manifest of a cloud assembly names.
+fn template(source: &str, text: &Arc<str>, options: &TargetOptions) -> Result<Read, LoadError> {
+    let sources = BTreeMap::from([(source.into(), Arc::clone(text))]);
+    let mut opened = Opened { repository: Repository::around(Path::new(source)).ok(), sources };
+    let read = if cloudformation::is_assembly(text) {
+        cloudformation::parse_assembly(source, text, &options.parameters, &mut opened)
+    } else {
+        cloudformation::parse(source, text, &options.parameters, &mut opened)
+    };
+    let stacks = read.map_err(|error| {
+        // The text that is meant may be that of a nested template.
+        let text = opened.sources.get(&error.location.file).unwrap_or(text);
+        LoadError::Parse { text: Arc::clone(text), error }
+    })?;
+    Ok(Read { definitions: stacks.definitions, sources: opened.sources, notes: stacks.notes })
+}
+
+/// The templates that a template nests, each kept with its name.
+struct Opened {
+    /// Nothing for standard input.
+    repository: Option<Repository>,
+    sources: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Files for Opened {
+    fn read(&mut self, from: &str, path: &str) -> Result<(String, String), String> {
+        let Some(repository) = &mut self.repository else {
+            return Err(format!("standard input has no folder in which {path} could be"));
+        };
+        let path = files::beside(Path::new(from), Path::new(path));
+        let text = repository.read(&path, cloudformation::MAX_BYTES as u64)?;
+        let name = path.display().to_string();
+        self.sources.insert(name.as_str().into(), text.as_str().into());
+        Ok((name, text))
+    }
 }
 
 /// The task definitions of a plan or state of Terraform, if it is one.
@@ -166,14 +235,8 @@ fn plan(source: &str, text: &str) -> Option<Result<Vec<TaskDefinition>, ParseErr
 
 fn read(source: &str) -> Result<String, LoadError> {
     let path = Path::new(source);
-    let remote = source.starts_with("ecs:") || source.starts_with("ecs-service:");
-    if remote && !path.exists() {
-        return Err(LoadError::NotSupported {
-            source_name: source.into(),
-            message: "reading a task definition from AWS is not supported yet".into(),
-            help: "save it first: aws ecs describe-task-definition --task-definition FAMILY > task-definition.json"
-                .into(),
-        });
+    if LiveSource::parse(source).is_some() && !path.exists() {
+        return Err(LoadError::Live { source_name: source.into() });
     }
     let failed = |error: io::Error| LoadError::Io { path: path.into(), source: error };
     let file = File::open(path).map_err(failed)?;

@@ -4,11 +4,14 @@
 //! built from them; a value that the source does not settle is a value of its own ([`task_definition::Stated`]), never
 //! a guess; values of `environment` and `secrets` are not kept, `PATH` excepted.
 
+pub mod cloudformation;
 pub mod details;
 mod disk;
 pub mod edit;
+mod files;
 mod foreign;
 pub mod json;
+pub mod live;
 pub mod load;
 mod node;
 pub mod pattern;

@@ -25,7 +25,7 @@ pub(super) enum Value {
     Array(Vec<Node>),
     Object(Vec<Member>),
     /// A value with a tag that YAML itself does not know, such as `!Ref`.
-    Tagged(String),
+    Tagged(String, Box<Node>),
 }
 
 #[derive(Debug, Clone)]
@@ -112,6 +112,11 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn new(file: &str, text: &'a str) -> Self {
         Self { file: file.into(), text, lines: Lines::of(text) }
+    }
+
+    /// Its name.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
     pub(super) fn location(&self, span: Range<usize>) -> Location {

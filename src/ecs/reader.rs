@@ -355,8 +355,10 @@ impl Reader {
         match (&value.data, self.spelling) {
             (Data::Unknown { .. }, _) => Ok(unknown(value).unwrap_or(Stated::Unset)),
             (Data::Bool(truth), _) => Ok(known(*truth, value)),
-            (Data::String(word), Spelling::Pascal | Spelling::Terraform) if word == "true" || word == "false" => {
-                Ok(known(word == "true", value))
+            (Data::String(word), Spelling::Pascal | Spelling::Terraform)
+                if word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false") =>
+            {
+                Ok(known(word.eq_ignore_ascii_case("true"), value))
             }
             _ => Err(expected(value, "true or false")),
         }

@@ -17,7 +17,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// How a format spells the keys of ECS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "CloudFormation spells so")]
 pub(super) enum Spelling {
     /// As `register-task-definition` does: `containerDefinitions`.
     Camel,

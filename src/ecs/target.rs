@@ -3,6 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use super::cloudformation::Parameters;
 use super::pattern::Pattern;
 use super::task_definition::{CpuArchitecture, LaunchType, OperatingSystem, Port, Stated, TaskDefinition, platform};
 use crate::oci::platform::Platform;
@@ -18,6 +19,8 @@ pub struct TargetOptions {
     pub launch_type: Option<LaunchType>,
     /// The architecture, where the source leaves it open.
     pub architecture: Option<CpuArchitecture>,
+    /// The parameters of a `CloudFormation` template.
+    pub parameters: Parameters,
     /// The variables of a Terraform configuration.
     pub variables: Variables,
 }
@@ -197,6 +200,12 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
     }
     let why = match &definition.architecture {
         Stated::Unresolved { reason, at } => format!("cpuArchitecture is not known ({at}: {reason})"),
+        _ if launch_types.is_empty()
+            && let Stated::Unresolved { reason, at } = &definition.launch_types =>
+        {
+            let why = format!("the launch type is not known ({at}: {reason}), and no cpuArchitecture is stated");
+            return Asked::Undetermined { why, help: format!("{SAY}, or --launch-type") };
+        }
         _ if launch_types.is_empty() => {
             let why = format!(
                 "{} states neither cpuArchitecture nor a launch type: X86_64 on Fargate, the instance's architecture \

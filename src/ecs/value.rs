@@ -93,7 +93,7 @@ impl Value {
                 };
                 Data::Object(members.into_iter().map(member).collect())
             }
-            node::Value::Tagged(tag) => {
+            node::Value::Tagged(tag, _) => {
                 Data::Unknown { reason: format!("the tag {tag} is not resolved"), expression: tag }
             }
         };

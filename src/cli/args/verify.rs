@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::push::Registry;
-use super::values::Allow;
+use super::values::{Allow, Pair};
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
@@ -77,6 +77,9 @@ pub struct Selection {
     /// the container that runs the image
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
+    /// a parameter of a `CloudFormation` template, also a pseudo parameter such as `AWS::Region` (again for more)
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub parameters: Vec<Pair>,
     /// the value of a Terraform variable (again for more)
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,

@@ -160,7 +160,7 @@ impl Evaluator<'_> {
                 }
                 Data::Map(Rc::new(map))
             }
-            node::Value::Null | node::Value::Tagged(_) => Data::Null,
+            node::Value::Null | node::Value::Tagged(..) => Data::Null,
         };
         Ok(Val::at(data, at))
     }

@@ -1,0 +1,332 @@
+//! The resources that are task definitions, or say how one is run.
+
+use super::Note;
+use super::call::{Call, Part, parts, text};
+use super::condition::Truth;
+use super::evaluate::{Evaluator, SECRET, Scope};
+use crate::ecs::json::ParseError;
+use crate::ecs::node::Node;
+use crate::ecs::reader;
+use crate::ecs::spelling::Spelling;
+use crate::ecs::task_definition::{LaunchType, Location, TaskDefinition};
+use crate::ecs::value::{Data, Member, Value};
+
+/// How many resources `Fn::ForEach` may make of a template.
+const MOST_RESOURCES: usize = 10_000;
+
+/// A resource with its logical ID and the variables of the loops that make it.
+pub(super) struct Resource<'a> {
+    pub(super) id: String,
+    pub(super) at: Location,
+    pub(super) node: &'a Node,
+    pub(super) loops: Vec<(String, String)>,
+    /// What its condition is; [`Truth::True`] without one.
+    pub(super) made: Truth,
+}
+
+impl<'a> Resource<'a> {
+    pub(super) fn kind(&self) -> &'a str {
+        self.node.get("Type").and_then(|kind| text(&kind.value)).unwrap_or_default()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.node.get(key).map(|member| &member.value)
+    }
+
+    pub(super) fn property(&self, key: &str) -> Option<&'a Node> {
+        self.get("Properties")?.get(key).map(|member| &member.value)
+    }
+}
+
+/// How a service runs a task definition.
+struct Run {
+    /// The logical IDs that the service names.
+    names: Vec<String>,
+    launch_types: Result<Vec<LaunchType>, String>,
+    at: Location,
+    how: String,
+}
+
+impl<'a> Evaluator<'a> {
+    /// The resources that there may be: those under a condition that is false are left out.
+    pub(super) fn resources(&self, notes: &mut Vec<Note>) -> Vec<Resource<'a>> {
+        let mut found = Vec::new();
+        for member in self.template.resources() {
+            let at = self.source.location(member.key_span.clone());
+            if !member.key.starts_with("Fn::") {
+                found.push((member.key.clone(), at, &member.value, Vec::new()));
+                continue;
+            }
+            match self.each(&member.value, Scope::default()) {
+                Some(rounds) if found.len() + rounds.len() <= MOST_RESOURCES => {
+                    found.extend(rounds.into_iter().map(|each| (each.key, at.clone(), each.node, each.loops)));
+                }
+                _ => notes.push(Note {
+                    message: format!("{} is not resolved: what it makes is not read", member.key),
+                    location: at,
+                }),
+            }
+        }
+        let resource = |(id, at, node, loops): (String, Location, &'a Node, Vec<(String, String)>)| {
+            let condition = node.get("Condition").and_then(|member| text(&member.value));
+            let made = condition.map_or(Truth::True, |name| self.condition(name, Scope::of(&loops)));
+            (made != Truth::False).then_some(Resource { id, at, node, loops, made })
+        };
+        found.into_iter().filter_map(resource).collect()
+    }
+
+    /// The task definitions among resources.
+    pub(super) fn definitions(
+        &self,
+        resources: &[Resource<'a>],
+        notes: &mut Vec<Note>,
+    ) -> Result<Vec<TaskDefinition>, ParseError> {
+        let runs: Vec<Run> = resources.iter().filter_map(|resource| self.run(resource, resources)).collect();
+        let mut definitions = Vec::new();
+        for resource in resources {
+            let properties = match resource.kind() {
+                "AWS::ECS::TaskDefinition" => self.task_definition(resource, &runs, notes),
+                "AWS::ECS::ExpressGatewayService" if resource.property("TaskDefinitionArn").is_none() => {
+                    self.express(resource)
+                }
+                _ => continue,
+            };
+            let mut definition = reader::definition(&properties, Spelling::Pascal, &resource.id)?;
+            definition.id.clone_from(&resource.id);
+            definition.location = resource.at.clone();
+            if let Truth::Open(reason) = &resource.made {
+                let message = format!("{} is made only under a condition: {reason}", resource.id);
+                notes.push(Note { message, location: resource.at.clone() });
+            }
+            definitions.push(definition);
+        }
+        Ok(definitions)
+    }
+
+    fn task_definition(&self, resource: &Resource<'a>, runs: &[Run], notes: &mut Vec<Note>) -> Value {
+        let scope = Scope::of(&resource.loops);
+        let properties = resource.get("Properties").and_then(|node| self.value(node, scope));
+        let mut properties = properties.unwrap_or_else(|| Value::new(Data::Object(Vec::new()), resource.at.clone()));
+        let missing = match &properties.data {
+            Data::Object(_) => Data::Array(Vec::new()),
+            // As a whole they hang on something that is not known: then so does each of them.
+            unknown => {
+                let unknown = unknown.clone();
+                let keys = ["RuntimePlatform", "RequiresCompatibilities", "NetworkMode"];
+                let member = |key: &str| Member {
+                    key: key.into(),
+                    key_at: properties.at.clone(),
+                    value: Value::new(unknown.clone(), properties.at.clone()),
+                };
+                let members = keys.map(member).into_iter().collect();
+                if matches!(unknown, Data::Unknown { .. }) {
+                    properties.data = Data::Object(members);
+                }
+                unknown
+            }
+        };
+        let at = properties.at.clone();
+        let Data::Object(members) = &mut properties.data else { return properties };
+        // CloudFormation does not ask for containers.
+        if members.iter().all(|member| member.key != "ContainerDefinitions") {
+            let value = Value::new(missing, at.clone());
+            members.push(Member { key: "ContainerDefinitions".into(), key_at: at, value });
+        }
+        for unread in without_misspelt(members) {
+            let message = format!("{:?} is no property of CloudFormation: it is not read", unread.key);
+            notes.push(Note { message, location: unread.key_at });
+        }
+        if members.iter().any(|member| member.key == "RequiresCompatibilities") {
+            return properties;
+        }
+        let ours: Vec<&Run> = runs.iter().filter(|run| run.names.contains(&resource.id)).collect();
+        if let Some(first) = ours.first() {
+            let mut types: Vec<LaunchType> = Vec::new();
+            let mut open = None;
+            for run in &ours {
+                match &run.launch_types {
+                    Ok(known) => known.iter().for_each(|kind| {
+                        if !types.contains(kind) {
+                            types.push(*kind);
+                        }
+                    }),
+                    Err(reason) => open = Some(reason),
+                }
+            }
+            let item = |kind: &LaunchType| Value::new(Data::String(kind.to_string()), first.at.clone());
+            let data = match open {
+                Some(reason) => Data::Unknown { reason: reason.clone(), expression: first.how.clone() },
+                None => Data::Array(types.iter().map(item).collect()),
+            };
+            let value = Value { how: vec![first.how.clone()], ..Value::new(data, first.at.clone()) };
+            members.push(Member { key: "RequiresCompatibilities".into(), key_at: first.at.clone(), value });
+        }
+        properties
+    }
+
+    /// What an Express service makes: a task on Fargate whose one container is called Main.
+    fn express(&self, resource: &Resource<'a>) -> Value {
+        let scope = Scope::of(&resource.loops);
+        let plain = |text: &str| Value::new(Data::String(text.into()), resource.at.clone());
+        let object = |members: Vec<(&str, Value)>| {
+            let member = |(key, value): (&str, Value)| Member { key: key.into(), key_at: resource.at.clone(), value };
+            Value::new(Data::Object(members.into_iter().map(member).collect()), resource.at.clone())
+        };
+        let array = |items| Value::new(Data::Array(items), resource.at.clone());
+        let value = |key| resource.property(key).and_then(|node| self.value(node, scope));
+        let mut platform = vec![("OperatingSystemFamily", plain("LINUX"))];
+        platform.extend(value("CpuArchitecture").map(|value| ("CpuArchitecture", value)));
+        let container = match value("PrimaryContainer") {
+            Some(Value { data: Data::Object(members), at, .. }) => {
+                let mut kept = vec![Member { key: "Name".into(), key_at: at.clone(), value: plain("Main") }];
+                for member in members {
+                    match member.key.as_str() {
+                        "ContainerPort" => {
+                            let mapping = object(vec![("ContainerPort", member.value)]);
+                            kept.push(Member { key: "PortMappings".into(), value: array(vec![mapping]), ..member });
+                        }
+                        "Image" | "Command" | "Environment" | "Secrets" => kept.push(member),
+                        _ => {}
+                    }
+                }
+                Value::new(Data::Object(kept), at)
+            }
+            Some(other) => other,
+            None => object(vec![("Name", plain("Main"))]),
+        };
+        let mut members = vec![
+            ("RuntimePlatform", object(platform)),
+            ("RequiresCompatibilities", array(vec![plain("FARGATE")])),
+            ("ContainerDefinitions", array(vec![container])),
+        ];
+        members.extend(value("ServiceName").map(|name| ("Family", name)));
+        object(members)
+    }
+
+    /// What a resource that runs tasks says of how.
+    fn run(&self, resource: &Resource<'a>, resources: &[Resource<'a>]) -> Option<Run> {
+        if !matches!(resource.kind(), "AWS::ECS::Service" | "AWS::ECS::TaskSet") {
+            return None;
+        }
+        let scope = Scope::of(&resource.loops);
+        let mut names = Vec::new();
+        named(resource.property("TaskDefinition")?, &mut names);
+        let how = |key: &str| format!("{key} of {}", resource.id);
+        if let Some(node) = resource.property("LaunchType")
+            && let Some(value) = self.value(node, scope)
+        {
+            let launch_types = match &value.data {
+                _ if value.sensitive => Err(SECRET.into()),
+                Data::String(word) => word.parse().map(|kind| vec![kind]).map_err(|error| format!("{error}")),
+                Data::Unknown { reason, .. } => Err(reason.clone()),
+                _ => Err("LaunchType is no text".into()),
+            };
+            return Some(Run { names, launch_types, at: value.at, how: how("LaunchType") });
+        }
+        let own = resource.property("CapacityProviderStrategy").map(|node| (node, how("CapacityProviderStrategy")));
+        let (node, how) = if let Some(own) = own {
+            own
+        } else {
+            let mut clusters = Vec::new();
+            named(resource.property("Cluster")?, &mut clusters);
+            let ours = |one: &&Resource<'a>| one.kind() == "AWS::ECS::Cluster" && clusters.contains(&one.id);
+            let cluster = resources.iter().find(ours)?;
+            let key = "DefaultCapacityProviderStrategy";
+            (cluster.property(key)?, format!("{key} of {}", cluster.id))
+        };
+        let launch_types = self.providers(node, scope, resources);
+        Some(Run { names, launch_types, at: self.at(node), how })
+    }
+
+    /// The launch types that a capacity provider strategy stands for.
+    fn providers(
+        &self,
+        node: &'a Node,
+        scope: Scope<'_>,
+        resources: &[Resource<'a>],
+    ) -> Result<Vec<LaunchType>, String> {
+        let crate::ecs::node::Value::Array(items) = &node.value else {
+            return Err("the capacity provider strategy is not known".into());
+        };
+        let mut types = Vec::new();
+        for item in items {
+            let provider = item.get("CapacityProvider").map(|member| &member.value);
+            let kind = match provider.and_then(|node| self.value(node, scope)) {
+                Some(value) if value.sensitive => Err(SECRET.into()),
+                Some(Value { data: Data::String(name), .. }) if name == "FARGATE" || name == "FARGATE_SPOT" => {
+                    Ok(LaunchType::Fargate)
+                }
+                Some(Value { data: Data::String(name), .. }) => {
+                    Err(format!("capacity provider {name} is not in the template"))
+                }
+                Some(Value { data: Data::Unknown { reason, .. }, .. }) => {
+                    let mut names = Vec::new();
+                    if let Some(node) = provider {
+                        named(node, &mut names);
+                    }
+                    match resources
+                        .iter()
+                        .find(|one| one.kind() == "AWS::ECS::CapacityProvider" && names.contains(&one.id))
+                    {
+                        Some(one) if one.property("ManagedInstancesProvider").is_some() => {
+                            Ok(LaunchType::ManagedInstances)
+                        }
+                        Some(_) => Ok(LaunchType::Ec2),
+                        None => Err(reason),
+                    }
+                }
+                _ => Err("the capacity provider strategy is not known".into()),
+            }?;
+            if !types.contains(&kind) {
+                types.push(kind);
+            }
+        }
+        Ok(types)
+    }
+}
+
+/// The names that a node refers to, wherever they stand in it.
+fn named(node: &Node, into: &mut Vec<String>) {
+    use crate::ecs::node::Value::{Array, Object, Tagged};
+    if let Some(call) = Call::of(node) {
+        match (call.name, call.text(), call.arguments().first().and_then(text)) {
+            ("Ref", Some(name), _) | ("GetAtt", None, Some(name)) => return into.push(name.into()),
+            ("GetAtt", Some(name), _) => return into.push(name.split('.').next().unwrap_or_default().into()),
+            ("Sub", Some(template), _) | ("Sub", None, Some(template)) => {
+                into.extend(parts(template).into_iter().filter_map(|part| match part {
+                    Part::Name(name) => Some(name.split('.').next().unwrap_or_default().to_owned()),
+                    Part::Text(_) => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    match &node.value {
+        Array(items) => items.iter().for_each(|item| named(item, into)),
+        Object(members) => members.iter().for_each(|member| named(&member.value, into)),
+        Tagged(_, inner) => named(inner, into),
+        _ => {}
+    }
+}
+
+/// Takes out what `CloudFormation` does not know by that spelling and what decides neither platform nor program. The
+/// rest of what is misspelt is an error, as anywhere.
+fn without_misspelt(members: &mut Vec<Member>) -> Vec<Member> {
+    const DEFINITION: &[&str] = &["requiresCompatibilities", "networkMode", "volumes", "cpu", "memory", "family"];
+    const CONTAINER: &[&str] = &["portMappings", "essential", "mountPoints", "volumesFrom", "secrets", "environment"];
+    let take = |members: &mut Vec<Member>, keys: &[&str]| -> Vec<Member> {
+        let (taken, kept) = std::mem::take(members).into_iter().partition(|member| keys.contains(&member.key.as_str()));
+        *members = kept;
+        taken
+    };
+    let mut taken = take(members, DEFINITION);
+    for member in members.iter_mut().filter(|member| member.key == "ContainerDefinitions") {
+        let Data::Array(containers) = &mut member.value.data else { continue };
+        for container in containers {
+            if let Data::Object(members) = &mut container.data {
+                taken.extend(take(members, CONTAINER));
+            }
+        }
+    }
+    taken
+}

@@ -1,0 +1,228 @@
+//! A stack: a template with its parameters, and the stacks that it nests.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::assembly::{Named, templates};
+use super::call::text;
+use super::condition::Truth;
+use super::evaluate::{Budget, Evaluator, SECRET, Scope};
+use super::parameters::{self, Given};
+use super::resources::Resource;
+use super::template::{Declared, Template, members};
+use super::{Files, MAX_BYTES, Note, Parameters};
+use crate::ecs::json::{self, ParseError};
+use crate::ecs::node::{Node, Source};
+use crate::ecs::task_definition::{Location, TaskDefinition};
+use crate::ecs::value::{Data, Value};
+
+/// How deep stacks may nest.
+const MAX_DEPTH: usize = 8;
+/// How many templates a source may open.
+const MAX_STACKS: usize = 64;
+
+/// What goes through all stacks of a source.
+pub(super) struct Reading<'r> {
+    files: &'r mut dyn Files,
+    flags: &'r Parameters,
+    budget: Budget,
+    pub(super) notes: Vec<Note>,
+    /// How many templates were opened.
+    opened: usize,
+    /// The parameters of the templates that are no other's.
+    known: BTreeSet<String>,
+}
+
+impl<'r> Reading<'r> {
+    pub(super) fn new(files: &'r mut dyn Files, flags: &'r Parameters) -> Self {
+        Self { files, flags, budget: Budget::new(), notes: Vec::new(), opened: 0, known: BTreeSet::new() }
+    }
+
+    /// The task definitions of a template that no other nests.
+    pub(super) fn template(&mut self, name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {
+        let source = Source::new(name, text);
+        if text.len() > MAX_BYTES {
+            let message = "more than 1 MiB: CloudFormation takes no more".into();
+            return Err(ParseError { message, help: None, location: source.location(0..0) });
+        }
+        let root = json::tree(name, text)?;
+        for declared in (Template { root: &root }).parameters() {
+            self.known.insert(declared.name().into());
+            self.allowed(declared, &source)?;
+        }
+        self.stack(&source, &root, Given::Flags(self.flags), 0)
+    }
+
+    /// Refuses a value that the parameter does not take.
+    fn allowed(&self, declared: Declared<'_>, source: &Source<'_>) -> Result<(), ParseError> {
+        let name = declared.name();
+        match (self.flags.get(name), declared.allowed()) {
+            (Some(value), Some(allowed)) if !declared.is_list() && !allowed.contains(value) => {
+                let shown = if declared.is_secret() { "its value".into() } else { format!("{value:?}") };
+                Err(ParseError {
+                    message: format!("--parameter {name}: {shown} is none of {}", allowed.join(", ")),
+                    help: None,
+                    location: source.location(declared.member.key_span.clone()),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a parameter that no template has: it may be misspelt.
+    pub(super) fn all_parameters_known(&self, at: Location) -> Result<(), ParseError> {
+        let unknown = |name: &&String| !name.starts_with("AWS::") && !self.known.contains(*name);
+        let Some(name) = self.flags.keys().find(unknown) else { return Ok(()) };
+        let present: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        let present = if present.is_empty() { "none".into() } else { present.join(", ") };
+        let message = format!("there is no parameter {name:?}: there is {present}");
+        Err(ParseError { message, help: None, location: at })
+    }
+
+    /// The task definitions of a cloud assembly with the names of their stacks.
+    pub(super) fn assembly(
+        &mut self,
+        name: &str,
+        text: &str,
+        depth: usize,
+        found: &mut Vec<(String, TaskDefinition)>,
+    ) -> Result<(), ParseError> {
+        for named in templates(text) {
+            let (stack, path) = match named {
+                Named::Template(stack, path) => (Some(stack), path),
+                Named::Assembly(folder) => (None, format!("{folder}/manifest.json")),
+            };
+            match (self.open(name, &path, depth), stack) {
+                (Ok((file, text)), Some(stack)) => {
+                    let definitions = self.template(&file, &text)?;
+                    found.extend(definitions.into_iter().map(|definition| (stack.clone(), definition)));
+                }
+                (Ok((file, text)), None) => self.assembly(&file, &text, depth + 1, found)?,
+                (Err(why), _) => {
+                    let location = Source::new(name, text).location(0..0);
+                    self.notes.push(Note { message: format!("a template is not read: {why}"), location });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, from: &str, path: &str, depth: usize) -> Result<(String, String), String> {
+        self.opened += 1;
+        if depth >= MAX_DEPTH || self.opened > MAX_STACKS {
+            return Err("too many templates are nested".into());
+        }
+        self.files.read(from, path)
+    }
+
+    /// The task definitions of a template and of those that it nests.
+    fn stack(
+        &mut self,
+        source: &Source<'_>,
+        root: &Node,
+        mut given: Given<'_>,
+        depth: usize,
+    ) -> Result<Vec<TaskDefinition>, ParseError> {
+        let template = Template { root };
+        for node in template.macros() {
+            let name = text(node).unwrap_or("a macro");
+            let message = format!("{name} may rewrite this template: what is read is what stands here");
+            self.notes.push(Note { message, location: source.location(node.span.clone()) });
+        }
+        let evaluator = Evaluator {
+            source,
+            template,
+            parameters: parameters::values(template, source, &mut given),
+            budget: self.budget.clone(),
+            decided: RefCell::new(HashMap::new()),
+        };
+        let mut notes = Vec::new();
+        let resources = evaluator.resources(&mut notes);
+        let mut definitions = evaluator.definitions(&resources, &mut notes)?;
+        let mut nested = Vec::new();
+        for resource in resources {
+            match resource.kind() {
+                "AWS::CloudFormation::Stack" => nested.push(Nested::of(&evaluator, resource, "TemplateURL")),
+                "AWS::Serverless::Application" => nested.push(Nested::of(&evaluator, resource, "Location")),
+                _ => {}
+            }
+        }
+        drop(evaluator);
+        self.notes.append(&mut notes);
+        for nested in nested {
+            definitions.extend(self.nested(source, nested, depth)?);
+        }
+        Ok(definitions)
+    }
+
+    fn nested(
+        &mut self,
+        source: &Source<'_>,
+        nested: Nested<'_>,
+        depth: usize,
+    ) -> Result<Vec<TaskDefinition>, ParseError> {
+        let Nested { resource, path, passed } = nested;
+        let found = path.and_then(|path| self.open(source.file(), &path, depth));
+        let (name, text) = match found {
+            Ok(found) => found,
+            Err(why) => {
+                let message = format!("the stack {} is not read: {why}", resource.id);
+                self.notes.push(Note { message, location: resource.at });
+                return Ok(Vec::new());
+            }
+        };
+        let inner = Source::new(&name, &text);
+        let root = json::tree(&name, &text)?;
+        let flags = self.flags;
+        let given = Given::Passed { by: resource.id.clone(), values: passed, flags };
+        let mut definitions = self.stack(&inner, &root, given, depth + 1)?;
+        if let Truth::Open(reason) = &resource.made {
+            let message = format!("{} is made only under a condition: {reason}", resource.id);
+            self.notes.push(Note { message, location: resource.at.clone() });
+        }
+        for definition in &mut definitions {
+            definition.id = format!("{}.{}", resource.id, definition.id);
+        }
+        Ok(definitions)
+    }
+}
+
+/// A stack that another nests.
+struct Nested<'a> {
+    resource: Resource<'a>,
+    /// Where its template is, or why that is not known.
+    path: Result<String, String>,
+    passed: BTreeMap<String, Value>,
+}
+
+impl<'a> Nested<'a> {
+    fn of(evaluator: &Evaluator<'a>, resource: Resource<'a>, key: &str) -> Self {
+        let scope = Scope::of(&resource.loops);
+        // The CDK writes the file that it will upload beside the place where it will be.
+        let asset = resource.get("Metadata").and_then(|metadata| metadata.get("aws:asset:path"));
+        let path = match asset.and_then(|asset| text(&asset.value)) {
+            Some(path) => Ok(path.to_owned()),
+            None => match resource.property(key).and_then(|node| evaluator.value(node, scope)) {
+                Some(value) if value.sensitive => Err(SECRET.into()),
+                Some(Value { data: Data::String(url), .. }) if url.contains("://") => {
+                    Err(format!("its template is at {url}"))
+                }
+                Some(Value { data: Data::String(path), .. }) => Ok(path),
+                Some(Value { data: Data::Unknown { reason, .. }, .. }) => Err(reason),
+                _ => Err(format!("it names no file as {key}")),
+            },
+        };
+        let mut passed = BTreeMap::new();
+        for member in members(resource.property("Parameters")) {
+            if let Some(value) = evaluator.value(&member.value, scope) {
+                let value = match value.data {
+                    Data::Number(text) => Value { data: Data::String(text), ..value },
+                    Data::Bool(truth) => Value { data: Data::String(truth.to_string()), ..value },
+                    _ => value,
+                };
+                passed.insert(member.key.clone(), value);
+            }
+        }
+        Self { resource, path, passed }
+    }
+}

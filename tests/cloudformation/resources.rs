@@ -1,0 +1,126 @@
+//! Which resources are targets, and where they run.
+
+use super::{indented, json, read, target, template};
+
+fn with_service(compatibilities: &str, service: &str) -> String {
+    template("", &format!("{compatibilities}ContainerDefinitions: []"))
+        + &format!("  Web:\n    Type: AWS::ECS::Service\n    Properties:\n{}", indented(service))
+        + "  Own:\n    Type: AWS::ECS::CapacityProvider\n    Properties: {AutoScalingGroupProvider: {}}\n  \
+           Managed:\n    Type: AWS::ECS::CapacityProvider\n    Properties: {ManagedInstancesProvider: {}}\n  \
+           Cluster:\n    Type: AWS::ECS::Cluster\n    Properties:\n      DefaultCapacityProviderStrategy: [{CapacityProvider: FARGATE_SPOT}]\n"
+}
+
+#[test]
+fn a_service_says_where_its_task_runs() {
+    let strategy = |names: &str| format!("TaskDefinition: !Ref Task\nCapacityProviderStrategy:\n{names}");
+    for (service, wanted, architecture) in [
+        ("TaskDefinition: !Ref Task\nLaunchType: FARGATE".into(), "FARGATE", Some("linux/amd64")),
+        ("TaskDefinition: {Ref: Task}\nLaunchType: EC2".into(), "EC2", None),
+        ("TaskDefinition: !GetAtt Task.TaskDefinitionArn\nLaunchType: FARGATE".into(), "FARGATE", Some("linux/amd64")),
+        ("TaskDefinition: !Sub '${Task}'\nLaunchType: FARGATE".into(), "FARGATE", Some("linux/amd64")),
+        ("TaskDefinition: !Ref Task\nCluster: !Ref Cluster".into(), "FARGATE", Some("linux/amd64")),
+        (
+            strategy("  - {CapacityProvider: FARGATE}\n  - {CapacityProvider: FARGATE_SPOT}"),
+            "FARGATE",
+            Some("linux/amd64"),
+        ),
+        (strategy("  - {CapacityProvider: !Ref Own}"), "EC2", None),
+        (
+            strategy("  - {CapacityProvider: !Ref Managed}\n  - {CapacityProvider: FARGATE}"),
+            "MANAGED_INSTANCES FARGATE",
+            None,
+        ),
+        (strategy("  - {CapacityProvider: shared}"), "", None),
+        ("TaskDefinition: !Ref Other\nLaunchType: FARGATE".into(), "", None),
+        ("TaskDefinition: !Ref Task".into(), "", None),
+    ] {
+        let found = target(&with_service("", &service), &[]);
+        let types: Vec<&str> =
+            found["launch_types"].as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
+        assert_eq!(types.join(" "), wanted, "{service}");
+        assert_eq!(found["platform"].as_str(), architecture, "{service}");
+    }
+    let service = "TaskDefinition: !Ref Task\nLaunchType: FARGATE";
+    let definition = read(&with_service("", service), &[]).expect("a template").definitions.remove(0);
+    assert!(definition.launch_types.source().expect("a source").ends_with(", LaunchType of Web"));
+    // What the definition states stays.
+    let stated = target(&with_service("RequiresCompatibilities: [EC2, FARGATE]\n", service), &[]);
+    assert_eq!(stated["launch_types"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_resource_is_there_only_under_its_condition() {
+    let before = "Parameters:\n  Make:\n    Type: String\nConditions:\n  Made: !Equals [!Ref Make, 'yes']";
+    let text = template(before, "ContainerDefinitions: []")
+        .replace("    Type: AWS::ECS::TaskDefinition", "    Type: AWS::ECS::TaskDefinition\n    Condition: Made");
+    let stacks = read(&text, &[]).expect("a template");
+    assert_eq!(stacks.definitions.len(), 1);
+    assert!(
+        stacks.notes[0].message.starts_with("Task is made only under a condition: parameter Make"),
+        "{:?}",
+        stacks.notes
+    );
+    assert!(read(&text, &[("Make", "yes")]).expect("a template").notes.is_empty());
+    let message = read(&text, &[("Make", "no")]).expect_err("nothing is left");
+    assert!(message.contains("conditions leave out all task definitions of this template: Task"), "{message}");
+}
+
+#[test]
+fn properties_may_be_made_by_a_function_or_be_few() {
+    let before = "Parameters:\n  Env:\n    Type: String\nConditions:\n  Prod: !Equals [!Ref Env, prod]\nResources:\n  Task:\n    \
+                  Type: AWS::ECS::TaskDefinition\n    Properties: ";
+    let open = format!("{before}!If [Prod, {{RuntimePlatform: {{CpuArchitecture: ARM64}}}}, !Ref 'AWS::NoValue']\n");
+    let found = target(&open, &[]);
+    assert_eq!(
+        (found["architecture"].as_str(), found["launch_types"].as_array().map(Vec::len)),
+        (Some("UNRESOLVED"), Some(0))
+    );
+    assert_eq!(target(&open, &[("Env", "prod")])["architecture"], "ARM64");
+    assert_eq!(target(&open, &[("Env", "test")])["architecture"], "UNSET");
+    let found =
+        target(&format!("{before}{{Family: app, ContainerDefinitions: [{{Name: a, Essential: 'True'}}]}}\n"), &[]);
+    assert_eq!(found["family"], "app");
+    let message = read(&format!("{before}[]\n"), &[]).expect_err("a list");
+    assert!(message.contains("expected a task definition, found an array"), "{message}");
+}
+
+#[test]
+fn a_template_without_tasks_says_so() {
+    let message = read("Resources:\n  Bucket:\n    Type: AWS::S3::Bucket\n", &[]).expect_err("no task");
+    assert!(message.starts_with("t.yaml:2:3: this template has no AWS::ECS::TaskDefinition"), "{message}");
+}
+
+#[test]
+fn an_express_service_is_a_target() {
+    let text = "Resources:\n  Api:\n    Type: AWS::ECS::ExpressGatewayService\n    Properties:\n      ServiceName: api\n      \
+                PrimaryContainer: {Image: 'app:v1', ContainerPort: 8080, AwsLogsConfiguration: {}}\n      CpuArchitecture: ARM64\n";
+    let found = target(text, &[]);
+    assert_eq!((found["id"].as_str(), found["architecture"].as_str()), (Some("Api"), Some("ARM64")));
+    assert_eq!(found["containers"], serde_json::json!([{"name": "Main", "image": "app:v1", "ports": [8080]}]));
+    let found = target(&text.replace("      CpuArchitecture: ARM64\n", ""), &[]);
+    assert_eq!((found["architecture"].as_str(), found["platform"].as_str()), (Some("UNSET"), Some("linux/amd64")));
+}
+
+#[test]
+fn what_is_misspelt_is_an_error_where_it_decides() {
+    let text = template("", "RuntimePlatform: {cpuArchitecture: ARM64}\nContainerDefinitions: []");
+    let message = read(&text, &[]).expect_err("misspelt");
+    assert!(message.contains("t.yaml:6:25") && message.contains("write CpuArchitecture"), "{message}");
+    let text = template("", "runtimePlatform: {CpuArchitecture: ARM64}\nContainerDefinitions: []");
+    assert!(read(&text, &[]).expect_err("misspelt").contains("write RuntimePlatform"));
+    let text = template("", "requiresCompatibilities: [FARGATE]\nContainerDefinitions: [{Name: a, portMappings: []}]");
+    let stacks = read(&text, &[]).expect("a template");
+    assert_eq!(stacks.notes.len(), 2, "{:?}", stacks.notes);
+    assert_eq!(json(stacks.definitions[0].clone())["launch_types"], serde_json::json!([]));
+}
+
+#[test]
+fn a_macro_that_may_rewrite_everything_is_told() {
+    let text = template(
+        "Transform: [AWS::Serverless-2016-10-31, Our::Macro]\nGlobals: {Function: {Timeout: 3}}",
+        "ContainerDefinitions: []",
+    );
+    let notes = read(&text, &[]).expect("a template").notes;
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].message.starts_with("Our::Macro may rewrite this template"), "{notes:?}");
+}
