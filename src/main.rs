@@ -33,6 +33,7 @@ fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Verify(args) => cli::verify::run(args, context),
         Command::Targets(args) => cli::targets::run(args, context),
         Command::Push(args) => cli::push::run(args, context),
+        Command::Render(args) => cli::render::run(args, context),
         Command::Doctor(args) => cli::doctor::run(args, context),
         Command::IamPolicy(args) => cli::iam_policy::run(args, context),
         Command::Inspect(args) => cli::inspect::run(args, context),

@@ -11,6 +11,7 @@ pub mod build;
 pub mod doctor;
 pub mod iam_policy;
 pub mod push;
+pub mod render;
 pub mod values;
 pub mod verify;
 
@@ -57,6 +58,10 @@ pub enum Command {
     /// Prints `registry/repository@sha256:...`, a line per distinct repository. With --task-definition the image is
     /// verified first, and nothing is written to a registry unless it runs there.
     Push(push::Push),
+    /// print a task definition with an image put in by digest
+    ///
+    /// Formatting and unknown keys stay as they are; what only a reply of describe-task-definition has is left out.
+    Render(Box<render::Render>),
     /// check all that a push needs, one thing after the other
     Doctor(doctor::Doctor),
     /// print the least IAM policy for what dockless does, ready to paste

@@ -26,7 +26,7 @@ use super::context::{Context, runtime};
 use super::failure::Failure;
 use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
 use super::verify::threads;
-use super::{gate, image, push, report};
+use super::{gate, image, push, render, report};
 
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
@@ -36,8 +36,11 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
             "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
         )));
     }
+    if args.result.render.is_some() && !args.result.push && args.result.rehearse.is_none() {
+        return Err(Failure::new("--render writes what was pushed: add --push, or --rehearse to try it"));
+    }
     let recipe = recipe(args)?;
-    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context)?;
+    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)?;
     let platforms = platforms(args, &recipe, &wanted, context);
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
     let flags = flags(&args.config)?;
@@ -62,6 +65,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         output: &output,
         records: &records,
         tags: &args.result.tags,
+    };
+    let planned = match (&args.result.render, args.result.tags.first()) {
+        (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),
+        _ => None,
     };
     // A registry that cannot be reached and a mistyped repository are told before the build, not after it.
     let ready = if args.result.push {
@@ -99,7 +106,12 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         warnings: context.progress.warnings(),
     };
     if passes {
-        report::finish(context, &args.records, &document, None)?;
+        let mut rendered = None;
+        if let (Some((planned, path)), Some(tag)) = (&planned, args.result.tags.first()) {
+            planned.write(path, &tag.at(shipped.built.index.digest), context)?;
+            rendered = Some(path.display().to_string());
+        }
+        report::finish(context, &args.records, &document, rendered)?;
         return Ok(ExitCode::SUCCESS);
     }
     report::refuse(context, &args.records, &document)?;

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dockless::ecs::cloudformation::{Note, Parameters};
-use dockless::ecs::load::{LoadError, load};
+use dockless::ecs::json::ParseError;
+use dockless::ecs::live::{self, LiveError, LiveSource};
+use dockless::ecs::load::{LoadError, Loaded, load};
 use dockless::ecs::pattern::Pattern;
 use dockless::ecs::target::{Target, TargetOptions, Variables};
 use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Location};
@@ -18,13 +20,14 @@ use dockless::release::ship;
 use dockless::verify::finding::{Finding, Rule, Verification};
 use dockless::verify::rules::{self, Allow};
 
+use super::args::push::Registry;
 use super::args::values;
 use super::args::verify::{Architecture, Gate, LaunchType as LaunchTypeFlag, Selection};
-use super::context::Context;
+use super::context::{Context, runtime};
 use super::failure::Failure;
-use super::report;
 use super::report::finding::{Shown, summary};
 use super::snippet::Snippet;
+use super::{image, report};
 
 /// Everything that is to be verified against.
 #[derive(Default)]
@@ -89,15 +92,22 @@ fn parameters(selection: &Selection, recipe: Option<&VerifyRecipe>) -> Parameter
 }
 
 /// Loads the task definitions that the flags name, else those of the recipe, whose paths are relative to its folder.
-pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>, context: &Context) -> Result<Wanted, Failure> {
+pub fn wanted(
+    gate: &Gate,
+    recipe: Option<(&VerifyRecipe, &Path)>,
+    context: &Context,
+    registry: &Registry,
+) -> Result<Wanted, Failure> {
     let said = recipe.map(|(verify, _)| verify);
     let options = options(&gate.selection, said, context)?;
+    let from = From { options: &options, context, registry };
     let mut wanted = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
             let mut wanted = Wanted::default();
             for source in &verify.task_definitions {
-                let path = folder.join(&source.value).display().to_string();
-                wanted.load(&path, &options).map_err(|failure| match &source.place {
+                let live = LiveSource::parse(&source.value).is_some();
+                let path = if live { source.value.clone() } else { folder.join(&source.value).display().to_string() };
+                wanted.load(&path, &from).map_err(|failure| match &source.place {
                     // What is wrong within the file is shown there; that it is missing, here.
                     Some(place) if !failure.has_place() => failure.at(snippet(place, "")),
                     _ => failure,
@@ -105,7 +115,7 @@ pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>, context: &Con
             }
             wanted
         }
-        _ => load_all(&gate.task_definitions, &options)?,
+        _ => load_all(&gate.task_definitions, &from)?,
     };
     let mut allow = Vec::new();
     for values::Allow { rule, path } in &gate.allow {
@@ -118,25 +128,64 @@ pub fn wanted(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>, context: &Con
             None => failure,
         })?);
     }
-    wanted.options = rules::Options { allow };
+    wanted.options = rules::Options { allow, ..rules::Options::default() };
     wanted.strict = gate.strict || said.is_some_and(|said| said.strict);
     Ok(wanted)
 }
 
 /// The targets that sources hold.
 pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> Result<Wanted, Failure> {
-    load_all(sources, &options(selection, None, context)?)
+    let (options, registry) = (options(selection, None, context)?, Registry::default());
+    load_all(sources, &From { options: &options, context, registry: &registry })
 }
 
-fn load_all(sources: &[String], options: &TargetOptions) -> Result<Wanted, Failure> {
+/// With what sources are read.
+struct From<'a> {
+    options: &'a TargetOptions,
+    context: &'a Context,
+    registry: &'a Registry,
+}
+
+fn load_all(sources: &[String], from: &From<'_>) -> Result<Wanted, Failure> {
     let mut wanted = Wanted::default();
     for source in sources {
-        wanted.load(source, options)?;
+        wanted.load(source, from)?;
     }
     Ok(wanted)
 }
 
-fn standard_input() -> Result<String, Failure> {
+/// What ECS has. A path that exists goes before it.
+fn live(source: &str, from: &From<'_>) -> Result<Option<Loaded>, Failure> {
+    let Some(live) = LiveSource::parse(source).filter(|_| !Path::new(source).exists()) else { return Ok(None) };
+    let live = live.map_err(not_live)?;
+    let session = image::session(from.context, from.registry)?;
+    runtime()?.block_on(async {
+        let region = match from.context.settings.aws_region.clone() {
+            Some(region) => Some(region),
+            None => session.profile_region().await,
+        };
+        let Some(region) = region else {
+            return Err(Failure::new(format!("nothing says in which region {live} is"))
+                .hint("set AWS_REGION, or a region in the profile"));
+        };
+        let config = session.config(&region).await.map_err(|error| match error.advice() {
+            Some(advice) => Failure::new(error).hint(advice.to_string()),
+            None => Failure::new(error),
+        })?;
+        live::load(&config, &live, from.options).await.map(Some).map_err(not_live)
+    })
+}
+
+fn not_live(error: LiveError) -> Failure {
+    let help = error.help().map(str::to_owned);
+    match help {
+        Some(help) => Failure::new(error).hint(help),
+        None => Failure::new(error),
+    }
+}
+
+/// The text that comes by standard input.
+pub fn standard_input() -> Result<String, Failure> {
     /// No task definition or plan is larger.
     const LIMIT: u64 = (dockless::ecs::plan::MAX_BYTES + 1) as u64;
     let mut text = String::new();
@@ -148,16 +197,12 @@ fn standard_input() -> Result<String, Failure> {
     Ok(text)
 }
 
-fn not_loaded(error: LoadError) -> Failure {
+/// Why a source gave no targets, with the place.
+pub fn not_loaded(error: LoadError) -> Failure {
     let help = error.help().map(str::to_owned);
     let failure = match error {
         LoadError::Parse { error, text } => {
-            let snippet = Snippet {
-                file: error.location.file.to_string(),
-                text: text.to_string(),
-                span: error.location.span.clone(),
-                label: String::new(),
-            };
+            let snippet = underlined(&error, &text);
             Failure::new(error.message).at(snippet)
         }
         error => Failure::new(error),
@@ -165,6 +210,16 @@ fn not_loaded(error: LoadError) -> Failure {
     match help {
         Some(help) => failure.hint(help),
         None => failure,
+    }
+}
+
+/// The place of an error in the text of a source.
+pub fn underlined(error: &ParseError, text: &str) -> Snippet {
+    Snippet {
+        file: error.location.file.to_string(),
+        text: text.to_owned(),
+        span: error.location.span.clone(),
+        label: String::new(),
     }
 }
 
@@ -179,13 +234,33 @@ fn allowed(rule: &str, path: Option<&str>) -> Result<Allow, Failure> {
 }
 
 impl Wanted {
-    fn load(&mut self, source: &str, options: &TargetOptions) -> Result<(), Failure> {
+    fn load(&mut self, source: &str, from: &From<'_>) -> Result<(), Failure> {
         let input = (source == "-").then(standard_input).transpose()?;
-        let loaded = load(source, input.as_deref(), options).map_err(not_loaded)?;
+        let loaded = match live(source, from)? {
+            Some(loaded) => loaded,
+            None => load(source, input.as_deref(), from.options).map_err(not_loaded)?,
+        };
         self.targets.extend(loaded.targets);
         self.sources.extend(loaded.sources);
         self.notes.extend(loaded.notes);
         Ok(())
+    }
+
+    /// What other images of the tasks have, by their references.
+    pub fn know_images(&mut self, images: BTreeMap<String, Vec<Platform>>) {
+        self.options.images = images;
+    }
+
+    /// The source and its text, where all targets come from one.
+    pub fn only_document(&self) -> Option<(&str, &str)> {
+        let mut sources = self.sources.iter();
+        let (name, text) = sources.next()?;
+        sources.next().is_none().then_some((name, text))
+    }
+
+    /// The texts of all sources.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.sources.values().map(AsRef::as_ref)
     }
 
     /// Says what of the sources was not read.

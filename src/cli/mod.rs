@@ -24,6 +24,7 @@ pub mod image;
 pub mod inspect;
 pub mod progress;
 pub mod push;
+pub mod render;
 pub mod report;
 pub mod serve;
 pub mod settings;

@@ -29,7 +29,7 @@ use super::{gate, image, report};
 /// Runs `dockless push`.
 pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
     report::files::check(&args.records)?;
-    let wanted = gate::wanted(&args.gate, None, context)?;
+    let wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
     let mut findings = Vec::new();
     // Reading every layer takes as long as sending it: only who asks for the verdict waits for it.

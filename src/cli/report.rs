@@ -1,6 +1,8 @@
 //! Reports: what was made, sent and found, as JSON for programs, as text for people, as annotations and outputs for
 //! GitHub Actions, and as files.
 
+use std::path::Path;
+
 use super::args::push::Records;
 use super::context::Context;
 use super::failure::Failure;
@@ -51,6 +53,15 @@ pub fn finish(
         return context.result(report.digest);
     }
     report.references.iter().try_for_each(|reference| context.result(reference))
+}
+
+/// Tells GitHub Actions where a task definition was written.
+pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
+    let Some(output) = &context.settings.github_output else { return Ok(()) };
+    let task_definition = Some(path.display().to_string());
+    let outputs = Outputs { image: Vec::new(), digest: None, task_definition };
+    let failed = |error| Failure::new(error).during(format!("cannot write GITHUB_OUTPUT, {}", output.display()));
+    outputs.append(output).map_err(failed)
 }
 
 /// Ends a build whose answer is no: the report says why, and nothing else names an image that must not be deployed.

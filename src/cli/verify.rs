@@ -1,9 +1,15 @@
 //! `verify`: does this image run on that task?
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
-use dockless::image::inspect::facts;
+use dockless::ecs::target::Target;
+use dockless::event::{Event, Observer as _};
+use dockless::image::inspect::{documents, facts};
+use dockless::oci::platform::Platform;
+use dockless::oci::reference::Reference;
+use dockless::registry::pull::{RemoteBlobs, resolve};
 use dockless::verify::finding::Rule;
 
 use super::args::verify::Verify;
@@ -22,9 +28,17 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     if args.sarif.as_deref() == Some(Path::new("-")) && context.output.json {
         return Err(Failure::new("--sarif - and --json both write to stdout: give --sarif a file"));
     }
-    let wanted = gate::wanted(&args.gate, None, context)?;
+    let mut wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     let given = args.image.as_deref().unwrap_or_default();
-    let (image, _network) = image::open(given, context, &args.registry)?;
+    // The image is read by the network's threads: it lives as long as the image.
+    let (image, mut network) = image::open(given, context, &args.registry)?;
+    if args.sidecars {
+        if network.is_none() {
+            network = Some(image::network(context, &args.registry)?);
+        }
+        let known = network.as_ref().map(|network| sidecars(&wanted.targets, given, network, context));
+        wanted.know_images(known.unwrap_or_default());
+    }
     let facts =
         facts(given, image.source.as_ref(), &image.top, threads(), context.progress.as_ref()).map_err(Failure::new)?;
     let (verification, passes) = wanted.judge(&facts, context);
@@ -43,6 +57,43 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         context.result(verification.verdict.word())?;
     }
     Ok(ExitCode::from(u8::from(!passes)))
+}
+
+/// The platforms of the other images of the tasks. What cannot be asked is told, and not judged.
+fn sidecars(
+    targets: &[Target],
+    given: &str,
+    network: &image::Network,
+    context: &Context,
+) -> BTreeMap<String, Vec<Platform>> {
+    let ours = given.parse::<Reference>().ok();
+    let containers = targets.iter().flat_map(|target| &target.definition.containers);
+    let stated: BTreeSet<&String> = containers.filter_map(|container| container.image.value()).collect();
+    let mut known = BTreeMap::new();
+    for name in stated {
+        let Ok(reference) = name.parse::<Reference>() else { continue };
+        if ours.as_ref().is_some_and(|ours| ours.name() == reference.name()) {
+            continue;
+        }
+        match platforms(&reference, network) {
+            Ok(platforms) => drop(known.insert(name.clone(), platforms)),
+            Err(error) => {
+                let text = format!("what {name} runs on is not known: {error}");
+                context.progress.note(Event::Warning(&text));
+            }
+        }
+    }
+    known
+}
+
+fn platforms(
+    reference: &Reference,
+    network: &image::Network,
+) -> Result<Vec<Platform>, Box<dyn std::error::Error + Send + Sync>> {
+    let (top, _) = network.runtime.block_on(resolve(&network.client, reference))?;
+    let blobs = RemoteBlobs::new(&network.client, reference, network.runtime.handle().clone())?;
+    let (_, images) = documents(&blobs, &top)?;
+    Ok(images.into_iter().map(|image| image.stated.unwrap_or_else(|| image.config.platform())).collect())
 }
 
 /// How many threads work, where nobody says.

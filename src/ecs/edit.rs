@@ -175,13 +175,13 @@ fn unwrapped(text: &str, root: &Node) -> (Option<String>, bool) {
 fn in_braces(text: &str, root: &Node, at: usize) -> Range<usize> {
     let all = members(root);
     let member = &all[at];
-    if at > 0 {
-        return all[at - 1].value.span.end..member.value.span.end;
+    // The comma before it goes with it, unless nothing stands before it any more: then the one behind it does.
+    let stays = |member: &Member| !REPLY_FIELDS.contains(&member.key.as_str());
+    if all[..at].iter().any(stays) {
+        return end(text, &all[at - 1].value)..end(text, &member.value);
     }
-    match all.get(1) {
-        Some(next) => member.key_span.start..next.key_span.start,
-        None => member.key_span.start..text[..member.value.span.end].len(),
-    }
+    let behind = all.get(at + 1).map_or_else(|| end(text, &member.value), |next| next.key_span.start);
+    member.key_span.start..behind
 }
 
 /// A member of a block: its lines.

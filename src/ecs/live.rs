@@ -24,6 +24,7 @@ use super::load::Loaded;
 use super::target::{SelectError, TargetOptions, select};
 use super::task_definition::{LaunchType, Location, Stated};
 use crate::aws::refusal;
+use crate::aws::session::{NoPlainHttp, NotOfAws};
 
 /// A source that is asked for, not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +159,8 @@ enum Runs {
 
 /// The targets of a live source.
 pub async fn load(config: &SdkConfig, source: &LiveSource, options: &TargetOptions) -> Result<Loaded, LiveError> {
-    let client = Client::new(config);
+    let service = aws_sdk_ecs::config::Builder::from(config).interceptor(NoPlainHttp).retry_classifier(NotOfAws);
+    let client = Client::from_conf(service.build());
     let asked = Asked { client: &client, source, region: config.region().map(|region| region.as_ref().to_owned()) };
     let (name, runs) = match source {
         LiveSource::TaskDefinition { name } => (name.clone(), None),

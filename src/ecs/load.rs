@@ -162,11 +162,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
 
 /// One document, by what it holds.
 fn document(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Read, LoadError> {
-    let text = match (source, input) {
-        ("-", Some(text)) => text.to_owned(),
-        ("-", None) => return Err(LoadError::NoInput),
-        _ => read(source)?,
-    };
+    let text = text(source, input)?;
     let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
     if cloudformation::is_template(source, &text) || cloudformation::is_assembly(&text) {
         return template(source, &text, options);
@@ -231,6 +227,15 @@ fn plan(source: &str, text: &str) -> Option<Result<Vec<TaskDefinition>, ParseErr
         && has("\"format_version\"")
         && (has("\"root_module\"") || has("\"planned_values\"") || has("\"resource_changes\""));
     is.then(|| plan::parse(source, text))
+}
+
+/// The text of a source that is one document: a file, or `-` for the text that came by standard input.
+pub fn text(source: &str, input: Option<&str>) -> Result<String, LoadError> {
+    match (source, input) {
+        ("-", Some(text)) => Ok(text.to_owned()),
+        ("-", None) => Err(LoadError::NoInput),
+        _ => read(source),
+    }
 }
 
 fn read(source: &str) -> Result<String, LoadError> {

@@ -21,7 +21,7 @@ use super::finding::{Finding, Rule, Severity, TargetVerdict, Verdict, Verificati
 use super::platforms::{choose, disagreement, is_image, missing};
 use super::process::{Process, surroundings};
 use super::scan::{self, Interpreter};
-use super::{beside, reference, refused, secret};
+use super::{beside, reference, refused, secret, sidecar};
 
 /// A rule that is allowed to find something, everywhere or at some paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +37,14 @@ pub struct Allow {
 pub struct Options {
     /// What is allowed.
     pub allow: Vec<Allow>,
+    /// What other images of the tasks have, by their references as the container definitions state them.
+    pub images: BTreeMap<String, Vec<Platform>>,
 }
 
 /// Whether an image runs on the targets; without a target, whether each of its platforms runs by itself.
 pub fn verify(facts: &Facts, targets: &[Target], options: &Options) -> Verification {
-    let mut pass = Pass { facts, allowed: Allowed::new(&options.allow), used: BTreeMap::new() };
+    let (allowed, images) = (Allowed::new(&options.allow), &options.images);
+    let mut pass = Pass { facts, allowed, images, used: BTreeMap::new() };
     let targets: Vec<TargetVerdict> = targets.iter().map(|target| pass.target(target)).collect();
     let mut findings = pass.images(!targets.is_empty());
     let verdict = match targets.split_first() {
@@ -54,12 +57,14 @@ pub fn verify(facts: &Facts, targets: &[Target], options: &Options) -> Verificat
 
 /// What is wrong with an image whatever the target: on each of its platforms its word, its own entrypoint, its files.
 pub fn check_image(facts: &Facts) -> Vec<Finding> {
-    Pass { facts, allowed: Allowed::new(&[]), used: BTreeMap::new() }.images(false)
+    let (allowed, images) = (Allowed::new(&[]), &BTreeMap::new());
+    Pass { facts, allowed, images, used: BTreeMap::new() }.images(false)
 }
 
 struct Pass<'a> {
     facts: &'a Facts,
     allowed: Allowed<'a>,
+    images: &'a BTreeMap<String, Vec<Platform>>,
     /// The images that a target uses, and the files on the way of its processes.
     used: BTreeMap<Digest, BTreeSet<Box<[u8]>>>,
 }
@@ -102,6 +107,10 @@ impl Pass<'_> {
         let ours: Vec<&ContainerDefinition> = ours.into_iter().flatten().filter(|_| note.is_none()).collect();
         let mut findings = refused::refused(target);
         findings.extend(reference::references(self.facts, target, &ours));
+        let others = target.definition.containers.iter().filter(|other| !ours.iter().any(|own| own.name == other.name));
+        let known =
+            others.filter_map(|other| Some((other.name.clone(), self.images.get(other.image.value()?)?.clone())));
+        findings.extend(sidecar::sidecars(target, &known.collect()));
         self.allowed.filter(findings)
     }
 

@@ -3,6 +3,7 @@
 
 mod credentials;
 mod doctor;
+mod live;
 mod preflight;
 mod scripted;
 mod secrets;

@@ -1,7 +1,7 @@
 //! Does the image run on that task? The exit code says so, and nothing that does not run is pushed.
 
 use super::elf::{AARCH64, X86_64 as AMD64, program};
-use super::project::{Project, golden, without_digests};
+use super::project::{Project, Said, golden, without_digests};
 use super::registry::Registry;
 
 /// A task on Fargate, on the architecture of the name.
@@ -154,4 +154,38 @@ fn pushes_and_what_is_there_already() {
     project.run(&["build", "-q", "-o", "app.tar"]).done();
     let from_archive = project.run(&["push", "app.tar", &registry.reference("archive/app:v1")]).done();
     assert_eq!(from_archive.line().rsplit('@').next(), at.rsplit('@').next());
+}
+
+#[test]
+fn the_other_containers_run_on_the_same_machine() {
+    let project = amd64_only();
+    let registry = Registry::new();
+    let (ours, side) = (registry.reference("app:v1"), registry.reference("side:v1"));
+    for (platform, reference) in [("linux/amd64,linux/arm64", &ours), ("linux/amd64", &side)] {
+        let words = ["build", "--layer", "bin:/data", "--cmd", "/data/app-amd64", "-p", platform, "-t", reference];
+        project.run(&[&words[..], &["--push", "--allow", "foreign-executable"]].concat()).done();
+    }
+    let task = |architecture: &str| {
+        format!(
+            r#"{{"family": "app", "requiresCompatibilities": ["FARGATE"], "runtimePlatform": {{"cpuArchitecture": "{architecture}"}},
+                "containerDefinitions": [{{"name": "app", "image": "{ours}", "command": ["/data/app-{architecture}"]}},
+                                         {{"name": "side", "image": "{side}"}},
+                                         {{"name": "gone", "image": "{}"}}]}}"#,
+            registry.reference("gone:v1")
+        )
+    };
+    project.write("both.json", task("ARM64"));
+    let words = ["verify", &ours, "--task-definition", "both.json", "--container", "app", "--json"];
+    let rules = |said: &Said| -> Vec<String> {
+        let findings = said.json()["targets"][0]["findings"].as_array().cloned().unwrap_or_default();
+        findings.iter().filter_map(|finding| finding["rule"].as_str().map(str::to_owned)).collect()
+    };
+    let alone = project.run(&words);
+    assert!(!rules(&alone).contains(&"sidecar-platform-missing".to_owned()), "{alone:#?}");
+    let said = project.run(&[&words[..], &["--sidecars"]].concat()).with_code(1);
+    assert!(rules(&said).contains(&"sidecar-platform-missing".to_owned()), "{said:#?}");
+    assert!(said.stderr.contains("is not known"), "one that cannot be asked is told: {said:#?}");
+    project.write("both.json", task("X86_64"));
+    let said = project.run(&[&words[..], &["--sidecars"]].concat());
+    assert!(!rules(&said).contains(&"sidecar-platform-missing".to_owned()), "{said:#?}");
 }

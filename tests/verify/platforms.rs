@@ -57,6 +57,7 @@ fn files_that_nobody_starts_are_warnings_and_counted() {
     let allow = |rule, path: Option<&str>| Allow { rule, path: path.map(Pattern::path) };
     let options = Options {
         allow: vec![allow(Rule::ForeignExecutable, Some("/opt/qemu/**")), allow(Rule::PlatformMissing, None)],
+        ..Options::default()
     };
     let answer = judge_with(&facts(), &task(X86_64, ""), &TargetOptions::default(), &options);
     assert_eq!(brief(answer.all()), ["note allow-unused"]);
@@ -67,7 +68,8 @@ fn files_that_nobody_starts_are_warnings_and_counted() {
 fn an_allowed_error_does_not_count() {
     let facts = amd64(vec![exe("app", program(ARM))], &["/app"]);
     let allow = vec![Allow { rule: Rule::ForeignExecutable, path: Some(Pattern::path("/app")) }];
-    let answer = judge_with(&facts, &task(X86_64, ""), &TargetOptions::default(), &Options { allow });
+    let answer =
+        judge_with(&facts, &task(X86_64, ""), &TargetOptions::default(), &Options { allow, ..Options::default() });
     assert_eq!((answer.verdict, brief(answer.all())), (Runs, Vec::new()));
 }
 

@@ -125,6 +125,9 @@ pub struct ResultFlags {
     /// push the image to the registries that its tags name
     #[arg(long, requires = "tags")]
     pub push: bool,
+    /// with --push: write the task definition with the pushed image in it, by digest
+    #[arg(long, value_name = "FILE")]
+    pub render: Option<PathBuf>,
     /// push to an embedded registry instead, which answers like ECR where the tag is of ECR; kept in a folder where
     /// one is named (--rehearse=FOLDER)
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true, requires = "tags", conflicts_with = "push")]

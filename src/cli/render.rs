@@ -1,0 +1,251 @@
+//! `render`: a task definition with the image put in by digest.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use dockless::ecs::edit::{EditError, Edited, NewImage, with_images};
+use dockless::ecs::live::LiveSource;
+use dockless::ecs::load;
+use dockless::ecs::task_definition::{ContainerDefinition, Stated};
+use dockless::oci::reference::Reference;
+use dockless::registry::pull::resolve;
+use serde_json::{Value, json};
+
+use super::args::render::{Format, Render};
+use super::args::values::Pair;
+use super::context::Context;
+use super::failure::Failure;
+use super::gate::{self, Wanted, not_loaded, standard_input, underlined};
+use super::image;
+use super::report::{self, files};
+
+/// Runs `dockless render`.
+pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
+    let images = by_digest(args, context)?;
+    let rendered = match args.format {
+        None => {
+            let text = document(&args.source)?;
+            task_definition(&args.source, &text, &images, context)?
+        }
+        Some(format) => values(args, format, &images, context)?,
+    };
+    files::write(&args.output, rendered.as_bytes())?;
+    if args.output != Path::new("-") {
+        report::task_definition(context, &args.output)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The images with their digests: those that have none are asked for at their registries.
+fn by_digest(args: &Render, context: &Context) -> Result<Vec<NewImage>, Failure> {
+    let mut network = None;
+    let mut images = Vec::new();
+    for Pair { key, value } in &args.images {
+        let reference: Reference = value
+            .parse()
+            .map_err(|error| Failure::new(error).during(format!("--image {key}={value} names no image")))?;
+        let reference = if reference.digest().is_some() {
+            reference
+        } else {
+            if network.is_none() {
+                network = Some(image::network(context, &args.registry)?);
+            }
+            let Some(network) = &network else { continue };
+            let (top, _) = network.runtime.block_on(resolve(&network.client, &reference)).map_err(image::refused)?;
+            reference.at(top.digest)
+        };
+        images.push(NewImage { container: key.clone(), reference: reference.to_string() });
+    }
+    Ok(images)
+}
+
+/// The text of a source. What ECS has is not written: its values of `environment` are not kept.
+fn document(source: &str) -> Result<String, Failure> {
+    if LiveSource::parse(source).is_some() && !Path::new(source).exists() {
+        let name = source.split_once(':').map_or(source, |(_, name)| name);
+        return Err(Failure::new(format!("{source} is at ECS, and only the AWS CLI prints it whole"))
+            .hint(format!("aws ecs describe-task-definition --task-definition {name} | dockless render - …")));
+    }
+    let input = (source == "-").then(standard_input).transpose()?;
+    load::text(source, input.as_deref()).map_err(not_loaded)
+}
+
+/// The task definition that a build is for, and its containers that take the image. To be asked before the build: what
+/// cannot be rendered shall not be pushed.
+pub fn planned<'a>(wanted: &'a Wanted, reference: &Reference) -> Result<Planned<'a>, Failure> {
+    let (source, text) = wanted.only_document().ok_or_else(|| {
+        Failure::new("--render needs one task definition in JSON or YAML")
+            .hint("name it with --task-definition; for Terraform and CloudFormation there is `dockless render --for`")
+    })?;
+    let targets = || wanted.targets.iter();
+    let all: Vec<&ContainerDefinition> = targets().flat_map(|target| &target.definition.containers).collect();
+    let chosen = targets().find_map(|target| target.container.as_deref());
+    let is_ours = |container: &&&ContainerDefinition| {
+        let stated = container.image.value().and_then(|image| image.parse::<Reference>().ok());
+        stated.is_some_and(|stated| stated.name() == reference.name())
+    };
+    let names: Vec<String> = match (chosen, all.as_slice()) {
+        (Some(name), _) => vec![name.to_owned()],
+        (None, [only]) => vec![only.name.clone()],
+        (None, several) => several.iter().filter(is_ours).map(|container| container.name.clone()).collect(),
+    };
+    if names.is_empty() {
+        let present: Vec<&str> = all.iter().map(|container| container.name.as_str()).collect();
+        return Err(Failure::new(format!("no container of {source} has an image of {}", reference.name()))
+            .hint(format!("say which it is with --container: {}", present.join(", "))));
+    }
+    let planned = Planned { source, text, names };
+    // As it will be, but for the digest.
+    edited(planned.source, planned.text, &planned.images(reference))?;
+    Ok(planned)
+}
+
+/// Where an image goes when it is pushed.
+pub struct Planned<'a> {
+    source: &'a str,
+    text: &'a str,
+    names: Vec<String>,
+}
+
+impl Planned<'_> {
+    fn images(&self, reference: &Reference) -> Vec<NewImage> {
+        let image = |container: &String| NewImage { container: container.clone(), reference: reference.to_string() };
+        self.names.iter().map(image).collect()
+    }
+
+    /// Writes the task definition with what was pushed.
+    pub fn write(&self, path: &Path, reference: &Reference, context: &Context) -> Result<(), Failure> {
+        let text = task_definition(self.source, self.text, &self.images(reference), context)?;
+        files::write(path, text.as_bytes())
+    }
+}
+
+/// A task definition with other images.
+fn task_definition(source: &str, text: &str, images: &[NewImage], context: &Context) -> Result<String, Failure> {
+    let edited = edited(source, text, images)?;
+    if !edited.dropped.is_empty() {
+        context.say(format!("left out what only a reply has: {}", edited.dropped.join(", ")));
+    }
+    if edited.tags_beside {
+        context.say("the tags beside the task definition are not part of it: give them to register-task-definition");
+    }
+    Ok(edited.text)
+}
+
+fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failure> {
+    with_images(source, text, images).map_err(|error| match error {
+        EditError::Parse(error) => {
+            let snippet = underlined(&error, text);
+            let help = error.help.clone();
+            let failure = Failure::new(error.message).at(snippet);
+            match help {
+                Some(help) => failure.hint(help),
+                None => failure,
+            }
+        }
+        error => Failure::new(error),
+    })
+}
+
+/// The values of the variables or parameters that hold the images.
+fn values(args: &Render, format: Format, images: &[NewImage], context: &Context) -> Result<String, Failure> {
+    let wanted = gate::targets(std::slice::from_ref(&args.source), &args.selection, context)?;
+    let mut named: Vec<(String, &str)> = Vec::new();
+    for image in images {
+        let containers = wanted.targets.iter().flat_map(|target| &target.definition.containers);
+        let holders: Vec<_> = containers.filter(|container| container.name == image.container).collect();
+        if holders.is_empty() {
+            // Not a container's name: that of a variable or parameter itself.
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if !image.container.chars().all(fits) || image.container.is_empty() {
+                return Err(Failure::new(format!("there is no container {:?}", image.container)));
+            }
+            named.push((image.container.clone(), &image.reference));
+            continue;
+        }
+        for container in holders {
+            let found = match format {
+                Format::Terraform => variable(args, &container.name, &wanted, context),
+                Format::Cloudformation => parameter(container),
+            };
+            let Some(name) = found else {
+                let written = container.image_expression.as_deref();
+                let written = written.or(container.image.value().map(String::as_str)).unwrap_or("not there");
+                let what = if format == Format::Terraform { "variable" } else { "parameter" };
+                return Err(Failure::new(format!(
+                    "the image of container {:?} is {written}, not the value of one {what}",
+                    container.name
+                ))
+                .hint(format!(
+                    "let one {what} hold the whole reference, or name what there is: --image {}=…",
+                    what.to_uppercase()
+                )));
+            };
+            if !named.iter().any(|(known, _)| *known == name) {
+                named.push((name, &image.reference));
+            }
+        }
+    }
+    let document = match format {
+        Format::Terraform => {
+            let pairs = named.into_iter().map(|(name, reference)| (name, Value::from(reference)));
+            Value::Object(pairs.collect())
+        }
+        Format::Cloudformation => named
+            .into_iter()
+            .map(|(name, reference)| json!({ "ParameterKey": name, "ParameterValue": reference }))
+            .collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Stands for an image where it is asked which variable holds it.
+const STAND_IN: &str = "stand-in.invalid/image:1";
+
+/// How many variables are tried.
+const VARIABLES: usize = 500;
+
+/// The variable of the root module whose value is the container's image, through whatever modules, locals and functions
+/// it goes: the one that brings a stand-in there.
+fn variable(args: &Render, container: &str, wanted: &Wanted, context: &Context) -> Option<String> {
+    let mut names: Vec<&str> = wanted
+        .texts()
+        .flat_map(|text| text.split("variable \"").skip(1))
+        .filter_map(|rest| rest.split_once('"').map(|(name, _)| name))
+        .collect();
+    // The likeliest first.
+    names.sort_by_key(|name| (!name.contains("image"), *name));
+    names.dedup();
+    names.into_iter().take(VARIABLES).find_map(|name| {
+        let mut selection = args.selection.clone();
+        selection.variables.push((name.to_owned(), STAND_IN.to_owned()));
+        // A variable of another type refuses it, and is not the one.
+        let tried = gate::targets(std::slice::from_ref(&args.source), &selection, context).ok()?;
+        let mut containers = tried.targets.iter().flat_map(|target| &target.definition.containers);
+        let holds = containers
+            .any(|other| other.name == container && other.image.value().is_some_and(|image| image == STAND_IN));
+        holds.then(|| name.to_owned())
+    })
+}
+
+/// The parameter whose value is the container's image, and nothing but it.
+fn parameter(container: &ContainerDefinition) -> Option<String> {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
+    let named = |text: &str, start: &str, end: &str| {
+        let name = text.strip_prefix(start)?.strip_suffix(end)?;
+        is_name(name).then(|| name.to_owned())
+    };
+    if let Some(written) = &container.image_expression {
+        let written = written.trim();
+        return named(written, "${", "}")
+            .or_else(|| named(written, "!Ref ", ""))
+            .or_else(|| named(written, "{\"Ref\":\"", "\"}"))
+            .or_else(|| named(written, "{\"!Ref\":\"", "\"}"));
+    }
+    // One step from the place of its default: passed to a nested stack it is another parameter's.
+    let Stated::Known { how, .. } = &container.image else { return None };
+    let [only] = how.as_slice() else { return None };
+    named(only, "the default of parameter ", "")
+}

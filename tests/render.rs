@@ -1,0 +1,331 @@
+//! `render`, and `build --push --render`: other images in a task definition, and nothing else changed.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dockless::ecs::edit::{NewImage, with_images};
+use dockless::serve::{Running, Server, Settings};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const IMAGE: &str = "registry.example.com/app@sha256:1111111111111111111111111111111111111111111111111111111111111111";
+
+const TASK: &str = r#"{
+  "family": "app",   "mystery": [1.0, true],
+  "containerDefinitions": [
+    { "name": "app", "image": "registry.example.com/app:old", "essential": true },
+    { "name": "side", "image": "envoy:v1" }
+  ]
+}
+"#;
+
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        folder.write("task.json", TASK);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).expect(name)
+    }
+
+    fn run(&self, words: &[&str], input: Option<&str>, variables: &[(&str, &str)]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockless"));
+        command.args(words).current_dir(self.0.path()).env_clear().env("HOME", self.0.path());
+        command.env("AWS_EC2_METADATA_DISABLED", "true").envs(variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(input.unwrap_or_default().as_bytes()).expect("written");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    #[track_caller]
+    fn done(&self, words: &[&str]) -> String {
+        let said = self.run(words, None, &[]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        said.stdout
+    }
+}
+
+#[test]
+fn only_the_image_changes() {
+    let folder = Folder::new();
+    let image = format!("app={IMAGE}");
+    assert_eq!(
+        folder.done(&["render", "task.json", "--image", &image]),
+        TASK.replace("registry.example.com/app:old", IMAGE)
+    );
+    folder.done(&["render", "task.json", "--image", &image, "--image", &format!("side={IMAGE}"), "-o", "out.json"]);
+    let both = TASK.replace("registry.example.com/app:old", IMAGE).replace("envoy:v1", IMAGE);
+    assert_eq!(folder.read("out.json"), both);
+    // In place.
+    folder.done(&["render", "task.json", "--image", &image, "-o", "task.json"]);
+    assert_eq!(folder.read("task.json"), TASK.replace("registry.example.com/app:old", IMAGE));
+}
+
+#[test]
+fn a_reply_of_the_api_is_made_a_request_on_the_way() {
+    let folder = Folder::new();
+    let reply = format!(
+        r#"{{"taskDefinition": {{"taskDefinitionArn": "arn:aws:ecs:r:1:task-definition/app:7", "revision": 7, {}}}"#,
+        TASK.trim_start().strip_prefix('{').expect("an object").trim_end()
+    );
+    let said = folder.run(&["render", "-", "--image", &format!("app={IMAGE}")], Some(&reply), &[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let mut wanted: Value = serde_json::from_str(TASK).expect("JSON");
+    wanted["containerDefinitions"][0]["image"] = IMAGE.into();
+    assert_eq!(serde_json::from_str::<Value>(&said.stdout).expect("JSON"), wanted);
+    assert!(said.stderr.contains("left out what only a reply has: revision, taskDefinitionArn"), "{}", said.stderr);
+}
+
+#[test]
+fn what_cannot_be_rendered_says_why() {
+    let folder = Folder::new();
+    folder.write("broken.json", "{\"family\": \"app\",\n \"containerDefinitions\": [}");
+    let told = |words: &[&str]| {
+        let said = folder.run(words, None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{words:?}");
+        said.stderr
+    };
+    let image = format!("app={IMAGE}");
+    let other = format!("other={IMAGE}");
+    assert!(
+        told(&["render", "task.json", "--image", &other])
+            .contains("there is no container \"other\": there is \"app\", \"side\"")
+    );
+    assert!(told(&["render", "broken.json", "--image", &image]).contains("broken.json:2:"));
+    assert!(told(&["render", "task.json", "--image", "app=Not An Image"]).contains("names no image"));
+    assert!(
+        told(&["render", "ecs:app", "--image", &image])
+            .contains("aws ecs describe-task-definition --task-definition app")
+    );
+    assert!(told(&["render", "missing.json", "--image", &image]).contains("failed to read missing.json"));
+    let out = ["render", "task.json", "--image", &other, "-o", "out.json"];
+    told(&out);
+    assert!(!folder.0.path().join("out.json").exists(), "nothing is half written");
+}
+
+#[test]
+fn terraform_gets_the_value_of_its_variable() {
+    let folder = Folder::new();
+    folder.write(
+        "infra/main.tf",
+        r#"
+variable "app_image" { default = "registry.example.com/app:old" }
+variable "tag" {}
+variable "open" {}
+resource "aws_ecs_task_definition" "app" {
+  family                = "app"
+  container_definitions = jsonencode([
+    { name = "app", image = var.app_image },
+    { name = "open", image = var.open },
+    { name = "made", image = "registry.example.com/app:${var.tag}" },
+  ])
+}
+variable "web_image" {}
+locals { web = { image = var.web_image } }
+module "web" {
+  source = "./web"
+  image  = local.web.image
+}
+"#,
+    );
+    folder.write(
+        "infra/web/main.tf",
+        r#"
+variable "image" {}
+resource "aws_ecs_task_definition" "web" {
+  family                = "web"
+  container_definitions = jsonencode([{ name = "web", image = var.image }])
+}
+"#,
+    );
+    let words = |container: &str| format!("{container}={IMAGE}");
+    let render = |image: &str| folder.run(&["render", "infra", "--for", "terraform", "--image", image], None, &[]);
+    for (container, variable) in
+        [("app", "app_image"), ("open", "open"), ("web", "web_image"), ("some_variable", "some_variable")]
+    {
+        let said = render(&words(container));
+        assert_eq!(said.code, Some(0), "{container}: {}", said.stderr);
+        assert_eq!(
+            serde_json::from_str::<Value>(&said.stdout).expect("JSON"),
+            json!({ variable: IMAGE }),
+            "{container}"
+        );
+    }
+    let said = render(&words("made"));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("not the value of one variable"), "{}", said.stderr);
+}
+
+#[test]
+fn cloudformation_gets_the_value_of_its_parameter() {
+    let folder = Folder::new();
+    folder.write(
+        "template.yaml",
+        "Parameters:\n  Image:\n    Type: String\n    Default: registry.example.com/app:old\n  Open:\n    Type: String\nResources:\n  Task:\n    \
+         Type: AWS::ECS::TaskDefinition\n    Properties:\n      Family: app\n      ContainerDefinitions:\n        - Name: app\n          Image: !Ref Image\n        \
+         - Name: open\n          Image: !Ref Open\n        - Name: made\n          Image: !Sub '${Open}:v1'\n",
+    );
+    let render = |container: &str| {
+        let image = format!("{container}={IMAGE}");
+        folder.run(&["render", "template.yaml", "--for", "cloudformation", "--image", &image], None, &[])
+    };
+    for (container, parameter) in [("app", "Image"), ("open", "Open")] {
+        let said = render(container);
+        assert_eq!(said.code, Some(0), "{container}: {}", said.stderr);
+        let expected = json!([{ "ParameterKey": parameter, "ParameterValue": IMAGE }]);
+        assert_eq!(serde_json::from_str::<Value>(&said.stdout).expect("JSON"), expected, "{container}");
+    }
+    let said = render("made");
+    assert!(said.code == Some(2) && said.stderr.contains("not the value of one parameter"), "{}", said.stderr);
+}
+
+/// The embedded registry; stopped when dropped.
+struct Registry {
+    host: String,
+    _server: Running,
+    _runtime: Runtime,
+}
+
+impl Registry {
+    fn new(folder: &Path) -> Self {
+        let runtime = Runtime::new().expect("threads");
+        let server = runtime.block_on(Server::start(Settings::new(folder))).expect("a server");
+        Self { host: server.local_addr().to_string(), _server: server, _runtime: runtime }
+    }
+}
+
+#[test]
+fn a_build_renders_what_it_pushed() {
+    let folder = Folder::new();
+    let registry = Registry::new(&folder.0.path().join("registry"));
+    folder.write("app/file", "content");
+    folder.write("task.json", &TASK.replace("registry.example.com", &registry.host));
+    let tag = format!("{}/app:v2", registry.host);
+    let build = ["build", "--layer", "app:/app", "--cmd", "true", "-p", "linux/amd64", "-t", &tag, "--push"];
+    let render = [
+        "--task-definition",
+        "task.json",
+        "--architecture",
+        "X86_64",
+        "--allow",
+        "entrypoint-not-found",
+        "--render",
+        "out.json",
+    ];
+    let output = folder.0.path().join("outputs").display().to_string();
+    let said = folder.run(&[&build[..], &render[..]].concat(), None, &[("GITHUB_OUTPUT", &output)]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let pushed = said.stdout.trim();
+    assert!(pushed.contains("/app@sha256:"), "{pushed}");
+    // The container whose repository it is; the other one stays.
+    let expected = folder.read("task.json").replace(&format!("{}/app:old", registry.host), pushed);
+    assert_eq!(folder.read("out.json"), expected);
+    let outputs = folder.read("outputs");
+    let mut lines = outputs.lines().skip_while(|line| !line.starts_with("task-definition<<"));
+    assert_eq!((lines.next().is_some(), lines.next()), (true, Some("out.json")), "{outputs}");
+    // By a tag, the digest that it names.
+    let image = format!("side={tag}");
+    assert!(
+        folder
+            .done(&["render", "task.json", "--image", &image])
+            .contains(&format!("\"name\": \"side\", \"image\": \"{pushed}\""))
+    );
+}
+
+#[test]
+fn what_cannot_be_rendered_is_not_pushed() {
+    let folder = Folder::new();
+    let registry = Registry::new(&folder.0.path().join("registry"));
+    folder.write("app/file", "content");
+    let tag = format!("{}/app:v2", registry.host);
+    let words = [
+        "build",
+        "--layer",
+        "app:/app",
+        "-p",
+        "linux/amd64",
+        "-t",
+        &tag,
+        "--push",
+        "--task-definition",
+        "task.json",
+        "--render",
+        "out.json",
+    ];
+    let said = folder.run(&words, None, &[]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("say which it is with --container: app, side"), "{}", said.stderr);
+    assert!(!folder.0.path().join("oci").exists(), "nothing is built");
+    let said = folder.run(&[&words[..7], &words[8..]].concat(), None, &[]);
+    assert!(said.stderr.contains("add --push"), "{}", said.stderr);
+}
+
+#[test]
+fn the_corpus_changes_in_its_images_alone() {
+    let Some(folder) = std::env::var_os("DOCKLESS_CORPUS") else {
+        note("SKIPPED: DOCKLESS_CORPUS is not set, render was not tried on the corpus");
+        return;
+    };
+    let folder = Path::new(&folder).join("task-definitions/json");
+    let mut rendered = 0;
+    for entry in fs::read_dir(folder).expect("the corpus") {
+        let path = entry.expect("an entry").path();
+        let (name, text) = (path.display().to_string(), fs::read_to_string(&path).unwrap_or_default());
+        let Ok(mut before) = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) else { continue };
+        if before.get("taskDefinition").is_some() {
+            before = before["taskDefinition"].take();
+        }
+        let containers = before["containerDefinitions"].as_array().cloned().unwrap_or_default();
+        let images: Vec<NewImage> = containers
+            .iter()
+            .filter(|container| container["image"].is_string())
+            .filter_map(|container| container["name"].as_str())
+            .map(|name| NewImage { container: name.into(), reference: IMAGE.into() })
+            .collect();
+        let Ok(edited) = with_images(&name, &text, &images) else {
+            assert!(dockless::ecs::json::parse(&name, &text).is_err(), "{name} is read, but not rendered");
+            continue;
+        };
+        for container in before["containerDefinitions"].as_array_mut().into_iter().flatten() {
+            if container["image"].is_string() {
+                container["image"] = IMAGE.into();
+            }
+        }
+        for field in &edited.dropped {
+            before.as_object_mut().expect("an object").remove(*field);
+        }
+        assert_eq!(serde_json::from_str::<Value>(&edited.text).expect("JSON"), before, "{name}");
+        rendered += 1;
+    }
+    note(&format!("corpus: {rendered} task definitions rendered"));
+    assert!(rendered > 20, "{rendered}");
+}
+
+#[expect(clippy::print_stderr, reason = "a test that is skipped, and a score, are said aloud")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
