@@ -19,6 +19,7 @@ mod ecr_limits;
 mod images;
 mod limits;
 mod moto;
+mod registered;
 mod registries;
 mod rehearsal;
 mod rootfs;

@@ -17,10 +17,10 @@ use super::support::{Place, Registry, Told, find, run, skopeo};
 
 /// The registry of every test.
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 
 /// Keys that mean nothing to anybody.
-const KEYS: [(&str, &str); 2] = [
+pub(crate) const KEYS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
 ];
@@ -42,15 +42,15 @@ def refused(call, **words):
 "#;
 
 /// The API of AWS, a registry, and the binary between them.
-struct Cloud {
+pub(crate) struct Cloud {
     api: Registry,
     registry: Registry,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl Cloud {
     /// moto, and a registry of ours that takes everything.
-    fn moto(test: &str) -> Option<Self> {
+    pub(crate) fn moto(test: &str) -> Option<Self> {
         let place = Place::new(test, &["moto_server"])?;
         let more = ["--like", "ecr", "--region", REGION, "--fault", "anonymous", "--create-on-push"];
         Some(Self { api: Registry::moto(&place), registry: Registry::serve(&place, "registry", &more), place })
@@ -61,7 +61,7 @@ impl Cloud {
         prepare(&self.place, command, &self.api, &self.registry)
     }
 
-    fn dockless(&self, words: &[&str], variables: &[(&str, &str)]) -> Told {
+    pub(crate) fn dockless(&self, words: &[&str], variables: &[(&str, &str)]) -> Told {
         let command = Command::new(env!("CARGO_BIN_EXE_dockless"));
         run(self.prepare(command).args(words).envs(variables.iter().copied()))
     }
@@ -82,7 +82,7 @@ impl Cloud {
 
     /// What boto3 answers to a script that sets `answer`.
     #[track_caller]
-    fn boto3(&self, script: &str) -> Value {
+    pub(crate) fn boto3(&self, script: &str) -> Value {
         boto3(&self.place, &self.api, script)
     }
 
