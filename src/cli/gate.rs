@@ -41,7 +41,12 @@ pub struct Wanted {
 }
 
 /// What the selection flags say, over what the recipe says.
-fn options(selection: &Selection, recipe: Option<&VerifyRecipe>, context: &Context) -> Result<TargetOptions, Failure> {
+fn options(
+    selection: &Selection,
+    said: Option<(&VerifyRecipe, &Path)>,
+    context: &Context,
+) -> Result<TargetOptions, Failure> {
+    let recipe = said.map(|(recipe, _)| recipe);
     let globs: Vec<&str> = if selection.targets.is_empty() {
         recipe.iter().flat_map(|recipe| &recipe.targets).map(|target| target.value.as_str()).collect()
     } else {
@@ -71,10 +76,17 @@ fn options(selection: &Selection, recipe: Option<&VerifyRecipe>, context: &Conte
             .map_err(Failure::new)?,
     };
     let container = selection.container.clone().or_else(|| recipe.and_then(|recipe| written(&recipe.container)));
+    // A recipe's paths are relative to its folder, and a flag of the same name comes after, where the last one counts.
+    let written =
+        || said.iter().flat_map(|(recipe, folder)| recipe.var_files.iter().map(move |file| folder.join(&file.value)));
+    let files = written().map(|file| file.display().to_string()).chain(selection.variable_files.iter().cloned());
+    let values = recipe.iter().flat_map(|recipe| &recipe.vars).filter_map(|one| one.value.split_once('='));
+    let values =
+        values.map(|(name, value)| (name.to_owned(), value.to_owned())).chain(selection.variables.iter().cloned());
     let variables = Variables {
         environment: context.settings.terraform_variables.clone(),
-        files: selection.variable_files.clone(),
-        values: selection.variables.clone(),
+        files: files.collect(),
+        values: values.collect(),
     };
     let targets = globs.into_iter().map(Pattern::name).collect();
     let parameters = parameters(selection, recipe);
@@ -99,7 +111,7 @@ pub fn wanted(
     registry: &Registry,
 ) -> Result<Wanted, Failure> {
     let said = recipe.map(|(verify, _)| verify);
-    let options = options(&gate.selection, said, context)?;
+    let options = options(&gate.selection, recipe, context)?;
     let from = From { options: &options, context, registry };
     let mut wanted = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {

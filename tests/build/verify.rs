@@ -189,3 +189,23 @@ fn the_other_containers_run_on_the_same_machine() {
     let said = project.run(&[&words[..], &["--sidecars"]].concat());
     assert!(!rules(&said).contains(&"sidecar-platform-missing".to_owned()), "{said:#?}");
 }
+
+#[test]
+fn a_recipe_says_the_variables_of_terraform() {
+    let project = Project::programs();
+    let recipe = std::fs::read_to_string(project.at("dockless.toml")).expect("a recipe");
+    let verify = "\n[verify]\ntask-definition = \"infra\"\nvar = [\"arch=ARM64\"]\nvar-file = \"image.tfvars\"\n";
+    project.write("dockless.toml", recipe + verify);
+    project.write("image.tfvars", "image = \"example.com/app:v1\"\n");
+    project.write(
+        "infra/main.tf",
+        "variable \"arch\" {}\nvariable \"image\" {}\nresource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
+         requires_compatibilities = [\"FARGATE\"]\n  runtime_platform { cpu_architecture = var.arch }\n  \
+         container_definitions = jsonencode([{ name = \"app\", image = var.image }])\n}\n",
+    );
+    let said = project.run(&["build", "-p", "linux/amd64"]).with_code(1);
+    assert!(said.stderr.contains("linux/arm64"), "{said:#?}");
+    // A flag goes before the recipe.
+    let said = project.run(&["build", "-p", "linux/amd64", "--var", "arch=X86_64"]).done();
+    assert!(!said.stderr.contains("ARM64"), "{said:#?}");
+}
