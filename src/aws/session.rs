@@ -55,7 +55,9 @@ pub struct Settings {
 pub struct Session {
     settings: Settings,
     http: SharedHttpClient,
-    known: Mutex<Option<Arc<Known>>>,
+    /// The last answer. That there are no credentials is one as well: to ask a metadata service that is not there takes a
+    /// second each time.
+    known: Mutex<Option<Result<Arc<Known>, AwsError>>>,
 }
 
 /// Who the credentials belong to (STS API reference: `GetCallerIdentity`).
@@ -94,15 +96,17 @@ impl Session {
     /// role.
     pub async fn credentials(&self, region: &str) -> Result<Arc<Known>, AwsError> {
         let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| is_fresh(&known.credentials)) {
-            return Ok(Arc::clone(known));
+        match &*known {
+            Some(Ok(known)) if is_fresh(&known.credentials) => return Ok(Arc::clone(known)),
+            Some(Err(error)) => return Err(error.clone()),
+            _ => {}
         }
-        let found = Arc::new(self.find(region).await?);
-        *known = Some(Arc::clone(&found));
-        Ok(found)
+        let found = self.find(region).await.map(Arc::new);
+        *known = Some(found.clone());
+        found
     }
 
-    /// Forgets the credentials: the next call finds them anew.
+    /// Forgets the credentials, or that there are none: the next call looks anew.
     pub async fn forget(&self) {
         *self.known.lock().await = None;
     }

@@ -248,3 +248,17 @@ fn calls_to_aws_are_not_plain_http_off_loopback() {
     let said = stage.push("team/app:v1", &[], &variables).with_code(2);
     assert!(said.stderr.contains("plain http is for loopback only"), "{said:#?}");
 }
+
+#[test]
+fn the_chain_is_asked_once_when_it_has_nothing() {
+    let stage = stage("from-docker");
+    stage.docker_login("AWS", "from-docker");
+    std::fs::create_dir(stage.folder.path().join(".aws")).expect("a folder");
+    let asked = stage.folder.path().join("asked");
+    stage.write("process", &format!("#!/bin/sh\necho asked >> {}\nexit 1\n", asked.display()));
+    let process = stage.folder.path().join("process").display().to_string();
+    stage.write(".aws/config", &format!("[default]\ncredential_process = /bin/sh {process}\n"));
+    let said = stage.push("team/app:v1", &["-v"], &[]).done();
+    assert!(said.stderr.contains("using those of Docker"), "{said:#?}");
+    assert_eq!(std::fs::read_to_string(asked).expect("a file"), "asked\n", "{said:#?}");
+}
