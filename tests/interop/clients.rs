@@ -128,6 +128,55 @@ fn what_buildah_pushed_is_understood() {
     buildah(&place, &["rm", "app"]).ok();
 }
 
+#[test]
+fn verify_fetches_each_layer_once() {
+    let test = "verify_fetches_each_layer_once";
+    let Some(place) = Place::new(test, &["docker-registry", "busybox"]) else { return };
+    if !buildah_is_here(test) {
+        return;
+    }
+    let registry = Registry::docker_registry(&place, "debian");
+    let policy = permissive(&place);
+    let busybox = find("busybox").expect("busybox is here");
+    let busybox = busybox.to_str().expect("a path");
+    // A layer upon another, and both in the images of two platforms: the second is not what its configuration says.
+    buildah(&place, &["from", "--name", "lower", "scratch"]).ok();
+    buildah(&place, &["copy", "--chmod", "0755", "lower", busybox, "/bin/busybox"]).ok();
+    buildah(&place, &["commit", "--quiet", "--signature-policy", &policy, "lower", "lower-image"]).ok();
+    buildah(&place, &["from", "--signature-policy", &policy, "--name", "upper", "lower-image"]).ok();
+    buildah(&place, &["copy", "upper", busybox, "/data/other"]).ok();
+    buildah(&place, &["config", "--entrypoint", r#"["/bin/busybox","date"]"#, "upper"]).ok();
+    buildah(&place, &["manifest", "create", "both"]).ok();
+    for architecture in ["amd64", "arm64"] {
+        let name = format!("app-{architecture}");
+        buildah(&place, &["config", "--arch", architecture, "upper"]).ok();
+        buildah(&place, &["commit", "--quiet", "--signature-policy", &policy, "upper", &name]).ok();
+        buildah(&place, &["manifest", "add", "both", &name]).ok();
+    }
+    let to = registry.docker("app:both");
+    let push =
+        ["manifest", "push", "--all", "--quiet", "--signature-policy", &policy, "--tls-verify=false", "both", &to];
+    buildah(&place, &push).ok();
+
+    let reference = registry.reference("app:both");
+    let verify = ["verify", &reference, "--task-definition", "task-definition.json", "--json"];
+    for (architecture, verdict) in [("X86_64", "runs"), ("ARM64", "does-not-run")] {
+        task_definition(&place, &reference, architecture);
+        let before = registry.requests().len();
+        let told = place.dockless(verify);
+        assert_eq!(json(&told)["verdict"], verdict, "{told}");
+        let asked = registry.requests().split_off(before);
+        let mut blobs: Vec<&str> =
+            asked.iter().filter(|one| one.path.contains("/blobs/")).map(|one| one.path.as_str()).collect();
+        blobs.sort_unstable();
+        let times = blobs.len();
+        blobs.dedup();
+        // Two layers, and the configuration of each platform.
+        assert_eq!((blobs.len(), times), (4, 4), "{asked:#?}");
+    }
+    buildah(&place, &["rm", "--all"]).ok();
+}
+
 /// A policy that takes every image: the machine's own may be missing, or say otherwise.
 fn permissive(place: &Place) -> String {
     let policy = json!({ "default": [{ "type": "insecureAcceptAnything" }] });
