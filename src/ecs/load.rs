@@ -11,8 +11,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::cloudformation::{self, Files, Note};
-use super::disk::Disk;
-use super::files::{self, Repository};
+use super::disk::{Modules, Repository, beside};
 use super::json::{self, ParseError};
 use super::live::LiveSource;
 use super::plan;
@@ -134,9 +133,9 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         (parent, path.file_name().map(|name| name.to_string_lossy().into_owned()))
     };
-    let disk = Disk::new(root, only, options.variables.files.clone()).map_err(failed)?;
+    let modules = Modules::new(root, only, options.variables.files.clone()).map_err(failed)?;
     let root = tidy(&root.to_string_lossy());
-    let names = disk.list(&root).map_err(|why| failed(io::Error::other(why)))?;
+    let names = modules.list(&root).map_err(|why| failed(io::Error::other(why)))?;
     if !names.iter().any(|name| is_terraform(name)) {
         return Err(LoadError::NotSupported {
             source_name: source.into(),
@@ -150,7 +149,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
                 .into(),
         });
     }
-    let found = terraform::read(&root, &disk, &options.variables);
+    let found = terraform::read(&root, &modules, &options.variables);
     match found.definitions {
         Ok(definitions) => Ok(Some(Read { definitions, sources: found.sources, notes: Vec::new() })),
         Err(error) => {
@@ -209,12 +208,13 @@ struct Opened {
 
 impl Files for Opened {
     fn read(&mut self, from: &str, path: &str) -> Result<(String, String), String> {
-        let Some(repository) = &mut self.repository else {
+        let Some(repository) = &self.repository else {
             return Err(format!("standard input has no folder in which {path} could be"));
         };
-        let path = files::beside(Path::new(from), Path::new(path));
-        let text = repository.read(&path, cloudformation::MAX_BYTES as u64)?;
+        let path = beside(Path::new(from), Path::new(path));
         let name = path.display().to_string();
+        let text = repository.read(&path, cloudformation::MAX_BYTES as u64).map_err(|why| format!("{name} {why}"))?;
+        let text = text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text);
         self.sources.insert(name.as_str().into(), text.as_str().into());
         Ok((name, text))
     }

@@ -8,7 +8,6 @@ pub mod cloudformation;
 pub mod details;
 mod disk;
 pub mod edit;
-mod files;
 mod foreign;
 pub mod json;
 pub mod live;

@@ -1,7 +1,7 @@
 //! Stacks in stacks, and the folders of the CDK.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use dockless::ecs::load::load;
@@ -85,14 +85,24 @@ fn nested_files_are_read_below_the_repository_only() {
         let error = load(&source.display().to_string(), None, &TargetOptions::default()).expect_err("nothing is read");
         error.help().unwrap_or_default().to_owned()
     };
-    assert!(told(&source).contains("is outside of"), "{}", told(&source));
+    assert!(told(&source).contains("stands outside "), "{}", told(&source));
     fs::create_dir(at("repository/.git")).expect("a folder");
     assert_eq!(ids(&source), Ok(vec!["Inner.Task".into()]));
-    for path in ["../../outside.yaml", "/etc/hostname", "link.yaml", "../shared", "nowhere.yaml"] {
-        #[cfg(unix)]
-        let _ = std::os::unix::fs::symlink(at("outside.yaml"), at("repository/stacks/link.yaml"));
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(at("outside.yaml"), at("repository/stacks/link.yaml")).expect("a link");
+    let large = File::create(at("repository/shared/large.yaml")).expect("a file");
+    large.set_len((1 << 20) + 1).expect("a large file");
+    for (path, why) in [
+        ("../../outside.yaml", "stands outside "),
+        ("/etc/hostname", "stands outside "),
+        ("link.yaml", if cfg!(unix) { "stands outside " } else { "does not exist" }),
+        ("../shared", "is no file"),
+        ("nowhere.yaml", "does not exist"),
+        ("../shared/large.yaml", "is larger than 1 MiB"),
+    ] {
         fs::write(&source, nesting(path, "")).expect("a file");
-        assert!(told(&source).starts_with("the stack Inner is not read: "), "{path}: {}", told(&source));
+        let told = told(&source);
+        assert!(told.starts_with("the stack Inner is not read: ") && told.contains(why), "{path}: {told}");
     }
 }
 
