@@ -95,8 +95,9 @@ To allow a file that is foreign on purpose: --allow foreign-executable=/opt/qemu
 const ARCHITECTURE_NOT_STATED: &str = "\
 architecture-not-stated: nothing says which architecture the task runs on
 
-Without runtimePlatform.cpuArchitecture Fargate takes X86_64. On EC2, EXTERNAL and managed instances the instance
-decides, and an image for one architecture may land on the other. An image that runs on both runs anywhere.
+Without runtimePlatform.cpuArchitecture Fargate takes X86_64: a warning where the image has nothing for it. On EC2,
+EXTERNAL and managed instances the instance decides, and an image for one architecture may land on the other. An image
+that runs on both runs anywhere.
 
 What ECS says when it went wrong:
   CannotPullContainerError: ... image Manifest does not contain descriptor matching platform 'linux/amd64'

@@ -48,7 +48,7 @@ pub enum Rule {
     RepositoryDiffers,
     /// The task names another digest than the image's.
     DigestDiffers,
-    /// The task names an image by a tag.
+    /// The task names the verified image by a tag.
     MutableReference,
     /// The logs of a container go to another region.
     LogRegionDiffers,

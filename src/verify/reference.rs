@@ -30,7 +30,7 @@ pub(super) fn named(facts: &Facts) -> Option<Reference> {
 /// What is told of the references of a target whose containers with this image are `ours`.
 pub(super) fn references(facts: &Facts, target: &Target, ours: &[&ContainerDefinition]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ours.iter().flat_map(|container| differences(facts, container)).collect();
-    findings.extend(mutable(target));
+    findings.extend(mutable(facts, ours));
     findings.extend(target.definition.containers.iter().filter_map(log_region));
     findings
 }
@@ -85,12 +85,14 @@ fn differences(facts: &Facts, container: &ContainerDefinition) -> Vec<Finding> {
     findings
 }
 
-/// The containers whose images are named by what may move; one note for all.
-fn mutable(target: &Target) -> Option<Finding> {
-    let all = target.definition.containers.iter();
-    let mutable: Vec<_> = all
-        .filter_map(|container| Some((container, known(&container.image)?)))
-        .filter(|(_, (reference, _))| reference.digest().is_none())
+/// The containers that name the verified image by what may move; one note for all. Nearly every definition names other
+/// images by tags, and this one too while it is not pushed.
+fn mutable(facts: &Facts, ours: &[&ContainerDefinition]) -> Option<Finding> {
+    let verified = named(facts)?.name();
+    let mutable: Vec<_> = ours
+        .iter()
+        .filter_map(|container| Some((*container, known(&container.image)?)))
+        .filter(|(_, (reference, _))| reference.digest().is_none() && reference.name() == verified)
         .collect();
     let (first, (_, at)) = mutable.first()?;
     let named = |(container, (reference, _)): &(&ContainerDefinition, (Reference, &Location))| {

@@ -87,7 +87,7 @@ impl Pass<'_> {
                 let want = Want { platform, why, by_default: *by_default, location };
                 let mut findings = self.on_platform(target, &want);
                 if *by_default {
-                    findings.extend(self.allowed.filter(vec![self.default_taken(&want)]));
+                    findings.extend(self.allowed.filter(self.default_taken(&want).into_iter().collect()));
                 }
                 let verdict = Verdict::of(&findings);
                 (findings, verdict)
@@ -172,15 +172,15 @@ impl Pass<'_> {
         (findings, verdict)
     }
 
-    /// Nothing is stated and Fargate takes `X86_64`: worth knowing, and a warning where the image has no amd64.
-    fn default_taken(&self, want: &Want<'_>) -> Finding {
+    /// Nothing is stated, Fargate takes `X86_64`, and the image has no amd64. Where it has, nothing is wrong: most
+    /// definitions are like that.
+    fn default_taken(&self, want: &Want<'_>) -> Option<Finding> {
         let fits = choose(self.facts, want.platform).is_some_and(|image| image.platform().satisfies(want.platform));
-        let severity = if fits { Severity::Note } else { Severity::Warning };
         let message = format!("the task definition states no cpuArchitecture: {}", want.why);
-        let mut finding = Finding::new(Rule::ArchitectureNotStated, severity, message)
+        let mut finding = Finding::new(Rule::ArchitectureNotStated, Severity::Warning, message)
             .help("state \"runtimePlatform\": {\"cpuArchitecture\": \"X86_64\"}, or \"ARM64\"");
         finding.location = Some(want.location.clone());
-        finding
+        (!fits).then_some(finding)
     }
 
     fn on_platform(&mut self, target: &Target, want: &Want<'_>) -> Vec<Finding> {
@@ -208,7 +208,8 @@ impl Pass<'_> {
                 findings.push(absent());
             }
             let message = "the task asks for Windows: only the platform is compared";
-            findings.push(Finding::new(Rule::WindowsTask, Severity::Note, message).undecided());
+            let help = "if you know that the program starts there, say so: --allow windows-task";
+            findings.push(Finding::new(Rule::WindowsTask, Severity::Note, message).undecided().help(help));
             return findings;
         }
         let (containers, note) = containers(self.facts, target);

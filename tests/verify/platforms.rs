@@ -123,7 +123,8 @@ fn what_is_not_stated() {
         expect(&arm(), &task(FARGATE, ""), DoesNotRun, &["error platform-missing", "warning architecture-not-stated"]);
     let help = answer.targets[0].findings[0].help.as_deref().expect("help");
     assert!(help.contains("\"cpuArchitecture\": \"ARM64\"") && help.contains("build linux/amd64"), "{help}");
-    expect(&both(), &task(FARGATE, ""), Runs, &["note architecture-not-stated"]);
+    // What nearly every definition leaves out is no finding where the default fits.
+    expect(&both(), &task(FARGATE, ""), Runs, &[]);
     for fields in [
         r#""requiresCompatibilities":["EC2"]"#,
         r#""requiresCompatibilities":["EXTERNAL"]"#,
@@ -165,7 +166,7 @@ fn windows_is_left_open() {
     let fields = r#""runtimePlatform":{"operatingSystemFamily":"WINDOWS_SERVER_2022_CORE"},"requiresCompatibilities":["FARGATE"]"#;
     let platform = Platform::new(Os::Windows, Arch::Amd64);
     let facts = index(vec![image(&platform, vec![vec![]], entry(&["app.exe"]))]);
-    expect(&facts, &task(fields, ""), Undetermined, &["note windows-task", "note architecture-not-stated"]);
+    expect(&facts, &task(fields, ""), Undetermined, &["note windows-task"]);
     let linux = judge(&both(), &task(fields, ""));
     assert_eq!(linux.verdict, DoesNotRun);
 }

@@ -131,10 +131,11 @@ To allow: --allow digest-differs
 ";
 
 pub(super) const MUTABLE_REFERENCE: &str = "\
-mutable-reference: the task names an image by a tag
+mutable-reference: the task names the image by a tag
 
 A tag may be moved after the image was verified, so that the task runs what nobody looked at. It is a note: ECS pins a
-service's deployment to the digest that the tag had when its first task started, and many tags are never moved.
+service's deployment to the digest that the tag had when its first task started, and many tags are never moved. Nothing
+is said of other images of the task, nor of an image that was verified in a folder or archive, before it had a tag.
 
 To repair, name the image by digest: dockless render --image CONTAINER=REFERENCE
 
