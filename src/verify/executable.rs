@@ -63,7 +63,10 @@ impl<'a> Judge<'a> {
         let process = self.process;
         if let Some(reason) = &process.unknown {
             let message = format!("what starts is not known: {} ({reason})", process.origin);
-            self.push(Finding::new(Rule::EntrypointNotFound, Severity::Note, message).undecided());
+            self.push(Finding::new(Rule::EntrypointNotFound, Severity::Note, message).undecided().help(
+                "give the value that is missing (--var, --parameter), name a plan (terraform show -json) or a rendered \
+                 definition instead, or, if you know that it starts, say so: --allow entrypoint-not-found",
+            ));
             return;
         }
         if process.words.is_empty() {
@@ -95,7 +98,8 @@ impl<'a> Judge<'a> {
             && let (_, Sought::Missing(_)) = self.surroundings.find(word)
         {
             let message = format!("the shell that starts will not find {word} ({})", process.origin);
-            let mut note = Finding::new(Rule::EntrypointNotFound, Severity::Note, message);
+            let mut note = Finding::new(Rule::EntrypointNotFound, Severity::Note, message)
+                .help(format!("put {word} into the image, unless the shell itself brings it"));
             note.found = Some("nothing".into());
             note.wanted = Some(word.into());
             self.push(note);
@@ -131,8 +135,15 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn unknown(&mut self, rule: Rule, path: &str, why: &str) {
-        let mut note = Finding::new(rule, Severity::Note, format!("{path} cannot be judged: {why}")).undecided();
-        note.path = path.starts_with('/').then(|| path.into());
+        let whole = path.starts_with('/');
+        let help = if whole {
+            format!("if you know that it starts, say so: --allow {rule}={path}")
+        } else {
+            format!("name it by its whole path, or, if you know that it starts, say so: --allow {rule}")
+        };
+        let message = format!("{path} cannot be judged: {why}");
+        let mut note = Finding::new(rule, Severity::Note, message).undecided().help(help);
+        note.path = whole.then(|| path.into());
         self.push(note);
     }
 

@@ -3,6 +3,7 @@
 mod asks;
 mod build;
 mod container;
+mod corpus;
 mod elf;
 mod layers;
 mod platforms;
