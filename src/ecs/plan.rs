@@ -157,7 +157,7 @@ impl<'a> Plan<'a> {
         let says = |node: Option<&Node>| matches!(node.map(|node| &node.value), Some(node::Value::Bool(true)));
         if says(unknown) {
             let at = self.source.location(node.or(unknown)?.span.clone());
-            let reason = format!("{path} is known after apply");
+            let reason = format!("{path} is known after apply: the state has it then (`terraform show -json`)");
             return Some(Value::new(Data::Unknown { reason, expression: format!("${{{path}}}") }, at));
         }
         let mut value = match node.map(|node| &node.value) {

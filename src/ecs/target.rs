@@ -166,6 +166,8 @@ pub fn select(definitions: Vec<TaskDefinition>, options: &TargetOptions) -> Resu
     Ok(selected.into_iter().map(|definition| Target::new(definition, options)).collect())
 }
 
+const SAY_SYSTEM: &str = "state runtimePlatform.operatingSystemFamily in the source, or verify what is made of it: \
+                          Terraform's plan, or what ECS has (`aws ecs describe-task-definition`)";
 const SAY: &str = "state runtimePlatform.cpuArchitecture (X86_64 or ARM64), or give --architecture";
 
 fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<CpuArchitecture>) -> Asked {
@@ -174,7 +176,7 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
         Stated::Unset => OperatingSystem::Linux,
         Stated::Unresolved { reason, at } => {
             let why = format!("the operating system is not known ({reason}, {at})");
-            return Asked::Undetermined { why, help: "render the source first".into() };
+            return Asked::Undetermined { why, help: SAY_SYSTEM.into() };
         }
     };
     let is = |architecture: CpuArchitecture, why: String, by_default: bool| Asked::Platform {

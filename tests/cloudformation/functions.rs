@@ -40,6 +40,22 @@ fn texts_are_made_of_texts() {
 }
 
 #[test]
+fn what_is_open_says_where_it_is_known() {
+    for expression in [
+        "!GetAtt Made.Architecture",
+        "!Sub '${Made.Architecture}'",
+        "!ImportValue architecture",
+        "!Transform {Name: Include}",
+        "'{{resolve:ssm:/architecture}}'",
+    ] {
+        let found = target(&architecture("", expression), &[]);
+        assert_eq!(found["architecture"], "UNRESOLVED", "{expression}");
+        let source = found["architecture_source"].as_str().expect("a source");
+        assert!(source.ends_with("what ECS has then says it (`aws ecs describe-task-definition`)"), "{source}");
+    }
+}
+
+#[test]
 fn how_a_mapping_was_found_is_told() {
     let before = "Mappings:\n  Platform:\n    prod: {Arch: ARM64}";
     let found = target(&architecture(before, "!FindInMap [Platform, prod, Arch]"), &[]);

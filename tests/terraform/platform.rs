@@ -24,6 +24,24 @@ fn on_ec2_the_instance_decides() {
 }
 
 #[test]
+fn what_is_open_says_where_it_is_known() {
+    for (expression, known) in [
+        ("data.aws_ssm_parameter.arch.value", "is looked up when Terraform runs: a plan has it"),
+        ("aws_ssm_parameter.arch.version", "is known when Terraform has made it: its state has it"),
+        ("terraform.workspace", "the workspace is not in the files: a plan has it"),
+        ("uuid()", "uuid() is not evaluated: a plan has its value"),
+    ] {
+        let text = task(&format!(
+            "container_definitions = \"[]\"\n  runtime_platform {{\n    cpu_architecture = {expression}\n  }}"
+        ));
+        let looked_up = "data \"aws_ssm_parameter\" \"arch\" {\n  name = \"a\"\n}\n";
+        let made = "resource \"aws_ssm_parameter\" \"arch\" {\n  name = \"a\"\n}\n";
+        let open = architecture(&one(&format!("{text}{looked_up}{made}")));
+        assert!(open.ends_with(&format!("{known} (`terraform show -json`)")), "{open}");
+    }
+}
+
+#[test]
 fn a_service_says_where_a_task_runs() {
     let definition = |service: &str| {
         one(&format!(

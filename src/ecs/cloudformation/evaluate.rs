@@ -124,7 +124,7 @@ impl<'a> Evaluator<'a> {
     /// A string that stands there. What is filled in when the stack is made is not known.
     fn string(&self, node: &Node, text: &str, scope: Scope<'_>) -> Value {
         if text.contains("{{resolve:") {
-            return self.unknown(node, "a dynamic reference, resolved when the stack is made");
+            return self.unknown(node, format!("a dynamic reference, {WHEN_MADE}"));
         }
         if !self.budget.spend(text.len()) {
             return self.unknown(node, TOO_MUCH);
@@ -203,15 +203,15 @@ impl<'a> Evaluator<'a> {
             "FindInMap" => self.find_in_map(node, call, scope),
             "Base64" => self.base64(node, call, scope),
             "Length" => self.length(node, call, scope),
-            "GetAtt" => self.unknown(node, "an attribute of a resource, known when the stack is made"),
-            "ImportValue" => self.unknown(node, "exported by another stack"),
+            "GetAtt" => self.unknown(node, format!("an attribute of a resource, {WHEN_MADE}")),
+            "ImportValue" => self.unknown(node, format!("exported by another stack, {WHEN_MADE}")),
             "GetAZs" => self.unknown(node, "the zones of the account"),
             "And" | "Or" | "Not" | "Equals" | "Condition" | "Contains" => match self.truth(node, scope) {
                 Truth::Open(reason) => self.unknown(node, reason),
                 truth => Value::new(Data::Bool(truth == Truth::True), self.at(node)),
             },
-            "Transform" => self.unknown(node, "made by a macro"),
-            name => self.unknown(node, format!("Fn::{name} is not evaluated")),
+            "Transform" => self.unknown(node, format!("made by a macro, {WHEN_MADE}")),
+            name => self.unknown(node, format!("Fn::{name} is not evaluated: its value is {WHEN_MADE}")),
         })
     }
 
@@ -234,7 +234,7 @@ impl<'a> Evaluator<'a> {
         let resource = || self.template.resources().iter().any(|member| member.key == name);
         let reason = match name {
             _ if name.starts_with("AWS::") => format!("{name} is known when the stack is made (--parameter {name}=…)"),
-            _ if resource() => format!("{name} is a resource, known when the stack is made"),
+            _ if resource() => format!("{name} is a resource, {WHEN_MADE}"),
             _ => format!("the template has neither a parameter nor a resource {name:?}"),
         };
         Some(self.unknown(node, reason))
@@ -331,6 +331,10 @@ impl<'a> Evaluator<'a> {
         made
     }
 }
+
+/// What only the stack decides, and who says it then.
+pub(super) const WHEN_MADE: &str =
+    "known when the stack is made: what ECS has then says it (`aws ecs describe-task-definition`)";
 
 /// Why a secret is no name of anything that is shown.
 pub(super) const SECRET: &str = "it hangs on a NoEcho parameter";

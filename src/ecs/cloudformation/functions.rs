@@ -3,7 +3,7 @@
 use base64::Engine as _;
 
 use super::call::{Call, Part, parts, text};
-use super::evaluate::{Evaluator, SECRET, Scope, TOO_MUCH, same, step};
+use super::evaluate::{Evaluator, SECRET, Scope, TOO_MUCH, WHEN_MADE, same, step};
 use super::template::members;
 use super::written::written;
 use crate::ecs::node::{self, Node};
@@ -39,8 +39,7 @@ impl<'a> Evaluator<'a> {
                         None => return self.unknown(node, "Fn::Sub takes no AWS::NoValue"),
                     },
                     None if name.contains('.') => {
-                        let reason = format!("{name} is an attribute of a resource, known when the stack is made");
-                        return self.unknown(node, reason);
+                        return self.unknown(node, format!("{name} is an attribute of a resource, {WHEN_MADE}"));
                     }
                     None => match self.reference(node, name, scope) {
                         Some(Value { data: Data::Unknown { reason, .. }, .. }) => return self.unknown(node, reason),

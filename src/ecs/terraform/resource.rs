@@ -72,9 +72,12 @@ impl Evaluator<'_> {
             _ => {}
         }
         let reason = if data {
-            format!("{} is looked up when Terraform runs", resource.address)
+            format!("{} is looked up when Terraform runs: a plan has it (`terraform show -json`)", resource.address)
         } else {
-            format!("{} is known when Terraform has made it", resource.address)
+            format!(
+                "{} is known when Terraform has made it: its state has it (`terraform show -json`)",
+                resource.address
+            )
         };
         let expression = format!("${{{}.{name}}}", resource.address);
         Ok(Val::unknown(&Rc::new(Gap { reason, expression, at })))

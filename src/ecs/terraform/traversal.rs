@@ -164,7 +164,9 @@ impl Evaluator<'_> {
             ("module", Some(name), _) => Ok((self.module_value(scope.module, name, at)?, 1)),
             ("path", Some("module"), _) => Ok((Val::at(Data::Text(scope.module.folder.path.as_str().into()), at), 1)),
             ("path", Some("root" | "cwd"), _) => Ok((Val::at(Data::Text(self.root.as_str().into()), at), 1)),
-            ("terraform", Some("workspace"), _) => unknown("the workspace is not in the files"),
+            ("terraform", Some("workspace"), _) => {
+                unknown("the workspace is not in the files: a plan has it (`terraform show -json`)")
+            }
             ("data", Some(kind), Some(name)) => {
                 Ok((self.resource_value(scope.module, &format!("data.{kind}"), name, at)?, 2))
             }

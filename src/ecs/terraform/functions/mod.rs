@@ -39,7 +39,7 @@ impl Evaluator<'_> {
             // A function wants to look into what is not known, or is none of ours.
             Ok(None) => {
                 let none_of_ours = || {
-                    let reason = format!("{name}() is not evaluated");
+                    let reason = format!("{name}() is not evaluated: a plan has its value (`terraform show -json`)");
                     Rc::new(Gap { reason, expression: String::new(), at: Self::place(expression, scope.file) })
                 };
                 let gap = arguments.iter().find_map(Val::any_gap).cloned().unwrap_or_else(none_of_ours);
