@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dockless::aws::ecr::EcrHost;
+use dockless::image::base::Bases;
 use dockless::image::build::Options;
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
-use dockless::image::recipe::{LayerRecipe, Recipe};
+use dockless::image::recipe::{Base, LayerRecipe, Recipe};
 use dockless::layer::compress::{Codec, Pool};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
 use dockless::release::preflight::{Ground, reach};
-use dockless::release::ship::{Output, Request, ShipError, Shipped, make};
+use dockless::release::ship::{Output, Request, ShipError, Shipped, make, mounts};
 use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Server, Settings};
 
@@ -24,6 +25,7 @@ use super::args::build::{Build, Config};
 use super::args::values::{Compression, Format};
 use super::context::{Context, runtime};
 use super::failure::Failure;
+use super::image::Network;
 use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
 use super::verify::threads;
 use super::{gate, image, push, render, report};
@@ -58,6 +60,9 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     };
     let output = output(args)?;
     let records: Vec<PathBuf> = args.records.report.iter().chain(&args.records.image_refs).cloned().collect();
+    let needs_network = args.result.push || matches!(recipe.base.value, Base::Registry(_));
+    let network = needs_network.then(|| image::network(context, &args.registry)).transpose()?;
+    let registries = network.as_ref().map(Network::registries);
     let request = Request {
         recipe: &recipe,
         platforms: &platforms,
@@ -65,15 +70,17 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         output: &output,
         records: &records,
         tags: &args.result.tags,
+        bases: Bases { registries: registries.as_ref() },
     };
     let planned = match (&args.result.render, args.result.tags.first()) {
         (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),
         _ => None,
     };
     // A registry that cannot be reached and a mistyped repository are told before the build, not after it.
-    let ready = if args.result.push {
-        let network = image::network(context, &args.registry)?;
-        let ground = push::ground(&network, &args.result.tags, &args.sending, context)?;
+    let ready = if args.result.push
+        && let Some(network) = &network
+    {
+        let ground = push::ground(network, &args.result.tags, &args.sending, context)?;
         network.runtime.block_on(reach(&network.client, &args.result.tags)).map_err(image::refused)?;
         Some((network, ground))
     } else {
@@ -82,9 +89,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
-    if passes && let Some((network, ground)) = ready {
+    if passes && let Some((network, mut ground)) = ready {
+        ground.mounts = mounts(&recipe, &shipped.built, &args.result.tags);
         let what = (shipped.source.clone(), &shipped.built.index);
-        pushed = push::deliver(&network, what, &args.result.tags, &args.sending, ground, context)?;
+        pushed = push::deliver(network, what, &args.result.tags, &args.sending, ground, context)?;
     } else if passes && let Some(folder) = &args.result.rehearse {
         pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
     }

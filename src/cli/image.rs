@@ -14,7 +14,7 @@ use dockless::registry::client::{Client, Settings};
 use dockless::registry::error::Error;
 use dockless::registry::http::endpoint::Endpoints;
 use dockless::registry::http::transport::CaFile;
-use dockless::registry::pull::{RemoteBlobs, resolve};
+use dockless::registry::pull::{Registries, RemoteBlobs, resolve};
 use tokio::runtime::Runtime;
 
 use super::args::push::{Credentials, Registry};
@@ -31,6 +31,13 @@ pub struct Network {
     pub aws: Option<Arc<Session>>,
     /// Whoever has the client's credentials.
     pub authenticator: Arc<dyn Authenticator>,
+}
+
+impl Network {
+    /// The way to the bases of images.
+    pub fn registries(&self) -> Registries {
+        Registries::new(self.client.clone(), self.runtime.handle().clone())
+    }
 }
 
 /// The client that the environment and the flags describe.

@@ -155,6 +155,7 @@ pub async fn send(
     let options = Options {
         chunk_size: chunk_size(sending),
         mount_from: sending.mount_from.first().cloned(),
+        mounts: ground.mounts,
         tag_rules: ground.tag_rules,
         ..Options::default()
     };

@@ -1,20 +1,35 @@
-//! What an image's layers lie on: nothing, or an image of a layout folder.
+//! What an image's layers lie on: nothing, an image of a layout folder, or an image of a registry.
+//!
+//! A layer of a registry comes over the wire once: the stream that is held to its digest is the one that is looked into
+//! and the one that is written into the layout.
 
+mod fetch;
+mod find;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::find::{Documents, Found, Layer};
 use super::recipe::place::RecipeError;
 use super::recipe::{Base, Recipe};
 use crate::blob::BlobSource;
+use crate::event::Observer;
 use crate::layer::contents::Contents;
 use crate::layer::sniff;
+use crate::layout::session::Session;
 use crate::layout::{IMAGE_NAME, Layout, REF_NAME};
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
-use crate::oci::manifest::{Index, Manifest};
-use crate::oci::media_type::{self, Compression, Kind, kind};
+use crate::oci::manifest::Index;
+use crate::oci::media_type::{self, Compression};
 use crate::oci::platform::Platform;
+use crate::oci::reference::Reference;
+use crate::registry;
+use crate::registry::pull::Registries;
 
 /// The base of one platform's image.
 #[derive(Clone)]
@@ -38,88 +53,129 @@ pub struct BaseLayer {
     pub contents: Arc<Contents>,
 }
 
-/// Opens a recipe's base for a platform; `None` for `scratch`. `known` has the layers that were read already.
+/// What bases are opened with.
+#[derive(Clone, Copy, Default)]
+pub struct Bases<'a> {
+    /// The way to registries. `None`: a base in a registry is an error.
+    pub registries: Option<&'a Registries>,
+}
+
+/// What is inside the layers that were read already.
+type Known = BTreeMap<Digest, Arc<Contents>>;
+
+/// Opens a recipe's base for each platform; `None` for `scratch`. The layers that come from a registry are written into
+/// the session's layout.
 ///
 /// # Errors
 /// Where it cannot be read, or has no such platform: the error says what it has.
 pub fn open(
     recipe: &Recipe,
-    platform: &Platform,
-    known: &mut Vec<BaseLayer>,
-) -> Result<Option<PlatformBase>, RecipeError> {
-    let at = |error: RecipeError| error.or_at(recipe.base.place.clone());
-    match &recipe.base.value {
-        Base::Scratch => Ok(None),
-        Base::Registry(reference) => Err(at(RecipeError::new(format!("a base in a registry is not supported yet: {reference}"))
-            .help(format!("copy it to a layout first, for example: skopeo copy --all docker://{reference} oci:base, and write base = \"oci:base\"")))),
+    platforms: &[Platform],
+    bases: Bases<'_>,
+    session: Option<&Session>,
+    observer: &dyn Observer,
+) -> Result<Vec<Option<PlatformBase>>, RecipeError> {
+    let opened = match &recipe.base.value {
+        Base::Scratch => return Ok(vec![None; platforms.len()]),
+        Base::Registry(reference) => match (bases.registries, session) {
+            (Some(registries), Some(session)) => from_registry(reference, platforms, registries, session, observer),
+            _ => Err(RecipeError::new(format!("the base {reference} is in a registry, and there is no way to one"))),
+        },
         Base::Layout { path, name } => {
-            let folder = recipe.folder.join(path.expand(platform));
-            from_layout(&folder, name.as_deref(), platform, known).map(Some).map_err(at)
+            let mut known = Known::new();
+            let open = |platform: &Platform| {
+                from_layout(&recipe.folder.join(path.expand(platform)), name.as_deref(), platform, &mut known)
+            };
+            platforms.iter().map(open).collect()
         }
-    }
+    };
+    let opened = opened.map_err(|error: RecipeError| error.or_at(recipe.base.place.clone()))?;
+    Ok(opened.into_iter().map(Some).collect())
 }
 
 fn from_layout(
     folder: &Path,
     name: Option<&str>,
     platform: &Platform,
-    known: &mut Vec<BaseLayer>,
+    known: &mut Known,
 ) -> Result<PlatformBase, RecipeError> {
-    let failed = |what: &str| {
-        let message = format!("cannot read the base {}{what}", folder.display());
-        move |error: Box<dyn std::error::Error + Send + Sync>| RecipeError::new(message).caused_by(error)
-    };
-    let layout = Layout::open(folder).map_err(|error| failed("")(error.into()))?;
-    let index = layout.index().map_err(|error| failed("")(error.into()))?;
-    let top =
-        choose(&index, name).map_err(|message| RecipeError::new(format!("base {}: {message}", folder.display())))?;
-    let document = |descriptor: &Descriptor| layout.document(descriptor).map_err(|error| failed("")(error.into()));
-    let descriptor = manifest_for(&top, platform, &document, &folder.display().to_string())?;
-    let parsed = |bytes: &[u8], descriptor: &Descriptor| {
-        let digest = descriptor.digest;
-        serde_json::from_slice::<Manifest>(bytes)
-            .map_err(|error| failed(&format!(": {digest} is no image manifest"))(error.into()))
-    };
-    let manifest = parsed(&document(&descriptor)?, &descriptor)?;
-    let config: ImageConfiguration = serde_json::from_slice(&document(&manifest.config)?)
-        .map_err(|error| failed(&format!(": {} is no image configuration", manifest.config.digest))(error.into()))?;
-    if !config.platform().satisfies(platform) {
-        return Err(RecipeError::new(format!(
-            "the base {} is for {}, not for {platform}",
-            folder.display(),
-            config.platform()
-        )));
-    }
-    if config.rootfs.diff_ids.len() != manifest.layers.len() {
-        return Err(RecipeError::new(format!(
-            "the base {} is damaged: {} layers, but {} diff IDs",
-            folder.display(),
-            manifest.layers.len(),
-            config.rootfs.diff_ids.len()
-        )));
-    }
-    let mut layers = Vec::new();
-    for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
-        if let Some(layer) = known.iter().find(|layer| layer.descriptor.digest == descriptor.digest) {
-            layers.push(layer.clone());
-            continue;
+    let place = folder.display().to_string();
+    let layout = Layout::open(folder).map_err(|error| unreadable(&place, error))?;
+    let index = layout.index().map_err(|error| unreadable(&place, error))?;
+    let top = choose(&index, name).map_err(|message| RecipeError::new(format!("base {place}: {message}")))?;
+    let found = Documents::new(&place, &layout).image(&top, platform)?;
+    for Layer { descriptor, compression, .. } in &found.layers {
+        if let Entry::Vacant(vacant) = known.entry(descriptor.digest) {
+            let contents = read_layer(&layout, descriptor, *compression)
+                .map_err(|error| unreadable_layer(&place, descriptor, error))?;
+            vacant.insert(Arc::new(contents));
         }
-        let Kind::Layer(compression) = kind(&descriptor.media_type) else {
-            return Err(RecipeError::new(format!(
-                "the base {} has a layer of the unknown media type {}",
-                folder.display(),
-                descriptor.media_type
-            )));
-        };
-        let contents = read_layer(&layout, descriptor, compression)
-            .map_err(|error| failed(&format!(": layer {}", descriptor.digest))(error))?;
-        let mut converted = Descriptor::new(media_type::layer(compression), descriptor.digest, descriptor.size);
-        converted.annotations.clone_from(&descriptor.annotations);
-        let layer = BaseLayer { descriptor: converted, diff_id: *diff_id, contents: Arc::new(contents) };
-        known.push(layer.clone());
-        layers.push(layer);
     }
-    Ok(PlatformBase { config, layers, source: Arc::new(layout) })
+    found.with(known, Arc::new(layout))
+}
+
+fn from_registry(
+    reference: &Reference,
+    platforms: &[Platform],
+    registries: &Registries,
+    session: &Session,
+    observer: &dyn Observer,
+) -> Result<Vec<PlatformBase>, RecipeError> {
+    let place = reference.to_string();
+    let (top, bytes, blobs) = registries.open(reference).map_err(|error| refused(&place, error))?;
+    let mut documents = Documents::new(&place, &blobs);
+    documents.keep(top.digest, bytes);
+    let found: Vec<Found> =
+        platforms.iter().map(|platform| documents.image(&top, platform)).collect::<Result<_, _>>()?;
+    let layers: Vec<&Layer> = found.iter().flat_map(|found| &found.layers).collect();
+    let known = fetch::all(&place, &blobs, &layers, session, observer)?;
+    let source: Arc<dyn BlobSource> = Arc::new(blobs);
+    found.into_iter().map(|found| found.with(&known, Arc::clone(&source))).collect()
+}
+
+impl Found {
+    /// The base, once its layers have been read.
+    fn with(self, known: &Known, source: Arc<dyn BlobSource>) -> Result<PlatformBase, RecipeError> {
+        let mut layers = Vec::new();
+        for Layer { descriptor, compression, diff_id } in self.layers {
+            let Some(contents) = known.get(&descriptor.digest).map(Arc::clone) else {
+                return Err(RecipeError::new(format!("layer {} of the base was not read", descriptor.digest))
+                    .help("please report this as an error of dockless"));
+            };
+            let mut converted = Descriptor::new(media_type::layer(compression), descriptor.digest, descriptor.size);
+            converted.annotations = descriptor.annotations;
+            layers.push(BaseLayer { descriptor: converted, diff_id, contents });
+        }
+        Ok(PlatformBase { config: self.config, layers, source })
+    }
+}
+
+fn unreadable(place: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
+    RecipeError::new(format!("cannot read the base {place}")).caused_by(error)
+}
+
+fn unreadable_layer(
+    place: &str,
+    layer: &Descriptor,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> RecipeError {
+    let error = RecipeError::new(format!("cannot read the base {place}: layer {}", layer.digest)).caused_by(error);
+    if layer.urls.is_empty() {
+        return error;
+    }
+    error.help(
+        "it is a foreign layer, which its registry need not have; what lies at the URLs that it names is not taken",
+    )
+}
+
+/// A registry's refusal with its repair.
+fn refused(place: &str, error: registry::error::Error) -> RecipeError {
+    let help = error.help();
+    let error = unreadable(place, error);
+    match help {
+        Some(help) => error.help(help),
+        None => error,
+    }
 }
 
 /// Reads a layer's blob to its end, verified, and keeps what matters.
@@ -128,7 +184,14 @@ pub fn read_layer(
     descriptor: &Descriptor,
     compression: Compression,
 ) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
-    let mut blob = source.open(descriptor)?;
+    read_through(source.open(descriptor)?, compression)
+}
+
+/// The same of bytes that are held to their digest, all of which are read.
+fn read_through(
+    mut blob: impl Read + Send,
+    compression: Compression,
+) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
     let read = sniff::decompress(&mut blob, compression)
         .map_err(Into::into)
         .and_then(|tar| sniff::contents(tar).map_err(Box::<dyn std::error::Error + Send + Sync>::from));
@@ -169,31 +232,4 @@ pub fn choose(index: &Index, name: Option<&str>) -> Result<Descriptor, String> {
         (_, None) => Err(format!("it holds several images, say which with :NAME after its path: {}", all())),
         (_, Some(name)) => Err(format!("several of its images are named {name:?}, use the full reference: {}", all())),
     }
-}
-
-/// The manifest for a platform: the first in the index that matches, as a runtime takes it; a single manifest as it is.
-fn manifest_for(
-    top: &Descriptor,
-    platform: &Platform,
-    document: &dyn Fn(&Descriptor) -> Result<Vec<u8>, RecipeError>,
-    place: &str,
-) -> Result<Descriptor, RecipeError> {
-    let mut top = top.clone();
-    // Layouts may nest one index in another.
-    for _ in 0..4 {
-        if kind(&top.media_type) != Kind::Index {
-            return Ok(top);
-        }
-        let index: Index = serde_json::from_slice(&document(&top)?).map_err(|error| {
-            RecipeError::new(format!("the base {place} is damaged: {} is no image index", top.digest)).caused_by(error)
-        })?;
-        let stated = |entry: &&Descriptor| entry.platform.as_ref().is_none_or(|own| own.satisfies(platform));
-        let Some(found) = index.manifests.iter().find(stated) else {
-            let has: Vec<String> =
-                index.manifests.iter().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
-            return Err(RecipeError::new(format!("the base {place} has no {platform}; it has {}", has.join(", "))));
-        };
-        top = found.clone();
-    }
-    Err(RecipeError::new(format!("the base {place} has indexes within indexes, too deep")))
 }

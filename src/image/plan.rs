@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::base::{self, BaseLayer, PlatformBase};
+use super::base::{self, Bases, PlatformBase};
 use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
@@ -24,6 +24,7 @@ use crate::layer::git::last_commit_times;
 use crate::layer::pattern::{Patterns, glob};
 use crate::layer::scan::{self, Owners, ScanError};
 use crate::layer::sniff;
+use crate::layout::session::Session;
 use crate::oci::platform::Platform;
 
 /// A layer that is to be made, once.
@@ -76,6 +77,10 @@ pub struct Given<'a> {
     pub source_date_epoch: Option<i64>,
     /// Files and folders that the build writes, absolute.
     pub own: &'a [PathBuf],
+    /// What bases are opened with.
+    pub bases: Bases<'a>,
+    /// The layout that a registry's layers are written into.
+    pub session: Option<&'a Session>,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
 }
@@ -88,11 +93,10 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     check_platforms(recipe, platforms)?;
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
-    let mut known: Vec<BaseLayer> = Vec::new();
+    let bases = base::open(recipe, platforms, given.bases, given.session, given.observer)?;
     let mut plans = Vec::new();
     let mut roots = Vec::new();
-    for (platform, config_file) in platforms.iter().zip(config_files) {
-        let base = base::open(recipe, platform, &mut known)?;
+    for ((platform, config_file), base) in platforms.iter().zip(config_files).zip(bases) {
         let layers = base.iter().flat_map(|base| &base.layers).map(|layer| Arc::clone(&layer.contents)).collect();
         roots.push(Root::of(layers));
         plans.push(PlatformPlan { config_file, platform: platform.clone(), base, tasks: Vec::new() });

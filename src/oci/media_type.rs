@@ -12,6 +12,12 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// Docker's layer, a plain tar.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+/// Docker's layer, a tar compressed by Zstandard, as containerd writes it.
+pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+/// Docker's layer that need not be in the registry, a gzip-compressed tar.
+pub const DOCKER_FOREIGN_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+/// The same as a plain tar.
+pub const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar";
 
 /// How a layer's tar is compressed in its blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,8 +58,9 @@ pub fn kind(media_type: &MediaType) -> Kind {
             DOCKER_MANIFEST_LIST => Kind::Index,
             DOCKER_MANIFEST => Kind::Manifest,
             DOCKER_CONFIG => Kind::Config,
-            DOCKER_LAYER_GZIP => Kind::Layer(Compression::Gzip),
-            DOCKER_LAYER => Kind::Layer(Compression::None),
+            DOCKER_LAYER_GZIP | DOCKER_FOREIGN_LAYER_GZIP => Kind::Layer(Compression::Gzip),
+            DOCKER_LAYER_ZSTD => Kind::Layer(Compression::Zstd),
+            DOCKER_LAYER | DOCKER_FOREIGN_LAYER => Kind::Layer(Compression::None),
             _ => Kind::Other,
         },
         _ => Kind::Other,

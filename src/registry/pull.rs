@@ -29,6 +29,25 @@ pub async fn resolve(client: &Client, reference: &Reference) -> Result<(Descript
     }
 }
 
+/// The way to the images of all registries, for threads outside the runtime: its calls block.
+pub struct Registries {
+    client: Client,
+    runtime: Handle,
+}
+
+impl Registries {
+    /// Speaks through this client, on this runtime.
+    pub fn new(client: Client, runtime: Handle) -> Self {
+        Self { client, runtime }
+    }
+
+    /// The manifest or index that a reference names, its bytes, and the repository that its blobs are in.
+    pub fn open(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>, RemoteBlobs), Error> {
+        let (top, bytes) = self.runtime.block_on(resolve(&self.client, reference))?;
+        Ok((top, bytes, RemoteBlobs::new(&self.client, reference, self.runtime.clone())?))
+    }
+}
+
 /// The blobs and manifests of one repository.
 ///
 /// Its readers block: they are for threads outside the runtime that `runtime` names.

@@ -14,6 +14,7 @@ use crate::aws::mutability::TagRule;
 use crate::aws::registry::{NewRepository, Registry, RepositoryState};
 use crate::aws::session::Session;
 use crate::event::{Event, Observer};
+use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 use crate::registry::client::{Access, Client};
 use crate::registry::error::Error;
@@ -28,6 +29,8 @@ pub struct Ground {
     pub tag_rules: BTreeMap<String, TagRule>,
     /// The repositories that are still to be created, for [`create`].
     pub missing: Vec<(EcrHost, String)>,
+    /// Repositories of the same registry that single blobs can be taken over from: a base image's layers.
+    pub mounts: BTreeMap<Digest, String>,
 }
 
 /// Why there is no ground to push to.

@@ -1,5 +1,6 @@
 //! Build, put where it is to go, verify: one flow, whose result a push may take.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,15 +11,17 @@ use thiserror::Error;
 use crate::blob::BlobSource;
 use crate::ecs::target::Target;
 use crate::image::archive::{self, ArchiveError};
+use crate::image::base::Bases;
 use crate::image::build::{self, BuildError, Built};
 use crate::image::inspect::Facts;
-use crate::image::plan::{self, Given, Plan};
-use crate::image::recipe::Recipe;
+use crate::image::plan::{self, Given};
 use crate::image::recipe::place::RecipeError;
+use crate::image::recipe::{Base, Recipe};
 use crate::layer::copy::SCRATCH;
-use crate::layout::session::MadeFolders;
+use crate::layout::session::{MadeFolders, Session};
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
 use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
@@ -96,6 +99,8 @@ pub struct Request<'a> {
     pub records: &'a [PathBuf],
     /// Its names.
     pub tags: &'a [Reference],
+    /// What bases are opened with.
+    pub bases: Bases<'a>,
 }
 
 /// What was made.
@@ -115,7 +120,7 @@ pub struct Shipped {
 /// # Errors
 /// Where anything fails; the output is then as it was before.
 pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
-    let Request { recipe, platforms, options, output, records, tags } = request;
+    let Request { recipe, platforms, options, output, records, tags, bases } = request;
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
@@ -124,55 +129,78 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     }
     let own = [&[output.path().to_owned()], *records].concat();
     let own = own.iter().filter_map(|path| std::path::absolute(path).ok()).collect::<Vec<_>>();
+    // A base's layers go from their registry into the layout while they are looked at. Else it is not begun before it
+    // is known what will be in it.
+    let begun = match recipe.base.value {
+        Base::Registry(_) => Some(Workplace::begin(output)?),
+        Base::Scratch | Base::Layout { .. } => None,
+    };
     let given = Given {
         flags: options.flags,
         source_date_epoch: options.source_date_epoch,
         own: &own,
+        bases: *bases,
+        session: begun.as_ref().map(|workplace| &workplace.session),
         observer: options.observer,
     };
     let plan = plan::plan(recipe, platforms, given)?;
-    match output {
-        Output::Layout(path) => {
-            let (built, layout) = into_layout(recipe, plan, *options, path, tags)?;
-            Ok(shipped(built, layout, tags, path, None))
-        }
-        Output::Archive(path) | Output::DockerArchive(path) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let scratch_failed = |source| ShipError::Scratch { path: path.display().to_string(), source };
-            let mut made = MadeFolders::all(folder).map_err(scratch_failed)?;
-            let scratch = Scratch::beside(folder).map_err(scratch_failed)?;
-            let (built, layout) = into_layout(recipe, plan, *options, &scratch.folder.path().join("oci"), tags)?;
-            match (output, built.images.as_slice()) {
-                (Output::DockerArchive(_), [image, ..]) => {
-                    let names: Vec<String> = tags.iter().map(full_name).collect();
-                    archive::write_docker(path, &layout, &image.manifest, &names)?;
-                }
-                _ => archive::write_oci(path, &layout, &layout.index()?)?,
-            }
-            made.keep();
-            Ok(shipped(built, layout, tags, path, Some(scratch)))
-        }
-    }
-}
-
-fn into_layout(
-    recipe: &Recipe,
-    plan: Plan,
-    options: build::Options<'_>,
-    path: &Path,
-    tags: &[Reference],
-) -> Result<(Built, Layout), ShipError> {
-    let session = Layout::session(path)?;
-    let built = build::build(recipe, plan, options, &session)?;
+    let Workplace { archive, session } = match begun {
+        Some(begun) => begun,
+        None => Workplace::begin(output)?,
+    };
+    let built = build::build(recipe, plan, *options, &session)?;
     let layout = session.layout().clone();
     session.finish(entries(&built.index, tags))?;
-    Ok((built, layout))
+    let path = output.path();
+    let Some((scratch, mut made)) = archive else { return Ok(shipped(built, layout, tags, path, None)) };
+    match (output, built.images.as_slice()) {
+        (Output::DockerArchive(_), [image, ..]) => {
+            let names: Vec<String> = tags.iter().map(full_name).collect();
+            archive::write_docker(path, &layout, &image.manifest, &names)?;
+        }
+        _ => archive::write_oci(path, &layout, &layout.index()?)?,
+    }
+    made.keep();
+    Ok(shipped(built, layout, tags, path, Some(scratch)))
+}
+
+/// Where blobs are made. Dropped, it takes back what was not finished.
+struct Workplace {
+    session: Session,
+    /// For an archive: the folder of its blobs, and the folders above it that are new.
+    archive: Option<(Scratch, MadeFolders)>,
+}
+
+impl Workplace {
+    fn begin(output: &Output) -> Result<Self, ShipError> {
+        let path = match output {
+            Output::Layout(path) => return Ok(Self { session: Layout::session(path)?, archive: None }),
+            Output::Archive(path) | Output::DockerArchive(path) => path,
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |source| ShipError::Scratch { path: path.display().to_string(), source };
+        let made = MadeFolders::all(folder).map_err(failed)?;
+        let scratch = Scratch::beside(folder).map_err(failed)?;
+        let session = Layout::session(&scratch.folder.path().join("oci"))?;
+        Ok(Self { session, archive: Some((scratch, made)) })
+    }
 }
 
 fn shipped(built: Built, layout: Layout, tags: &[Reference], path: &Path, scratch: Option<Scratch>) -> Shipped {
     let name = tags.first().map_or_else(|| path.display().to_string(), ToString::to_string);
     let facts = built.facts(&name);
     Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
+}
+
+/// The repository that a push may take each layer of the base over from: where the base is in the registry that all tags
+/// are of, its bytes need not be sent.
+pub fn mounts(recipe: &Recipe, built: &Built, tags: &[Reference]) -> BTreeMap<Digest, String> {
+    let Base::Registry(base) = &recipe.base.value else { return BTreeMap::new() };
+    if tags.iter().any(|tag| tag.registry() != base.registry()) {
+        return BTreeMap::new();
+    }
+    let layers = built.images.iter().flat_map(|image| &image.layers).filter(|layer| layer.name.is_none());
+    layers.map(|layer| (layer.descriptor.digest, base.repository().to_owned())).collect()
 }
 
 /// The folder beside an archive in which its blobs are made.

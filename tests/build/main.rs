@@ -7,6 +7,7 @@
 #![cfg(unix)]
 
 mod base;
+mod bases;
 mod copy;
 mod damage;
 mod elf;

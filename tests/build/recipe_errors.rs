@@ -59,7 +59,6 @@ fn files_that_do_not_fit() {
         "[[layer]]\nname = \"arm\"\nplatforms = [\"linux/arm64\"]\nrootfs = \"app\"\n".to_owned(),
         format!("[config]\nfrom = \"config.json\"\n{}", layer("{ src = \"app\", dest = \"/app\" }")),
         "[image]\nbase = \"oci:missing\"\n".to_owned(),
-        "[image]\nbase = \"public.ecr.aws/docker/library/busybox:1.37\"\n".to_owned(),
         "[verify]\ntask-definition = \"missing.json\"\n".to_owned(),
         "[config]\nentrypoint = [\"app\"]\n".to_owned(),
     ];

@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use dockless::layout::{IMAGE_NAME, Layout};
+use dockless::oci::digest::Digest;
 use dockless::serve::fault::Fault;
 use dockless::serve::log::Record;
 use dockless::serve::{Running, Server, Settings};
@@ -60,6 +62,11 @@ impl Registry {
         let layout = Layout::open(&self.folder.path().join("oci")).expect("a layout");
         let entries = layout.index().expect("an index").manifests;
         entries.into_iter().filter_map(|mut entry| entry.annotations.remove(IMAGE_NAME)).collect()
+    }
+
+    /// The file of a blob.
+    pub(crate) fn blob(&self, digest: Digest) -> PathBuf {
+        self.folder.path().join("oci/blobs/sha256").join(digest.encoded())
     }
 
     /// How many blobs it has.

@@ -55,7 +55,7 @@ pub struct Image {
     /// ask for, else linux/amd64]
     #[arg(short, long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
     pub platforms: Vec<Platform>,
-    /// the image to build upon: `oci:PATH[:NAME]`, or scratch
+    /// the image to build upon: a registry's reference, `oci:PATH[:NAME]`, or scratch
     #[arg(long, value_name = "IMAGE")]
     pub base: Option<String>,
     /// a layer without a recipe, lowest first: a folder is a root file system, with DEST its content is copied there;

@@ -1,0 +1,117 @@
+//! The layers of a base, from a registry into a layout: several at a time, each in one pass.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::find::Layer;
+use super::{Known, read_through, unreadable_layer};
+use crate::blob::BlobSource;
+use crate::event::{Event, Observer};
+use crate::image::recipe::place::RecipeError;
+use crate::layer::contents::Contents;
+use crate::layout::session::Session;
+use crate::oci::descriptor::Descriptor;
+
+/// How many layers come at a time: as many as Docker takes.
+const AT_A_TIME: usize = 3;
+
+/// After how many bytes progress is told again.
+const STEP: u64 = 1 << 20;
+
+/// Brings layers into the session's layout and tells what is inside. What the layout has is read there.
+pub(super) fn all(
+    place: &str,
+    source: &dyn BlobSource,
+    layers: &[&Layer],
+    session: &Session,
+    observer: &dyn Observer,
+) -> Result<Known, RecipeError> {
+    let mut seen = BTreeSet::new();
+    let layers: Vec<&Layer> = layers.iter().copied().filter(|layer| seen.insert(layer.descriptor.digest)).collect();
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Result<Known, RecipeError>> = Mutex::new(Ok(Known::new()));
+    let work = || {
+        while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let descriptor = &layer.descriptor;
+            let read =
+                one(source, layer, session, observer).map_err(|error| unreadable_layer(place, descriptor, error));
+            let Ok(mut done) = done.lock() else { return };
+            match (read, done.as_mut()) {
+                (Ok(contents), Ok(known)) => {
+                    known.insert(descriptor.digest, contents.into());
+                }
+                (Err(error), Ok(_)) => {
+                    // What is not begun need not be.
+                    next.store(layers.len(), Ordering::Relaxed);
+                    *done = Err(error);
+                }
+                (_, Err(_)) => return,
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_A_TIME.min(layers.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn one(
+    source: &dyn BlobSource,
+    layer: &Layer,
+    session: &Session,
+    observer: &dyn Observer,
+) -> Result<Contents, Box<dyn Error + Send + Sync>> {
+    let descriptor = &layer.descriptor;
+    let id = format!("{} of the base", short(descriptor));
+    let size = descriptor.size;
+    observer.note(Event::LayerStarted { id: &id, bytes: size });
+    let cached = session.layout().contains(descriptor);
+    let contents = if cached {
+        super::read_layer(session.layout(), descriptor, layer.compression)?
+    } else {
+        let mut writer = session.writer()?;
+        let blob = source.open(descriptor)?;
+        let contents = {
+            let through = Through { from: blob, to: &mut writer, passed: 0, told: 0, id: &id, observer };
+            read_through(through, layer.compression)?
+        };
+        session.commit(writer)?;
+        contents
+    };
+    observer.note(Event::LayerFinished { id: &id, size, cached });
+    Ok(contents)
+}
+
+/// The first twelve digits, as people know them.
+fn short(descriptor: &Descriptor) -> String {
+    descriptor.digest.encoded().chars().take(12).collect()
+}
+
+/// Reads, and writes what it has read.
+struct Through<'a, R, W> {
+    from: R,
+    to: W,
+    passed: u64,
+    told: u64,
+    id: &'a str,
+    observer: &'a dyn Observer,
+}
+
+impl<R: Read, W: Write> Read for Through<'_, R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..count])?;
+        self.passed += count as u64;
+        if self.passed - self.told >= STEP {
+            self.told = self.passed;
+            self.observer.note(Event::LayerAdvanced { id: self.id, bytes: self.passed });
+        }
+        Ok(count)
+    }
+}
