@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use snapbox::{Data, assert_data_eq};
 
-const COMMANDS: [&str; 9] = ["build", "verify", "targets", "push", "render", "doctor", "inspect", "check", "serve"];
+const COMMANDS: [&str; 10] =
+    ["build", "lock", "verify", "targets", "push", "render", "doctor", "inspect", "check", "serve"];
 
 fn dockless(words: &[&str]) -> Output {
     dockless_with(words, &[])

@@ -10,6 +10,7 @@ use dockless::serve::fault::named::{Named, table};
 pub mod build;
 pub mod doctor;
 pub mod iam_policy;
+pub mod lock;
 pub mod push;
 pub mod render;
 pub mod values;
@@ -47,6 +48,11 @@ pub enum Command {
     /// Prints the digest of the image index: `registry/repository@sha256:...`, a line per distinct repository, or
     /// `sha256:...` where there is no tag.
     Build(Box<build::Build>),
+    /// write down the digests of the base, so that every build takes the same
+    ///
+    /// Asks the registry what the recipe's base names now, and writes its digest by platform to dockless.lock beside the
+    /// recipe. Builds use it from then on, wherever the tag has moved; with --locked they refuse what it does not say.
+    Lock(lock::Lock),
     /// say whether an image runs on the tasks that a task definition describes
     ///
     /// Exit code 1 if it does not run on one of them; with --strict also if that is undetermined or there are warnings.

@@ -8,6 +8,7 @@ use dockless::aws::ecr::EcrHost;
 use dockless::image::base::Bases;
 use dockless::image::build::Options;
 use dockless::image::config::{self, ConfigRecipe};
+use dockless::image::lock::Lock;
 use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
@@ -63,6 +64,15 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let needs_network = args.result.push || matches!(recipe.base.value, Base::Registry(_));
     let network = needs_network.then(|| image::network(context, &args.registry)).transpose()?;
     let registries = network.as_ref().map(Network::registries);
+    let lock = args.image.layers.is_empty().then(|| Lock::load(recipe_path(args.recipe.as_deref())));
+    let lock = lock.transpose().map_err(wrong)?;
+    let memory = context.settings.cache_folder.as_ref().map(|folder| folder.join("bases"));
+    let bases = Bases {
+        registries: registries.as_ref(),
+        lock: lock.as_ref(),
+        locked: args.image.locked,
+        memory: memory.as_deref(),
+    };
     let request = Request {
         recipe: &recipe,
         platforms: &platforms,
@@ -70,7 +80,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         output: &output,
         records: &records,
         tags: &args.result.tags,
-        bases: Bases { registries: registries.as_ref() },
+        bases,
     };
     let planned = match (&args.result.render, args.result.tags.first()) {
         (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),
@@ -131,10 +141,15 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(1))
 }
 
+/// The recipe's file or folder.
+pub fn recipe_path(given: Option<&Path>) -> &Path {
+    given.unwrap_or(Path::new("."))
+}
+
 /// The recipe that is named, or one made of flags.
 fn recipe(args: &Build) -> Result<Recipe, Failure> {
     let mut recipe = if args.image.layers.is_empty() {
-        Recipe::load(args.recipe.as_deref().unwrap_or(Path::new("."))).map_err(wrong)?
+        Recipe::load(recipe_path(args.recipe.as_deref())).map_err(wrong)?
     } else {
         let here = Path::new("");
         let mut recipe = Recipe::empty(here);

@@ -22,6 +22,7 @@ pub mod gate;
 pub mod iam_policy;
 pub mod image;
 pub mod inspect;
+pub mod lock;
 pub mod progress;
 pub mod push;
 pub mod render;

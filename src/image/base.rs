@@ -5,6 +5,7 @@
 
 mod fetch;
 mod find;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,10 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::find::{Documents, Found, Layer};
+use self::memory::Memory;
+use super::lock::{Lock, LockedBase};
 use super::recipe::place::RecipeError;
 use super::recipe::{Base, Recipe};
 use crate::blob::BlobSource;
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::layer::contents::Contents;
 use crate::layer::sniff;
 use crate::layout::session::Session;
@@ -58,6 +61,12 @@ pub struct BaseLayer {
 pub struct Bases<'a> {
     /// The way to registries. `None`: a base in a registry is an error.
     pub registries: Option<&'a Registries>,
+    /// What the recipe's lock says.
+    pub lock: Option<&'a Lock>,
+    /// Whether a base that the lock does not say is an error.
+    pub locked: bool,
+    /// The folder that remembers what a reference named the last time.
+    pub memory: Option<&'a Path>,
 }
 
 /// What is inside the layers that were read already.
@@ -78,7 +87,9 @@ pub fn open(
     let opened = match &recipe.base.value {
         Base::Scratch => return Ok(vec![None; platforms.len()]),
         Base::Registry(reference) => match (bases.registries, session) {
-            (Some(registries), Some(session)) => from_registry(reference, platforms, registries, session, observer),
+            (Some(registries), Some(session)) => {
+                from_registry(reference, platforms, registries, bases, session, observer)
+            }
             _ => Err(RecipeError::new(format!("the base {reference} is in a registry, and there is no way to one"))),
         },
         Base::Layout { path, name } => {
@@ -114,23 +125,119 @@ fn from_layout(
     found.with(known, Arc::new(layout))
 }
 
+/// The manifests that the lock says, if it says them all: platforms of different times do not belong together.
+fn pins(
+    reference: &Reference,
+    platforms: &[Platform],
+    bases: Bases<'_>,
+    observer: &dyn Observer,
+) -> Result<Option<Vec<Digest>>, RecipeError> {
+    // A digest does not move: it is its own lock.
+    if reference.digest().is_some() {
+        return Ok(None);
+    }
+    let pinned = match bases.lock {
+        Some(lock) => lock.pinned(reference, platforms),
+        None => Err("there is no recipe, and so no lock".into()),
+    };
+    let why = match pinned {
+        Ok(pins) => return Ok(Some(pins)),
+        Err(why) => why,
+    };
+    let help = "`dockless lock` chooses the base and writes it down";
+    if bases.locked {
+        return Err(RecipeError::new(format!("--locked: {why}")).help(format!("{help}: commit the file")));
+    }
+    // Who has no lock wants none; who has one for something else has forgotten it.
+    if bases.lock.is_some_and(|lock| lock.base.is_some()) {
+        observer.note(Event::Warning(&format!("{why}, so it is not used; {help}")));
+    }
+    Ok(None)
+}
+
 fn from_registry(
     reference: &Reference,
     platforms: &[Platform],
     registries: &Registries,
+    bases: Bases<'_>,
     session: &Session,
     observer: &dyn Observer,
 ) -> Result<Vec<PlatformBase>, RecipeError> {
     let place = reference.to_string();
-    let (top, bytes, blobs) = registries.open(reference).map_err(|error| refused(&place, error))?;
+    let memory = bases.memory.map(|folder| Memory { folder, reference });
+    let tops = match pins(reference, platforms, bases, observer)? {
+        Some(pins) => {
+            if let (Some(memory), Some(locked)) = (memory, bases.lock.and_then(|lock| lock.base.as_ref())) {
+                memory.replace(locked.digest);
+            }
+            pins.iter().map(|digest| locked(&reference.at(*digest), registries)).collect::<Result<_, _>>()?
+        }
+        None => vec![named_now(reference, registries, memory, observer)?; platforms.len()],
+    };
+    let blobs = registries.repository(reference).map_err(|error| refused(&place, error))?;
     let mut documents = Documents::new(&place, &blobs);
-    documents.keep(top.digest, bytes);
-    let found: Vec<Found> =
-        platforms.iter().map(|platform| documents.image(&top, platform)).collect::<Result<_, _>>()?;
+    let mut found: Vec<Found> = Vec::new();
+    for (platform, (top, bytes)) in platforms.iter().zip(tops) {
+        documents.keep(top.digest, bytes);
+        found.push(documents.image(&top, platform)?);
+    }
     let layers: Vec<&Layer> = found.iter().flat_map(|found| &found.layers).collect();
     let known = fetch::all(&place, &blobs, &layers, session, observer)?;
     let source: Arc<dyn BlobSource> = Arc::new(blobs);
     found.into_iter().map(|found| found.with(&known, Arc::clone(&source))).collect()
+}
+
+/// The manifest that the lock says.
+fn locked(reference: &Reference, registries: &Registries) -> Result<(Descriptor, Vec<u8>), RecipeError> {
+    match registries.open(reference) {
+        Ok((top, bytes, _)) => Ok((top, bytes)),
+        Err(error @ registry::error::Error::ManifestUnknown(_)) => Err(unreadable(&reference.to_string(), error)
+            .help("the lock names it, but it is gone: `dockless lock` chooses anew")),
+        Err(error) => Err(refused(&reference.to_string(), error)),
+    }
+}
+
+/// What a reference names at this moment. Where that was another thing the last time, somebody ought to know.
+fn named_now(
+    reference: &Reference,
+    registries: &Registries,
+    memory: Option<Memory<'_>>,
+    observer: &dyn Observer,
+) -> Result<(Descriptor, Vec<u8>), RecipeError> {
+    let (top, bytes, _) = registries.open(reference).map_err(|error| refused(&reference.to_string(), error))?;
+    let before = memory.and_then(|memory| memory.replace(top.digest));
+    if let Some(before) = before.filter(|before| *before != top.digest) {
+        observer.note(Event::Warning(&format!(
+            "{reference} has moved since the last build: it named {before}, now {}; `dockless lock` keeps a base",
+            top.digest
+        )));
+    }
+    Ok((top, bytes))
+}
+
+/// Chooses a base anew, for these platforms or, where there are none, for all that dockless builds.
+///
+/// # Errors
+/// Where it cannot be read, or lacks one of them.
+pub fn choose_anew(
+    reference: &Reference,
+    platforms: &[Platform],
+    registries: &Registries,
+) -> Result<LockedBase, RecipeError> {
+    let name = reference.to_string();
+    let (top, bytes, blobs) = registries.open(reference).map_err(|error| refused(&name, error))?;
+    let mut documents = Documents::new(&name, &blobs);
+    documents.keep(top.digest, bytes);
+    let all = if platforms.is_empty() { documents.platforms(&top)? } else { platforms.to_vec() };
+    if all.is_empty() {
+        // Says what it has instead.
+        documents.image(&top, &Platform::linux_amd64())?;
+    }
+    let mut chosen = BTreeMap::new();
+    for platform in &all {
+        chosen.insert(platform.to_string(), documents.image(&top, platform)?.manifest);
+    }
+    Ok(LockedBase { name, digest: top.digest, platforms: chosen })
 }
 
 impl Found {

@@ -6,6 +6,7 @@ pub mod build;
 pub mod check;
 pub mod config;
 pub mod inspect;
+pub mod lock;
 pub mod open;
 pub mod plan;
 pub mod recipe;

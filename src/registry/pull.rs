@@ -44,7 +44,12 @@ impl Registries {
     /// The manifest or index that a reference names, its bytes, and the repository that its blobs are in.
     pub fn open(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>, RemoteBlobs), Error> {
         let (top, bytes) = self.runtime.block_on(resolve(&self.client, reference))?;
-        Ok((top, bytes, RemoteBlobs::new(&self.client, reference, self.runtime.clone())?))
+        Ok((top, bytes, self.repository(reference)?))
+    }
+
+    /// The repository of a reference. No request is made.
+    pub fn repository(&self, reference: &Reference) -> Result<RemoteBlobs, Error> {
+        RemoteBlobs::new(&self.client, reference, self.runtime.clone())
     }
 }
 

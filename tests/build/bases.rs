@@ -17,7 +17,7 @@ const BASE: &str = "[image]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
     [[layer]]\nname = \"data\"\ncopy = [{ src = \"data\", dest = \"/data\" }]\n";
 
 /// A project whose base is in the registry, as `base:v1`.
-fn project(registry: &Registry) -> Project {
+pub(crate) fn project(registry: &Registry) -> Project {
     let project = Project::new();
     for (arch, machine) in [("amd64", X86_64), ("arm64", AARCH64)] {
         let root = project.tree(&format!("debian-{arch}"));
@@ -31,7 +31,7 @@ fn project(registry: &Registry) -> Project {
     project
 }
 
-fn recipe(base: &str) -> String {
+pub(crate) fn recipe(base: &str) -> String {
     format!(
         "[image]\nbase = \"{base}\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
          [[layer]]\nname = \"app\"\ncopy = [\n\
@@ -41,7 +41,7 @@ fn recipe(base: &str) -> String {
 }
 
 /// Builds the base as it stands and moves the tag to it.
-fn put_base(project: &Project, registry: &Registry) {
+pub(crate) fn put_base(project: &Project, registry: &Registry) {
     project.run(&["build", "-q", "base.toml", "-o", "base"]).done();
     project.run(&["push", "-q", "base", &registry.reference("base:v1")]).done();
     registry.requests();

@@ -15,6 +15,7 @@ mod files;
 mod golden;
 mod interrupted;
 mod layouts;
+mod locks;
 mod project;
 mod recipe_errors;
 mod records;

@@ -58,6 +58,9 @@ pub struct Image {
     /// the image to build upon: a registry's reference, `oci:PATH[:NAME]`, or scratch
     #[arg(long, value_name = "IMAGE")]
     pub base: Option<String>,
+    /// refuse a base that dockless.lock does not say for each platform
+    #[arg(long)]
+    pub locked: bool,
     /// a layer without a recipe, lowest first: a folder is a root file system, with DEST its content is copied there;
     /// a tar file is taken entry by entry (again for more)
     #[arg(long = "layer", id = "layers", value_name = "[PLATFORM=]SRC[:DEST]")]

@@ -19,6 +19,8 @@ const DEPTH: usize = 4;
 
 /// One platform's image of a base, its layers not read yet.
 pub(super) struct Found {
+    /// The manifest.
+    pub(super) manifest: Digest,
     /// The configuration.
     pub(super) config: ImageConfiguration,
     /// The layers, lowest first.
@@ -103,7 +105,24 @@ impl<'a> Documents<'a> {
             };
             layers.push(Layer { descriptor, compression, diff_id });
         }
-        Ok(Found { config, layers })
+        Ok(Found { manifest: descriptor.digest, config, layers })
+    }
+
+    /// Those of the platforms that dockless builds which `top` has.
+    pub(super) fn platforms(&mut self, top: &Descriptor) -> Result<Vec<Platform>, RecipeError> {
+        let mut found = Vec::new();
+        let built = [Platform::linux_amd64(), Platform::linux_arm64()];
+        if kind(&top.media_type) != Kind::Index {
+            let manifest: Manifest = self.document(top, "image manifest")?;
+            let config: ImageConfiguration = self.document(&manifest.config, "image configuration")?;
+            return Ok(built.into_iter().filter(|platform| config.platform().satisfies(platform)).collect());
+        }
+        for platform in built {
+            if let Entry::Found(_) = self.entry(top, &platform)? {
+                found.push(platform);
+            }
+        }
+        Ok(found)
     }
 
     /// The first entry that matches, as a runtime takes it; a single manifest as it is.
