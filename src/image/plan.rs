@@ -14,7 +14,7 @@ use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{RecipeError, Spanned};
-use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
+use super::recipe::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use super::root::Root;
 use crate::event::{Event, Observer};
 use crate::layer::contents::{self, Contents, Head};
@@ -93,6 +93,15 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     check_platforms(recipe, platforms)?;
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
+    let reader = Reader { recipe, ignore: &ignore, given };
+    if matches!(recipe.base.value, Base::Registry(_)) {
+        // A slip is told before anything is fetched, not after it.
+        for layer in &recipe.layers {
+            for platform in platforms.iter().filter(|platform| layer.is_for(platform)) {
+                reader.look(layer, platform)?;
+            }
+        }
+    }
     let bases = base::open(recipe, platforms, given.bases, given.session, given.observer)?;
     let mut plans = Vec::new();
     let mut roots = Vec::new();
@@ -107,7 +116,6 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
         let asked = recipe.layers[number + 1..].iter().any(|upper| matches!(upper.kind, LayerKind::Copy { .. }));
         let first = tasks.len();
         let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
-        let reader = Reader { recipe, ignore: &ignore, given };
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
             let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
             let task = if shared && tasks.len() > first {
@@ -257,6 +265,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Whether what a layer names is there.
+    fn look(&self, layer: &LayerRecipe, platform: &Platform) -> Result<(), RecipeError> {
+        match &layer.kind {
+            LayerKind::Rootfs { source, .. } | LayerKind::Tar { source } => {
+                existing(&self.path(source, platform), source, platform).map(drop)
+            }
+            LayerKind::Copy { items, .. } => items.iter().try_for_each(|item| self.source(item, platform).map(drop)),
+        }
+    }
+
     fn content(&self, layer: &LayerRecipe, platform: &Platform, root: &Root) -> Result<Content, RecipeError> {
         match &layer.kind {
             LayerKind::Rootfs { source, owner, owners } => {

@@ -3,6 +3,9 @@
 use dockless::blob::BlobSource;
 use dockless::layout::Layout;
 use dockless::oci::descriptor::Descriptor;
+use dockless::serve::fault::{Action, Fault};
+use dockless::serve::route::Endpoint;
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::elf::{AARCH64, X86_64, program};
@@ -269,6 +272,32 @@ fn a_base_that_is_not_to_be_had_is_underlined() {
         text.contains("check that a registry listens at 127.0.0.1:1") && text.contains("dockless.toml:2:8"),
         "{text}"
     );
+}
+
+#[test]
+fn a_slip_is_told_before_the_base_is_fetched() {
+    let registry = Registry::new();
+    let project = project(&registry);
+    let good = recipe(&registry.reference("base:v1"));
+    for (kind, reason) in [
+        ("copy = [{ src = \"missing\", dest = \"/x\" }]", "missing does not exist"),
+        ("copy = [{ src = \"missing-*\", dest = \"/x/\" }]", "nothing matches missing-*"),
+        ("rootfs = \"root-{arch}\"", "root-amd64 does not exist"),
+        ("tar = \"missing.tar\"", "missing.tar does not exist"),
+    ] {
+        project.write("dockless.toml", format!("{good}[[layer]]\nname = \"more\"\n{kind}\n"));
+        let text = project.refused(&["build"]);
+        assert!(text.contains(reason), "{text}");
+    }
+    assert_eq!(registry.requests(), [""; 0]);
+}
+
+#[test]
+fn a_connection_that_breaks_is_taken_up() {
+    let registry = Registry::with(vec![Fault::first(Method::GET, Endpoint::Blob, Action::LoseAnswer)]);
+    let project = project(&registry);
+    build(&project, &["-q"]);
+    project.run(&["check", "oci"]).done();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::find::Layer;
@@ -32,20 +32,22 @@ pub(super) fn all(
     let mut seen = BTreeSet::new();
     let layers: Vec<&Layer> = layers.iter().copied().filter(|layer| seen.insert(layer.descriptor.digest)).collect();
     let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
     let done: Mutex<Result<Known, RecipeError>> = Mutex::new(Ok(Known::new()));
     let work = || {
         while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
             let descriptor = &layer.descriptor;
-            let read =
-                one(source, layer, session, observer).map_err(|error| unreadable_layer(place, descriptor, error));
+            let read = one(source, layer, session, &stop, observer)
+                .map_err(|error| unreadable_layer(place, descriptor, error));
             let Ok(mut done) = done.lock() else { return };
             match (read, done.as_mut()) {
                 (Ok(contents), Ok(known)) => {
                     known.insert(descriptor.digest, contents.into());
                 }
                 (Err(error), Ok(_)) => {
-                    // What is not begun need not be.
+                    // What is not begun need not be, and what is on its way need not come.
                     next.store(layers.len(), Ordering::Relaxed);
+                    stop.store(true, Ordering::Relaxed);
                     *done = Err(error);
                 }
                 (_, Err(_)) => return,
@@ -65,6 +67,7 @@ fn one(
     source: &dyn BlobSource,
     layer: &Layer,
     session: &Session,
+    stop: &AtomicBool,
     observer: &dyn Observer,
 ) -> Result<Contents, Box<dyn Error + Send + Sync>> {
     let descriptor = &layer.descriptor;
@@ -78,7 +81,7 @@ fn one(
         let mut writer = session.writer()?;
         let blob = source.open(descriptor)?;
         let contents = {
-            let through = Through { from: blob, to: &mut writer, passed: 0, told: 0, id: &id, observer };
+            let through = Through { from: blob, to: &mut writer, passed: 0, told: 0, stop, id: &id, observer };
             read_through(through, layer.compression)?
         };
         session.commit(writer)?;
@@ -99,12 +102,17 @@ struct Through<'a, R, W> {
     to: W,
     passed: u64,
     told: u64,
+    /// Another layer has failed.
+    stop: &'a AtomicBool,
     id: &'a str,
     observer: &'a dyn Observer,
 }
 
 impl<R: Read, W: Write> Read for Through<'_, R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("another layer has failed"));
+        }
         let count = self.from.read(buffer)?;
         self.to.write_all(&buffer[..count])?;
         self.passed += count as u64;
