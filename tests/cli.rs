@@ -125,3 +125,22 @@ fn colour_is_asked_for_or_absent() {
     let forced = [("SOURCE_DATE_EPOCH", "x"), ("CLICOLOR_FORCE", "1")];
     assert!(!colored(dockless_with(&["check", "oci", "--color", "never"], &forced)));
 }
+
+/// A verdict on no task was that everything runs.
+#[test]
+fn a_source_without_a_task_definition_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir(folder.path().join("infra")).expect("a folder");
+    let absent = "module \"app\" {\n  source = \"example/app/aws\"\n}\n";
+    std::fs::write(folder.path().join("infra/main.tf"), absent).expect("a file");
+    let plan = r#"{"format_version": "1.2", "terraform_version": "1.9.0", "planned_values": {"root_module": {}}}"#;
+    std::fs::write(folder.path().join("plan.json"), plan).expect("a file");
+    for source in [path("infra"), path("plan.json")] {
+        for words in [&["verify", "oci", "--task-definition", source.as_str()][..], &["targets", source.as_str()]] {
+            let said = told(&dockless(words));
+            assert!(said.contains(&format!("{source} holds no task definition")), "{said}");
+            assert!(said.ends_with("exit code 2\n"), "{said}");
+        }
+    }
+}

@@ -252,6 +252,13 @@ impl Wanted {
             Some(loaded) => loaded,
             None => load(source, input.as_deref(), from.options).map_err(not_loaded)?,
         };
+        // A verdict on no task would be that everything runs.
+        if loaded.targets.is_empty() {
+            return Err(Failure::new(format!("{source} holds no task definition")).hint(
+                "name the folder or file that has it; a module that is not on disk is not read: run `terraform init`, \
+                 or give a plan (`terraform show -json PLANFILE`)",
+            ));
+        }
         self.targets.extend(loaded.targets);
         self.sources.extend(loaded.sources);
         self.notes.extend(loaded.notes);
