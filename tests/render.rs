@@ -122,6 +122,14 @@ fn what_cannot_be_rendered_says_why() {
             .contains("aws ecs describe-task-definition --task-definition app")
     );
     assert!(told(&["render", "missing.json", "--image", &image]).contains("failed to read missing.json"));
+    folder.write("infra/main.tf", "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n}\n");
+    folder.write("template.yaml", "Resources:\n  Task:\n    Type: AWS::ECS::TaskDefinition\n");
+    for (source, format) in
+        [("infra", "terraform"), ("infra/main.tf", "terraform"), ("template.yaml", "cloudformation")]
+    {
+        let said = told(&["render", source, "--image", &image]);
+        assert!(said.contains(&format!("dockless render {source} --for {format} --image")), "{said}");
+    }
     let out = ["render", "task.json", "--image", &other, "-o", "out.json"];
     told(&out);
     assert!(!folder.0.path().join("out.json").exists(), "nothing is half written");

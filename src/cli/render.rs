@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use dockless::ecs::cloudformation;
 use dockless::ecs::edit::{EditError, Edited, NewImage, with_images};
 use dockless::ecs::live::LiveSource;
 use dockless::ecs::load;
@@ -65,6 +66,11 @@ fn document(source: &str) -> Result<String, Failure> {
         let name = source.split_once(':').map_or(source, |(_, name)| name);
         return Err(Failure::new(format!("{source} is at ECS, and only the AWS CLI prints it whole"))
             .hint(format!("aws ecs describe-task-definition --task-definition {name} | dockless render - …")));
+    }
+    if Path::new(source).is_dir()
+        && let Some(failure) = generated(source, "")
+    {
+        return Err(failure);
     }
     let input = (source == "-").then(standard_input).transpose()?;
     load::text(source, input.as_deref()).map_err(not_loaded)
@@ -132,7 +138,26 @@ fn task_definition(source: &str, text: &str, images: &[NewImage], context: &Cont
     Ok(edited.text)
 }
 
+/// Why a source has no text of a task definition to change.
+fn generated(source: &str, text: &str) -> Option<Failure> {
+    let path = Path::new(source);
+    let (what, format) = if path.is_dir() || path.extension().is_some_and(|ending| ending == "tf") {
+        ("Terraform", "terraform")
+    } else if cloudformation::is_template(source, text) {
+        ("CloudFormation", "cloudformation")
+    } else {
+        return None;
+    };
+    Some(
+        Failure::new(format!("{source} is {what}: an image is put in by a value that it is given"))
+            .hint(format!("`dockless render {source} --for {format} --image CONTAINER=REFERENCE` prints the value")),
+    )
+}
+
 fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failure> {
+    if let Some(failure) = generated(source, text) {
+        return Err(failure);
+    }
     with_images(source, text, images).map_err(|error| match error {
         EditError::Parse(error) => {
             let snippet = underlined(&error, text);
