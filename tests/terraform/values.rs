@@ -206,3 +206,16 @@ fn what_asks_for_itself_is_not_known() {
     let definition = one(&format!("locals {{\n a = local.b\n b = local.a\n}}\n{}", container("image = local.a")));
     assert!(matches!(&definition.containers[0].image, Stated::Unresolved { reason, .. } if reason.contains("itself")));
 }
+
+#[test]
+fn a_flag_for_a_variable_that_is_not_there_is_refused() {
+    let files = files(vec![("main.tf", "variable \"arch\" {}\nvariable \"image\" {}\n")]);
+    let given = |name: &str| vec![(name.to_owned(), "x".to_owned())];
+    let flag = |name: &str| parse(&files, &Variables { values: given(name), ..Variables::default() });
+    assert!(flag("arch").is_ok_and(|all| all.is_empty()));
+    let message = flag("arhc").expect_err("no such variable").message;
+    assert_eq!(message, "--var arhc: . has no variable \"arhc\": there is arch, image");
+    // As in Terraform: the environment may hold what is meant for others.
+    let environment = [("arhc".to_owned(), "x".to_owned())].into_iter().collect();
+    assert!(parse(&files, &Variables { environment, ..Variables::default() }).is_ok());
+}

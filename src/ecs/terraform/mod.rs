@@ -45,6 +45,7 @@ pub(super) fn read(root: &str, files: &(dyn Files + Sync), variables: &Variables
     let work = || {
         let evaluator = Evaluator::new(root, files, variables);
         let definitions = evaluator.folder(root).map_err(|fail| evaluator.error(fail)).and_then(|folder| {
+            evaluator.declared(&folder).map_err(|fail| evaluator.error(fail))?;
             let mut found = Vec::new();
             evaluator.tasks(&Module::new(folder, String::new(), None), &mut found)?;
             Ok(found)
