@@ -379,10 +379,11 @@ fn containers<'a>(facts: &Facts, target: &'a Target) -> (Vec<Option<&'a Containe
         }
     }
     let names: Vec<&str> = all.iter().map(|container| container.name.as_str()).collect();
-    let message = format!(
-        "the rules about containers are skipped: none of {} has an image of this repository",
-        if names.is_empty() { "no container".to_owned() } else { names.join(", ") }
-    );
+    let message = if names.is_empty() {
+        "the rules about containers are skipped: the source does not say which containers there are".to_owned()
+    } else {
+        format!("the rules about containers are skipped: none of {} has an image of this repository", names.join(", "))
+    };
     let mut note = Finding::new(Rule::ContainerNotChosen, Severity::Note, message)
         .help("name the container in which the image runs: --container NAME");
     note.location = Some(target.definition.location.clone());

@@ -88,3 +88,12 @@ fn the_container_is_the_named_one_or_that_of_the_repository() {
         &["note container-not-chosen", "error foreign-executable /app"],
     );
 }
+
+#[test]
+fn containers_that_are_not_known_are_said_to_be() {
+    let facts = amd64(vec![exe("app", program(X86))], &["/app"]);
+    let task = format!("{{\"family\":\"f\",{X86_64},\"containerDefinitions\":[]}}");
+    let answer = judge_with(&facts, &task, &TargetOptions::default(), &Options::default());
+    let said: Vec<&str> = answer.all().map(|finding| finding.message.as_str()).collect();
+    assert!(said.iter().any(|said| said.contains("does not say which containers there are")), "{said:?}");
+}
