@@ -15,7 +15,11 @@ use super::verify::Selection;
   aws ecs describe-task-definition --task-definition app | dockless render - --image app=registry.example.com/app:v1
   dockless render infra/ --for terraform --image app=registry.example.com/app:v1 -o image.auto.tfvars.json")]
 pub struct Render {
-    /// a task definition (JSON, YAML), - for standard input; with --for, a Terraform folder or a `CloudFormation` template
+    /// The source.
+    #[arg(
+        help = "a task definition (JSON, YAML), - for standard input; with --for, a Terraform folder or a CloudFormation \
+                template"
+    )]
     pub source: String,
     /// the image of a container; a tag becomes the digest that it names now (again for more)
     #[arg(long = "image", value_name = "CONTAINER=REFERENCE", required = true)]

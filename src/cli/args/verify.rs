@@ -43,8 +43,13 @@ pub struct Verify {
   aws ecs describe-task-definition --task-definition app | dockless targets -
   dockless targets task-definition.json --json")]
 pub struct Targets {
-    /// a task definition (JSON, YAML), a Terraform folder, plan or state, or a `CloudFormation` template
-    #[arg(required = true, value_name = "SOURCE")]
+    /// The sources.
+    #[arg(
+        required = true,
+        value_name = "SOURCE",
+        help = "a task definition (JSON, YAML), a Terraform folder, plan or state, a CloudFormation template, \
+                ecs:FAMILY[:REVISION], ecs-service:CLUSTER/SERVICE, - for standard input"
+    )]
     pub sources: Vec<String>,
     /// Which of them.
     #[command(flatten)]
@@ -55,9 +60,15 @@ pub struct Targets {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Task definition")]
 pub struct Gate {
-    /// the task definition that the image must run on: a JSON or YAML file, a Terraform folder
-    /// or plan, - for standard input (again for more)
-    #[arg(long = "task-definition", id = "task_definition", value_name = "SOURCE")]
+    /// The task definitions that the image must run on.
+    #[arg(
+        long = "task-definition",
+        id = "task_definition",
+        value_name = "SOURCE",
+        help = "the task definition that the image must run on: a JSON or YAML file, a Terraform folder or plan, a \
+                CloudFormation template, ecs:FAMILY[:REVISION], ecs-service:CLUSTER/SERVICE, - for standard input \
+                (again for more)"
+    )]
     pub task_definitions: Vec<String>,
     /// Which of them.
     #[command(flatten)]
@@ -80,8 +91,12 @@ pub struct Selection {
     /// the container that runs the image
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
-    /// a parameter of a `CloudFormation` template, also a pseudo parameter such as `AWS::Region` (again for more)
-    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    /// The parameters of a template.
+    #[arg(
+        long = "parameter",
+        value_name = "NAME=VALUE",
+        help = "a parameter of a CloudFormation template, also a pseudo parameter such as AWS::Region (again for more)"
+    )]
     pub parameters: Vec<Pair>,
     /// the value of a Terraform variable (again for more)
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
