@@ -384,6 +384,15 @@ fn containers<'a>(facts: &Facts, target: &'a Target) -> (Vec<Option<&'a Containe
     } else {
         format!("the rules about containers are skipped: none of {} has an image of this repository", names.join(", "))
     };
+    if let Some(gap) = &target.definition.other_containers {
+        // One of those that are not known may be ours, and start something else than the image does by itself.
+        let message = format!("what the container of this image starts is not known: {}", gap.reason);
+        let mut open = Finding::new(Rule::ContainerNotChosen, Severity::Warning, message)
+            .help("give a source that has it: what `terraform show -json` prints, or the task definition itself")
+            .undecided();
+        open.location = Some(gap.at.clone());
+        return (vec![None], Some(open));
+    }
     let mut note = Finding::new(Rule::ContainerNotChosen, Severity::Note, message)
         .help("name the container in which the image runs: --container NAME");
     note.location = Some(target.definition.location.clone());

@@ -42,3 +42,18 @@ fn on_ec2_it_is_undetermined_and_says_how_to_settle_it() {
     let said = format!("{} {}", open.message, open.help.as_deref().unwrap_or_default());
     assert!(said.contains("EC2") && said.contains("--architecture"), "{said}");
 }
+
+#[test]
+fn containers_that_cannot_be_read_leave_the_verdict_open() {
+    let text = "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
+                requires_compatibilities = [\"FARGATE\"]\n  runtime_platform { cpu_architecture = \"ARM64\" }\n  \
+                container_definitions = file(\"/etc/containers.json\")\n}\n";
+    let files = BTreeMap::from([("main.tf".to_owned(), text.to_owned())]);
+    let definitions = terraform::parse(&files, &Variables::default()).expect("Terraform");
+    let targets = select(definitions, &TargetOptions::default()).expect("targets");
+    let answer = verify(&arm64(vec![exe("app", program(ARM))], &["/app"]), &targets, &Options::default());
+    assert_eq!(answer.verdict, Undetermined, "they may start something else: {:#?}", answer.targets);
+    let open = answer.targets[0].findings.iter().find(|finding| finding.undecided).expect("an open finding");
+    assert_eq!(open.rule, Rule::ContainerNotChosen);
+    assert!(open.message.contains("containers.json"), "{}", open.message);
+}
