@@ -151,7 +151,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
     }
     let found = terraform::read(&root, &modules, &options.variables);
     match found.definitions {
-        Ok(definitions) => Ok(Some(Read { definitions, sources: found.sources, notes: Vec::new() })),
+        Ok(definitions) => Ok(Some(Read { definitions, sources: found.sources, notes: found.notes })),
         Err(error) => {
             let text = found.sources.get(&error.location.file).cloned().unwrap_or_default();
             Err(LoadError::Parse { error, text })

@@ -18,6 +18,7 @@ use super::folders::Files;
 use super::module::{Name, Scope};
 use super::source::{File, Folder};
 use super::value::{Data, Gap, Map, Place, Val};
+use crate::ecs::cloudformation::Note;
 
 /// How many steps one reading may take.
 const MAX_STEPS: usize = 2_000_000;
@@ -62,6 +63,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) folders: RefCell<HashMap<String, Rc<Folder>>>,
     pub(super) given: RefCell<Option<Rc<BTreeMap<String, super::given::Given>>>>,
     pub(super) installed: RefCell<Option<Rc<HashMap<String, String>>>>,
+    /// What may hold task definitions and is not read.
+    pub(super) left_out: RefCell<Vec<Note>>,
     pub(super) root: String,
     steps: Cell<usize>,
     text: Cell<usize>,
@@ -79,6 +82,7 @@ impl<'a> Evaluator<'a> {
             folders: RefCell::default(),
             given: RefCell::default(),
             installed: RefCell::default(),
+            left_out: RefCell::default(),
             root: root.to_owned(),
             steps: Cell::new(0),
             text: Cell::new(0),

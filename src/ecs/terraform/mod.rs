@@ -26,6 +26,7 @@ use std::sync::Arc;
 use super::json::ParseError;
 use super::target::Variables;
 use super::task_definition::{Location, TaskDefinition};
+use crate::ecs::cloudformation::Note;
 use evaluate::Evaluator;
 pub(super) use folders::{Files, is_terraform, tidy};
 use module::Module;
@@ -38,6 +39,8 @@ pub(super) struct Found {
     pub(super) definitions: Result<Vec<TaskDefinition>, ParseError>,
     /// The texts by file name, as locations name them.
     pub(super) sources: BTreeMap<Arc<str>, Arc<str>>,
+    /// What may hold others.
+    pub(super) notes: Vec<Note>,
 }
 
 /// The task definitions of the root module in a folder.
@@ -52,12 +55,12 @@ pub(super) fn read(root: &str, files: &(dyn Files + Sync), variables: &Variables
         });
         let sources =
             evaluator.files.borrow().iter().map(|file| (Arc::clone(&file.name), Arc::clone(&file.text))).collect();
-        Found { definitions, sources }
+        Found { definitions, sources, notes: evaluator.left_out.take() }
     };
     let failed = |message: &str| {
         let location = Location { file: root.into(), line: 1, column: 1, span: 0..0 };
         let error = ParseError { message: message.into(), help: None, location };
-        Found { definitions: Err(error), sources: BTreeMap::new() }
+        Found { definitions: Err(error), sources: BTreeMap::new(), notes: Vec::new() }
     };
     std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work) {
         Ok(thread) => thread.join().unwrap_or_else(|_| failed("reading this configuration failed")),

@@ -16,6 +16,7 @@ use super::json::{hidden, whole};
 use super::module::{Called, Module, Name, Scope};
 use super::source::Stands;
 use super::value::{Data, Gap, Place, Val};
+use crate::ecs::cloudformation::Note;
 
 /// How many task definitions one configuration may have.
 const MAX_TASKS: usize = 1000;
@@ -238,7 +239,13 @@ impl Evaluator<'_> {
     ) -> Result<Option<TaskDefinition>, ParseError> {
         let source = stands.attribute("source").map(|source| self.written(source, stands.file)).unwrap_or_default();
         let ecs = source.contains("ecs") || source.contains("fargate");
-        if !ecs || !TELLING.iter().any(|key| stands.attribute(key).is_some()) {
+        if !ecs {
+            return Ok(None);
+        }
+        if !TELLING.iter().any(|key| stands.attribute(key).is_some()) {
+            let message =
+                format!("{name} comes from {source}, which is not on disk: task definitions in it are not read");
+            self.left_out.borrow_mut().push(Note { message, location: self.heading(stands) });
             return Ok(None);
         }
         let scope = Scope { module, file: stands.file, names: None, given: None };
