@@ -1,6 +1,7 @@
 //! A recipe becomes a plan: for each layer what it will hold, found by looking at folders and at what lies below, before
 //! anything is written. Whatever is wrong with the recipe's words is said here.
 
+mod checks;
 mod ground;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::checks::{check_layers, check_platforms};
 use super::base::{self, Bases, PlatformBase};
 use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::config_file::parse_config_file;
@@ -190,43 +192,6 @@ fn config_files(
 
 fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
     RecipeError::new(format!("cannot make layer {}", layer.name)).or_at(layer.place.clone()).caused_by(error)
-}
-
-/// A layer for a platform that is not built is most likely a slip.
-fn check_platforms(recipe: &Recipe, platforms: &[Platform]) -> Result<(), RecipeError> {
-    for layer in &recipe.layers {
-        if platforms.iter().any(|platform| layer.is_for(platform)) {
-            continue;
-        }
-        let Some(only) = layer.platforms.iter().flatten().next() else { continue };
-        let built: Vec<String> = platforms.iter().map(Platform::to_string).collect();
-        // A recipe for two platforms may well be built for one of them.
-        let named = recipe.platforms.iter().any(|platform| platform.value.satisfies(&only.value));
-        if !named {
-            return Err(RecipeError::new(format!(
-                "layer {} is only for {}, which is not built",
-                layer.name, only.value
-            ))
-            .or_at(only.place.clone())
-            .help(format!("the platforms are {}: add it to platforms or to --platform", built.join(", "))));
-        }
-    }
-    Ok(())
-}
-
-/// An image without a file is a platform that was forgotten.
-fn check_layers(recipe: &Recipe, plans: &[PlatformPlan]) -> Result<(), RecipeError> {
-    let Some(empty) = plans.iter().find(|plan| plan.tasks.is_empty() && plan.base.is_none()) else { return Ok(()) };
-    let platform = &empty.platform;
-    Err(if recipe.layers.is_empty() {
-        RecipeError::new("the image has no layer and no base").help("add a [[layer]], --layer, or a base")
-    } else {
-        let others: Vec<&str> = recipe.layers.iter().map(|layer| layer.name.as_str()).collect();
-        RecipeError::new(format!("{platform} has no layer: its image would be empty")).help(format!(
-            "{} is for other platforms alone; add one for {platform}, or build without it",
-            others.join(", ")
-        ))
-    })
 }
 
 /// What a later layer may ask about: folders, links and what hides them.
