@@ -71,6 +71,15 @@ impl Failure {
         self
     }
 
+    /// The same failure with a repair, where there is one.
+    #[must_use]
+    pub fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// The same failure with the place in a file.
     #[must_use]
     pub fn at(self, snippet: Snippet) -> Self {

@@ -180,9 +180,9 @@ fn live(source: &str, from: &From<'_>) -> Result<Option<Loaded>, Failure> {
             return Err(Failure::new(format!("nothing says in which region {live} is"))
                 .hint("set AWS_REGION, or a region in the profile"));
         };
-        let config = session.config(&region).await.map_err(|error| match error.advice() {
-            Some(advice) => Failure::new(error).hint(advice.to_string()),
-            None => Failure::new(error),
+        let config = session.config(&region).await.map_err(|error| {
+            let help = error.advice().map(|advice| advice.to_string());
+            Failure::new(error).hint_if(help)
         })?;
         live::load(&config, &live, from.options).await.map(Some).map_err(not_live)
     })
@@ -190,10 +190,7 @@ fn live(source: &str, from: &From<'_>) -> Result<Option<Loaded>, Failure> {
 
 fn not_live(error: LiveError) -> Failure {
     let help = error.help().map(str::to_owned);
-    match help {
-        Some(help) => Failure::new(error).hint(help),
-        None => Failure::new(error),
-    }
+    Failure::new(error).hint_if(help)
 }
 
 /// The text that comes by standard input.
@@ -219,10 +216,7 @@ pub fn not_loaded(error: LoadError) -> Failure {
         }
         error => Failure::new(error),
     };
-    match help {
-        Some(help) => failure.hint(help),
-        None => failure,
-    }
+    failure.hint_if(help)
 }
 
 /// The place of an error in the text of a source.

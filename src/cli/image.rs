@@ -129,10 +129,8 @@ fn pem(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A registry's failure with its repair.
 pub fn refused(error: Error) -> Failure {
-    match error.help() {
-        Some(help) => Failure::new(error).hint(help),
-        None => Failure::new(error),
-    }
+    let help = error.help();
+    Failure::new(error).hint_if(help)
 }
 
 /// Finds an image; the network is there where the image is in a registry.

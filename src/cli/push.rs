@@ -106,10 +106,8 @@ pub fn ground(
 }
 
 fn unprepared(error: PreflightError) -> Failure {
-    match error.help() {
-        Some(help) => Failure::new(error).hint(help),
-        None => Failure::new(error),
-    }
+    let help = error.help();
+    Failure::new(error).hint_if(help)
 }
 
 fn chunk_size(sending: &Sending) -> Option<Chunks> {

@@ -162,11 +162,7 @@ fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failu
         EditError::Parse(error) => {
             let snippet = underlined(&error, text);
             let help = error.help.clone();
-            let failure = Failure::new(error.message).at(snippet);
-            match help {
-                Some(help) => failure.hint(help),
-                None => failure,
-            }
+            Failure::new(error.message).at(snippet).hint_if(help)
         }
         error => Failure::new(error),
     })
