@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dockless::image::recipe::{Base, LayerKind, Mtime, Recipe};
+use dockless::image::recipe::{Base, Command, LayerKind, Mtime, Recipe};
 use dockless::oci::platform::Platform;
 use proptest::prelude::*;
 
@@ -262,21 +262,21 @@ fn a_layer_is_one_thing() {
         "dockless.toml:3:1: the layer has both `rootfs` and `tar`\n\
          | tar = \"b\"\n\
          | ^^^\n\
-         help: a layer has exactly one of `rootfs`, `copy` and `tar`: write two layers"
+         help: a layer has exactly one of `rootfs`, `copy`, `tar` and `run`: write two layers"
     );
     assert_eq!(
         refused("[[layer]]\nname = \"a\"\n"),
         "dockless.toml:1:1: the layer does not say what it holds\n\
          | [[layer]]\n\
          | ^^^^^^^^^\n\
-         help: a layer has exactly one of `rootfs`, `copy` and `tar`"
+         help: a layer has exactly one of `rootfs`, `copy`, `tar` and `run`"
     );
     assert_eq!(
-        refused("[[layer]]\nrun = \"make\"\ninputs = [\"a\"]\ndest = \"/a\"\n"),
-        "dockless.toml:2:1: run layers are not supported yet\n\
-         | run = \"make\"\n\
-         | ^^^\n\
-         help: run the command before the build and `copy` what it made"
+        refused("[[layer]]\nrun = \"make\"\ncopy = []\n"),
+        "dockless.toml:3:1: the layer has both `run` and `copy`\n\
+         | copy = []\n\
+         | ^^^^\n\
+         help: a layer has exactly one of `rootfs`, `copy`, `tar` and `run`: write two layers"
     );
     assert_eq!(
         refused("[[layer]]\nname = \"a\"\ntar = \"a\"\n[[layer]]\nname = \"a\"\ntar = \"b\"\n"),
@@ -290,6 +290,98 @@ fn a_layer_is_one_thing() {
     assert!(refused("[[layer]]\nrootfs = \"a\"\nmtime = \"git\"\n").contains("a `rootfs` layer has no `mtime`"));
     assert!(refused("[[layer]]\nrootfs = \"a\"\nowner = \"0\"\nowners = {}\n").contains("both `owner` and `owners`"));
     assert!(refused("[[layer]]\nrootfs = \"a\"\nowners = { 1 = \"0\", \"1:1\" = \"2\" }\n").contains("is there twice"));
+}
+
+#[test]
+fn a_command_says_what_it_depends_on_and_sees() {
+    let text = r#"
+[[layer]]
+name = "deps"
+run = "pip install --target {out} --platform manylinux_2_28_{machine} -r ${REQUIREMENTS}"
+inputs = ["requirements.txt", "src-{arch}/**"]
+dest = "/app/{arch}"
+env = { REQUIREMENTS = "requirements-{arch}.txt", RUSTFLAGS = "--remap-path-prefix={out}=/app" }
+pass-env = ["PIP_INDEX_URL"]
+exclude = ["**/__pycache__"]
+owner = "10001"
+mtime = "2026-01-01T00:00:00Z"
+
+[[layer]]
+run = ["make", "install", "DESTDIR={out}"]
+"#;
+    let recipe = parse(text);
+    let LayerKind::Run(run) = &recipe.layers[0].kind else { panic!("a command") };
+    let Command::Shell(command) = &run.command else { panic!("a text") };
+    let arm64 = Platform::linux_arm64();
+    assert_eq!(
+        command.expand_with(&arm64, "/o"),
+        "pip install --target /o --platform manylinux_2_28_aarch64 -r ${REQUIREMENTS}"
+    );
+    let inputs: Vec<_> = run.inputs.iter().flatten().map(|input| input.value.expand(&arm64)).collect();
+    assert_eq!(inputs, ["requirements.txt", "src-arm64/**"]);
+    assert_eq!(run.dest.value.expand(&arm64), "/app/arm64");
+    assert_eq!(run.env["RUSTFLAGS"].value.expand_with(&arm64, "/o"), "--remap-path-prefix=/o=/app");
+    assert_eq!((run.pass_env[0].value.as_str(), run.owner), ("PIP_INDEX_URL", (10001, 10001)));
+    assert!(run.exclude.excludes("a/__pycache__/x") && run.mtime == Mtime::At(1_767_225_600));
+    assert!(!recipe.layers[0].is_shared());
+    let LayerKind::Run(run) = &recipe.layers[1].kind else { panic!("a command") };
+    assert!(matches!(&run.command, Command::Words(words) if words.len() == 3));
+    assert_eq!((run.dest.value.as_written(), &run.inputs, run.owner), ("/", &None, (0, 0)));
+}
+
+#[test]
+fn a_command_is_judged() {
+    assert_eq!(
+        refused("[[layer]]\nrun = \"cp {archh} {out}\"\n"),
+        "dockless.toml:2:11: `{archh}` is not a placeholder\n\
+         | run = \"cp {archh} {out}\"\n\
+         |           ^^^^^^^\n\
+         help: did you mean `{arch}`? A shell's own is written with a dollar sign: ${archh}"
+    );
+    assert_eq!(
+        refused("[[layer]]\nrun = \"make\"\npass_env = [\"A\"]\n"),
+        "dockless.toml:3:1: `pass_env` is not a key of a layer\n\
+         | pass_env = [\"A\"]\n\
+         | ^^^^^^^^\n\
+         help: did you mean `pass-env`?"
+    );
+    for (rest, wanted) in [
+        ("inputs = [\"{out}\"]", "help: `{out}` is the folder that the command of a `run` layer fills"),
+        ("inputs = []", "`inputs` names nothing"),
+        ("inputs = \"src\"", "help: write inputs = [\"src\"]"),
+        ("dest = \"/{out}\"", "`{out}` is not a placeholder"),
+        ("dest = \"/../a\"", "goes upwards"),
+        ("dest = \"app\"", "help: write /app"),
+        ("env = { DOCKLESS_ARCH = \"arm64\" }", "DOCKLESS_ARCH is not the recipe's to set"),
+        ("env = { \"A=B\" = \"\" }", "\"A=B\" is not the name of a variable"),
+        ("env = { A = \"{machne}\" }", "did you mean `{machine}`?"),
+        ("env = { A = 1 }", "help: quote it: \"1\""),
+        ("pass-env = [\"A=secret\"]", "help: name variables; their values come from the environment"),
+        ("pass-env = \"A\"", "help: write pass-env = [\"A\"]"),
+        ("mtime = \"git\"", "what a command makes has no commits"),
+        ("owners = {}", "a `run` layer has no `owners`"),
+        ("exclude = [\"[b\"]", "the pattern \"[b\" has a [ that is not closed"),
+    ] {
+        let shown = refused(&format!("[[layer]]\nrun = \"make\"\n{rest}\n"));
+        assert!(shown.contains(wanted), "{rest}: {shown}");
+    }
+    for (text, wanted) in [
+        ("run = \" \"", "`run` runs nothing"),
+        ("run = []", "`run` names no program"),
+        ("run = [\"\"]", "`run` names no program"),
+        ("run = [\"make\", 1]", "each item of `run` must be a string, not a number"),
+        ("run = 1", "`run` must be a string or an array of strings, not a number"),
+        ("run = \"a\\u0000\"", "`run` holds a NUL"),
+        ("script = \"make\"", "did you mean `run`?"),
+        ("tar = \"a\"\ninputs = [\"a\"]", "help: `inputs` belongs to `run`"),
+        ("tar = \"a\"\npass-env = [\"a\"]", "help: `pass-env` belongs to `run`"),
+        ("tar = \"a\"\nexclude = [\"a\"]", "help: it is taken as it is; `copy` leaves files out"),
+        ("rootfs = \"a\"\nenv = {}", "help: the environment of containers is `env` in [config]"),
+        ("copy = []\nexclude = [\"a\"]", "write `exclude` into each item of `copy`"),
+    ] {
+        let shown = refused(&format!("[[layer]]\n{text}\n"));
+        assert!(shown.contains(wanted), "{text}: {shown}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use dockless::image::base::Bases;
 use dockless::image::build::Options;
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
+use dockless::image::plan::run::Runs;
 use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
@@ -73,6 +74,13 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         locked: args.image.locked,
         memory: memory.as_deref(),
     };
+    let runs = Runs {
+        folder: &context.settings.run_folder(),
+        environment: &context.settings.environment,
+        jobs: pool.width(),
+        anew: args.image.no_cache,
+        never: args.image.no_run,
+    };
     let request = Request {
         recipe: &recipe,
         platforms: &platforms,
@@ -81,6 +89,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         records: &records,
         tags: &args.result.tags,
         bases,
+        runs,
     };
     let planned = match (&args.result.render, args.result.tags.first()) {
         (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),

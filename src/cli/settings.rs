@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use dockless::aws::github::TokenRequest;
+use dockless::layer::run::environment::Environment;
 use dockless::secret::{Secret, is_loopback};
 use thiserror::Error;
 use url::Url;
@@ -18,6 +19,10 @@ pub struct Settings {
     pub source_date_epoch: Option<u64>,
     /// `DOCKLESS_CACHE_DIR`, else our folder in the platform's cache folder; `None` without a home.
     pub cache_folder: Option<PathBuf>,
+    /// All variables, for the commands of a recipe: which of them one sees is said by its layer.
+    pub environment: Environment,
+    /// `TMPDIR`, else where everyone's temporary files are.
+    pub temporary_folder: PathBuf,
     /// `HOME`
     pub home: Option<PathBuf>,
     /// `TF_VAR_NAME`: values of Terraform variables, by name.
@@ -80,7 +85,8 @@ impl Settings {
     /// Reads the process's environment.
     pub fn from_environment() -> Result<Self, SettingsError> {
         let settings = Self::from_lookup(|name| env::var_os(name))?;
-        Ok(Self { terraform_variables: terraform_variables(env::vars_os()), ..settings })
+        let environment = Environment::new(env::vars_os());
+        Ok(Self { terraform_variables: terraform_variables(env::vars_os()), environment, ..settings })
     }
 
     /// Reads an environment by a function that knows the value of each variable.
@@ -104,6 +110,8 @@ impl Settings {
             source_date_epoch: value("SOURCE_DATE_EPOCH").as_deref().map(epoch).transpose()?,
             cache_folder,
             home,
+            environment: Environment::default(),
+            temporary_folder: path("TMPDIR").unwrap_or_else(|| "/tmp".into()),
             terraform_variables: Vec::new(),
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
@@ -123,6 +131,14 @@ impl Settings {
             ssl_cert_file: path("SSL_CERT_FILE"),
             aws_ca_bundle: path("AWS_CA_BUNDLE"),
         })
+    }
+
+    /// Where the results of commands are made and kept: in the cache folder, else in the one for temporary files.
+    pub fn run_folder(&self) -> PathBuf {
+        match &self.cache_folder {
+            Some(folder) => folder.join("run"),
+            None => self.temporary_folder.join(format!("dockless-{}-run", rustix::process::geteuid().as_raw())),
+        }
     }
 
     /// The certificate authorities to trust as well: the flag's file, else `SSL_CERT_FILE`, else `AWS_CA_BUNDLE`.
@@ -206,6 +222,9 @@ mod tests {
         let platform = if cfg!(target_os = "macos") { "/h/Library/Caches/dockless" } else { "/h/.cache/dockless" };
         assert_eq!(folder(&[("XDG_CACHE_HOME", "x"), ("HOME", "/h")]), Some(platform.into()));
         assert_eq!(folder(&[]), None);
+        let run = |variables: &[(&str, &str)]| settings(variables).expect("sound variables").run_folder();
+        assert_eq!(run(&[("DOCKLESS_CACHE_DIR", "c")]), Path::new("c/run"));
+        assert!(run(&[("TMPDIR", "/t")]).to_string_lossy().starts_with("/t/dockless-"));
     }
 
     #[cfg(unix)]

@@ -115,7 +115,8 @@ impl Built {
 /// # Errors
 /// Where a file cannot be read or the layout not be written; nothing is in the layout's index then.
 pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Session) -> Result<Built, BuildError> {
-    let Plan { platforms, tasks } = plan;
+    // The files of commands are ours until the layers are made.
+    let Plan { platforms, tasks, produced: _produced } = plan;
     let made = make_layers(&platforms, tasks, options, session)?;
     let mut images = Vec::new();
     for platform in platforms {

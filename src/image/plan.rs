@@ -3,6 +3,7 @@
 
 mod checks;
 mod ground;
+pub mod run;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
+use self::run::{Produced, Runs};
 use super::base::{self, Bases, PlatformBase};
 use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
-use super::recipe::place::{RecipeError, Spanned};
+use super::recipe::place::{Place, RecipeError, Spanned};
+use super::recipe::template::Template;
 use super::recipe::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use super::root::Root;
 use crate::event::{Event, Observer};
@@ -34,7 +37,7 @@ pub struct Task {
     /// The layer's name.
     pub name: String,
     /// Where the recipe says it.
-    pub place: Option<super::recipe::place::Place>,
+    pub place: Option<Place>,
     /// The platforms that will have it, by their place among the plan's.
     pub platforms: Vec<usize>,
     /// What it will hold.
@@ -68,6 +71,8 @@ pub struct Plan {
     pub platforms: Vec<PlatformPlan>,
     /// The layers, each made once.
     pub tasks: Vec<Task>,
+    /// What commands have left: as long as this is there, no other build touches the files.
+    pub produced: BTreeMap<(usize, usize), Produced>,
 }
 
 /// What a plan is made with, beside the recipe.
@@ -83,11 +88,13 @@ pub struct Given<'a> {
     pub bases: Bases<'a>,
     /// The layout that a registry's layers are written into.
     pub session: Option<&'a Session>,
+    /// How commands are run.
+    pub runs: Runs<'a>,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
 }
 
-/// Looks at everything that a recipe names.
+/// Looks at everything that a recipe names, and runs the commands of its `run` layers.
 ///
 /// # Errors
 /// Where something does not exist, cannot be read, or cannot be in a layer, with the recipe's place.
@@ -96,8 +103,9 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
     let reader = Reader { recipe, ignore: &ignore, given };
-    if matches!(recipe.base.value, Base::Registry(_)) {
-        // A slip is told before anything is fetched, not after it.
+    let runs = recipe.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Run(_)));
+    if runs || matches!(recipe.base.value, Base::Registry(_)) {
+        // A slip is told before anything is fetched or run, not after it.
         for layer in &recipe.layers {
             for platform in platforms.iter().filter(|platform| layer.is_for(platform)) {
                 reader.look(layer, platform)?;
@@ -112,10 +120,13 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
         roots.push(Root::of(layers));
         plans.push(PlatformPlan { config_file, platform: platform.clone(), base, tasks: Vec::new() });
     }
+    check_layers(recipe, &plans)?;
+    let produced = if runs { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
     let mut tasks: Vec<Task> = Vec::new();
     for (number, layer) in recipe.layers.iter().enumerate() {
-        // Only copy layers ask what lies below them.
-        let asked = recipe.layers[number + 1..].iter().any(|upper| matches!(upper.kind, LayerKind::Copy { .. }));
+        // Only layers of copied files ask what lies below them.
+        let asks = |upper: &LayerRecipe| matches!(upper.kind, LayerKind::Copy { .. } | LayerKind::Run(_));
+        let asked = recipe.layers[number + 1..].iter().any(asks);
         let first = tasks.len();
         let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
@@ -123,7 +134,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
             let task = if shared && tasks.len() > first {
                 first
             } else {
-                let content = reader.content(layer, platform, &roots[index])?;
+                let content = reader.content(layer, platform, &roots[index], produced.get(&(number, index)))?;
                 // A copy layer is shared where what lies below agrees, and so do the entries.
                 let same = tasks[first..].iter().position(|made| layer.is_shared() && made.content == content);
                 same.map_or_else(
@@ -149,8 +160,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
             }
         }
     }
-    check_layers(recipe, &plans)?;
-    Ok(Plan { platforms: plans, tasks })
+    Ok(Plan { platforms: plans, tasks, produced })
 }
 
 /// Reads the configuration files that the flags or the recipe name, one for each platform.
@@ -233,22 +243,46 @@ impl Reader<'_> {
     /// Whether what a layer names is there.
     fn look(&self, layer: &LayerRecipe, platform: &Platform) -> Result<(), RecipeError> {
         match &layer.kind {
-            LayerKind::Rootfs { source, .. } | LayerKind::Tar { source } => {
-                existing(&self.path(source, platform), source, platform).map(drop)
-            }
+            LayerKind::Rootfs { source, .. } => self.rootfs(source, platform).map(drop),
+            LayerKind::Tar { source } => self.archive(source, platform).map(drop),
+            LayerKind::Run(run) => run::destination(run, platform).map(drop),
             LayerKind::Copy { items, .. } => items.iter().try_for_each(|item| self.source(item, platform).map(drop)),
         }
     }
 
-    fn content(&self, layer: &LayerRecipe, platform: &Platform, root: &Root) -> Result<Content, RecipeError> {
+    /// The folder of a root file system.
+    fn rootfs(&self, source: &Spanned<Template>, platform: &Platform) -> Result<PathBuf, RecipeError> {
+        let folder = self.path(source, platform);
+        if !existing(&folder, source, platform)?.is_dir() {
+            return Err(RecipeError::new(format!("{} is not a folder", folder.display()))
+                .or_at(source.place.clone())
+                .help("a rootfs layer is a folder; use tar for an archive, copy for a file"));
+        }
+        Ok(folder)
+    }
+
+    /// The file of a `tar` layer.
+    fn archive(&self, source: &Spanned<Template>, platform: &Platform) -> Result<PathBuf, RecipeError> {
+        let path = self.path(source, platform);
+        if existing(&path, source, platform)?.is_dir() {
+            return Err(RecipeError::new(format!("{} is a folder", path.display()))
+                .or_at(source.place.clone())
+                .help("a tar layer is an archive; use rootfs or copy for a folder"));
+        }
+        Ok(path)
+    }
+
+    /// What a layer will hold; a `run` layer what its command has left.
+    fn content(
+        &self,
+        layer: &LayerRecipe,
+        platform: &Platform,
+        root: &Root,
+        produced: Option<&Produced>,
+    ) -> Result<Content, RecipeError> {
         match &layer.kind {
             LayerKind::Rootfs { source, owner, owners } => {
-                let folder = self.path(source, platform);
-                if !existing(&folder, source, platform)?.is_dir() {
-                    return Err(RecipeError::new(format!("{} is not a folder", folder.display()))
-                        .or_at(source.place.clone())
-                        .help("a rootfs layer is a folder; use tar for an archive, copy for a file"));
-                }
+                let folder = self.rootfs(source, platform)?;
                 let owners = Owners { all: *owner, map: owners.clone() };
                 let (entries, remarks) = scan::rootfs(&folder, &owners, self.given.source_date_epoch)
                     .map_err(|error| in_layer(layer, error))?;
@@ -265,20 +299,16 @@ impl Reader<'_> {
                 }
                 Ok(Content::Entries(entries))
             }
-            LayerKind::Tar { source } => {
-                let path = self.path(source, platform);
-                if existing(&path, source, platform)?.is_dir() {
-                    return Err(RecipeError::new(format!("{} is a folder", path.display()))
-                        .or_at(source.place.clone())
-                        .help("a tar layer is an archive; use rootfs or copy for a folder"));
-                }
-                Ok(Content::Archive(path))
+            LayerKind::Tar { source } => self.archive(source, platform).map(Content::Archive),
+            LayerKind::Run(run) => {
+                let produced = produced.ok_or_else(|| RecipeError::new(format!("layer {} was not run", layer.name)))?;
+                produced.entries(self, (layer, run), platform, root).map(Content::Entries)
             }
             LayerKind::Copy { items, mtime } => self.copied(layer, items, *mtime, platform, root).map(Content::Entries),
         }
     }
 
-    fn path(&self, template: &Spanned<super::recipe::template::Template>, platform: &Platform) -> PathBuf {
+    fn path(&self, template: &Spanned<Template>, platform: &Platform) -> PathBuf {
         self.recipe.folder.join(template.value.expand(platform))
     }
 
@@ -311,12 +341,24 @@ impl Reader<'_> {
         let ground = ground::Underground { root };
         let ignore = (!self.ignore.is_empty()).then_some((self.recipe.folder.as_path(), self.ignore));
         let rules = Rules { ignore, mtime: &time, below: &ground, own: self.given.own };
-        let copied = copy::copy(&sources, &rules).map_err(|error| {
-            let error_place = items.iter().find_map(|item| item.source.place.clone()).filter(|_| items.len() == 1);
+        let place = items.iter().find_map(|item| item.source.place.clone()).filter(|_| items.len() == 1);
+        self.laid_out(layer, platform, (&sources, place), &rules)
+    }
+
+    /// The entries of copied files, with a word about what is not as someone may think. `place` is where the recipe
+    /// says the sources, if that is one place.
+    fn laid_out(
+        &self,
+        layer: &LayerRecipe,
+        platform: &Platform,
+        (sources, place): (&[Source<'_>], Option<Place>),
+        rules: &Rules<'_>,
+    ) -> Result<Vec<Entry>, RecipeError> {
+        let copied = copy::copy(sources, rules).map_err(|error| {
             match error {
                 // The sentence says it all: which files, which destination.
                 error @ ScanError::Twice { .. } => RecipeError::new(format!("layer {}: {error}", layer.name))
-                    .or_at(error_place.or(layer.place.clone()))
+                    .or_at(place.or(layer.place.clone()))
                     .help("leave one of them out with exclude, or put them into different layers"),
                 error => in_layer(layer, error),
             }
@@ -371,11 +413,7 @@ impl Reader<'_> {
     }
 }
 
-fn existing(
-    path: &Path,
-    source: &Spanned<super::recipe::template::Template>,
-    platform: &Platform,
-) -> Result<fs::Metadata, RecipeError> {
+fn existing(path: &Path, source: &Spanned<Template>, platform: &Platform) -> Result<fs::Metadata, RecipeError> {
     fs::metadata(path).or_else(|_| fs::symlink_metadata(path)).map_err(|error| {
         let error_at = |message: String| RecipeError::new(message).or_at(source.place.clone());
         if error.kind() != std::io::ErrorKind::NotFound {

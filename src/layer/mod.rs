@@ -9,6 +9,7 @@ pub mod entry;
 pub mod git;
 pub mod pack;
 pub mod pattern;
+pub mod run;
 pub mod scan;
 pub mod sniff;
 pub mod tar;

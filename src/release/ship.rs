@@ -14,6 +14,7 @@ use crate::image::archive::{self, ArchiveError};
 use crate::image::base::Bases;
 use crate::image::build::{self, BuildError, Built};
 use crate::image::inspect::Facts;
+use crate::image::plan::run::Runs;
 use crate::image::plan::{self, Given};
 use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::{Base, Recipe};
@@ -101,6 +102,8 @@ pub struct Request<'a> {
     pub tags: &'a [Reference],
     /// What bases are opened with.
     pub bases: Bases<'a>,
+    /// How commands are run.
+    pub runs: Runs<'a>,
 }
 
 /// What was made.
@@ -120,7 +123,7 @@ pub struct Shipped {
 /// # Errors
 /// Where anything fails; the output is then as it was before.
 pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
-    let Request { recipe, platforms, options, output, records, tags, bases } = request;
+    let Request { recipe, platforms, options, output, records, tags, bases, runs } = request;
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
@@ -141,6 +144,7 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         own: &own,
         bases: *bases,
         session: begun.as_ref().map(|workplace| &workplace.session),
+        runs: *runs,
         observer: options.observer,
     };
     let plan = plan::plan(recipe, platforms, given)?;

@@ -22,6 +22,7 @@ mod records;
 mod refusals;
 mod registries;
 mod registry;
+mod run;
 mod same;
 mod scan;
 mod verify;

@@ -71,6 +71,12 @@ pub struct Image {
     /// how layers are compressed: gzip, zstd or none, with an optional level such as zstd:9 [default: gzip]
     #[arg(long, value_name = "METHOD[:LEVEL]")]
     pub compression: Option<Compression>,
+    /// make everything anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// run no command of a `run` layer: refuse where no result is kept
+    #[arg(long, conflicts_with = "no_cache")]
+    pub no_run: bool,
     /// how many threads to use [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = values::jobs)]
     pub jobs: Option<NonZeroUsize>,

@@ -29,7 +29,8 @@ pub(super) fn check_platforms(recipe: &Recipe, platforms: &[Platform]) -> Result
 
 /// An image without a file is a platform that was forgotten.
 pub(super) fn check_layers(recipe: &Recipe, plans: &[PlatformPlan]) -> Result<(), RecipeError> {
-    let Some(empty) = plans.iter().find(|plan| plan.tasks.is_empty() && plan.base.is_none()) else { return Ok(()) };
+    let layers = |plan: &PlatformPlan| recipe.layers.iter().any(|layer| layer.is_for(&plan.platform));
+    let Some(empty) = plans.iter().find(|plan| plan.base.is_none() && !layers(plan)) else { return Ok(()) };
     let platform = &empty.platform;
     Err(if recipe.layers.is_empty() {
         RecipeError::new("the image has no layer and no base").help("add a [[layer]], --layer, or a base")

@@ -160,6 +160,7 @@ mod tests {
             LayerKind::Rootfs { source, .. } => format!("rootfs {}", source.value),
             LayerKind::Tar { source } => format!("tar {}", source.value),
             LayerKind::Copy { items, .. } => format!("copy {} {}", items[0].source.value, items[0].dest.value),
+            LayerKind::Run(_) => panic!("a flag runs nothing"),
         }
     }
 

@@ -12,6 +12,7 @@ mod nearest;
 pub mod place;
 mod read;
 mod read_config;
+mod read_run;
 mod table;
 pub mod template;
 
@@ -87,6 +88,8 @@ impl LayerRecipe {
                 LayerKind::Copy { items, .. } => {
                     items.iter().all(|item| item.source.value.is_shared() && item.dest.value.is_shared())
                 }
+                // Its environment says the platform, whatever its words say.
+                LayerKind::Run(_) => false,
             }
     }
 }
@@ -115,6 +118,40 @@ pub enum LayerKind {
         /// The archive: plain, gzip or zstd.
         source: Spanned<Template>,
     },
+    /// What a command puts into a folder, normalised.
+    Run(Box<RunRecipe>),
+}
+
+/// A `run` layer: a command of the host that fills `{out}` for each platform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecipe {
+    /// What is run.
+    pub command: Command,
+    /// Where it stands.
+    pub place: Option<Place>,
+    /// What the result depends on: files, folders or globs. `None`: nobody says, so it is run each time.
+    pub inputs: Option<Vec<Spanned<Template>>>,
+    /// Where the content of `{out}` goes: an absolute path in the image without `..`.
+    pub dest: Spanned<Template>,
+    /// Variables of its environment, by name.
+    pub env: BTreeMap<String, Spanned<Template>>,
+    /// The host's variables that it sees as well, by name.
+    pub pass_env: Vec<Spanned<String>>,
+    /// What of `{out}` is left out, relative to it.
+    pub exclude: Patterns,
+    /// User and group; 0 and 0 unless said.
+    pub owner: (u32, u32),
+    /// The time of each file; never each file's last commit.
+    pub mtime: Mtime,
+}
+
+/// The command of a `run` layer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// A text for a shell.
+    Shell(Template),
+    /// A program and its arguments, at least one word.
+    Words(Vec<Template>),
 }
 
 /// The modification time of copied files.

@@ -1,11 +1,13 @@
 //! The known word that a mistyped one was meant to be.
 
 /// Other tools' words for ours.
-const SYNONYMS: [(&str, &str); 22] = [
+const SYNONYMS: [(&str, &str); 26] = [
     ("args", "cmd"),
     ("chown", "owner"),
     ("chmod", "mode"),
+    ("cmd", "run"),
     ("command", "cmd"),
+    ("command", "run"),
     ("destination", "dest"),
     ("environment", "env"),
     ("expose", "exposed-ports"),
@@ -17,7 +19,9 @@ const SYNONYMS: [(&str, &str); 22] = [
     ("ports", "exposed-ports"),
     ("port", "exposed-ports"),
     ("root", "rootfs"),
+    ("script", "run"),
     ("source", "src"),
+    ("sources", "inputs"),
     ("target", "dest"),
     ("target", "platforms"),
     ("task-def", "task-definition"),
@@ -88,6 +92,9 @@ mod tests {
             ("from", &IMAGE, Some("base")),
             ("target", &ITEM, Some("dest")),
             ("src", &LAYER, None),
+            ("command", &LAYER, Some("run")),
+            ("pass_env", &LAYER, Some("pass-env")),
+            ("target", &LAYER, Some("dest")),
             ("zzz", &CONFIG, None),
             ("", &CONFIG, None),
         ] {

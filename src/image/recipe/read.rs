@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::{Place, RecipeError, Source, Spanned};
 use super::read_config;
+use super::read_run;
 use super::table::{IMAGE, ITEM, Key, LAYER, Reader, TOP, Value, unknown};
 use super::template::Template;
 use super::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
@@ -146,10 +147,10 @@ fn layers(reader: &Reader, value: &Value<'_>) -> Result<Vec<LayerRecipe>, Recipe
 }
 
 /// The keys that are there, by name.
-struct Fields<'d>(Vec<(Key<'d>, &'d Value<'d>)>);
+pub(super) struct Fields<'d>(Vec<(Key<'d>, &'d Value<'d>)>);
 
 impl<'d> Fields<'d> {
-    fn get(&self, name: &str) -> Option<(&Key<'d>, &'d Value<'d>)> {
+    pub(super) fn get(&self, name: &str) -> Option<(&Key<'d>, &'d Value<'d>)> {
         self.0.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, *value))
     }
 }
@@ -161,7 +162,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
         match key.name {
             "rootfs" | "copy" | "tar" | "run" => kinds.push(key),
             name if LAYER.contains(&name) => {}
-            "src" | "exclude" | "mode" => {
+            "src" | "mode" => {
                 return Err(unknown(key, "a layer", &[]).help(format!(
                     "`{0}` belongs to an item of `copy`: copy = [{{ src = \"app\", dest = \"/app\" }}]",
                     key.name
@@ -170,7 +171,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
             _ => return Err(unknown(key, "a layer", &LAYER)),
         }
     }
-    let one_of = "a layer has exactly one of `rootfs`, `copy` and `tar`";
+    let one_of = "a layer has exactly one of `rootfs`, `copy`, `tar` and `run`";
     let kind = match kinds[..] {
         [kind] => kind,
         [] => {
@@ -187,7 +188,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
     let belongs = |name: &str| match kind.name {
         "rootfs" => matches!(name, "owner" | "owners"),
         "copy" => name == "mtime",
-        "run" => matches!(name, "inputs" | "dest" | "mtime" | "owner"),
+        "run" => matches!(name, "inputs" | "dest" | "env" | "pass-env" | "exclude" | "mtime" | "owner"),
         _ => false,
     };
     for (key, _) in &fields.0 {
@@ -209,10 +210,7 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
             items: items(reader, value)?,
             mtime: fields.get("mtime").map(|(_, value)| mtime(reader, value)).transpose()?.unwrap_or_default(),
         },
-        _ => {
-            return Err(RecipeError::at(kind.place.clone(), "run layers are not supported yet")
-                .help("run the command before the build and `copy` what it made"));
-        }
+        _ => LayerKind::Run(Box::new(read_run::run(reader, value, &fields)?)),
     };
     Ok(LayerRecipe { name: name.value, place: name.place, platforms: only, kind })
 }
@@ -220,7 +218,11 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
 fn misplaced(key: &Key<'_>, kind: &str) -> RecipeError {
     let error = RecipeError::at(key.place.clone(), format!("a `{kind}` layer has no `{}`", key.name));
     match (key.name, kind) {
-        ("dest" | "owner", "copy") => error.help(format!("write `{}` into each item of `copy`", key.name)),
+        ("dest" | "owner" | "exclude", "copy") => error.help(format!("write `{}` into each item of `copy`", key.name)),
+        ("owners", "run") => error.help("all of it has one owner: owner = \"10001:10001\""),
+        ("env", "rootfs" | "copy" | "tar") => error.help("the environment of containers is `env` in [config]"),
+        ("exclude", _) => error.help("it is taken as it is; `copy` leaves files out"),
+        ("pass-env", _) => error.help("`pass-env` belongs to `run`"),
         ("mtime", _) => error.help("its entries keep their own times, clamped to SOURCE_DATE_EPOCH"),
         ("owner" | "owners", "tar") => error.help("the entries of an archive keep their owners"),
         ("dest", _) => error.help("it goes to the root; `copy` puts files elsewhere"),
@@ -291,7 +293,7 @@ fn item(reader: &Reader, value: &Value<'_>, example: &str) -> Result<CopyItem, R
     Ok(CopyItem { source, dest, exclude, owner, mode })
 }
 
-fn destination(reader: &Reader, value: &Value<'_>) -> Result<Spanned<Template>, RecipeError> {
+pub(super) fn destination(reader: &Reader, value: &Value<'_>) -> Result<Spanned<Template>, RecipeError> {
     let dest = reader.template("dest", value)?;
     check_destination(dest.value.as_written()).map_err(|error| error.or_at(dest.place.clone()))?;
     Ok(dest)
@@ -315,7 +317,7 @@ pub(super) fn check_destination(dest: &str) -> Result<(), RecipeError> {
     Ok(())
 }
 
-fn excluded(reader: &Reader, value: &Value<'_>) -> Result<Patterns, RecipeError> {
+pub(super) fn excluded(reader: &Reader, value: &Value<'_>) -> Result<Patterns, RecipeError> {
     let patterns = reader.strings("exclude", value)?;
     let texts: Vec<String> = patterns.iter().map(|pattern| pattern.value.clone()).collect();
     Patterns::from_list(&texts).map_err(|error| {
@@ -324,7 +326,7 @@ fn excluded(reader: &Reader, value: &Value<'_>) -> Result<Patterns, RecipeError>
     })
 }
 
-fn owner_of(reader: &Reader, name: &str, value: &Value<'_>) -> Result<(u32, u32), RecipeError> {
+pub(super) fn owner_of(reader: &Reader, name: &str, value: &Value<'_>) -> Result<(u32, u32), RecipeError> {
     let text = reader.spanned_string(name, value)?;
     parse_owner(&text.value).map_err(|error| error.or_at(text.place))
 }
@@ -363,7 +365,7 @@ fn mode(reader: &Reader, value: &Value<'_>) -> Result<u16, RecipeError> {
     })
 }
 
-fn mtime(reader: &Reader, value: &Value<'_>) -> Result<Mtime, RecipeError> {
+pub(super) fn mtime(reader: &Reader, value: &Value<'_>) -> Result<Mtime, RecipeError> {
     let place = reader.value_place(value);
     let expected = "write \"2026-01-01T00:00:00Z\", or \"git\" for each file's last commit";
     let moment: toml::value::Datetime = match value.get_ref() {

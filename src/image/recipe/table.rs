@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
 use super::place::{Place, RecipeError, Source, Spanned};
-use super::template::Template;
+use super::template::{Template, TemplateError};
 
 /// A value with its bytes.
 pub(super) type Value<'d> = Located<DeValue<'d>>;
@@ -136,7 +136,27 @@ impl Reader {
         if text.value.contains('\0') {
             return Err(RecipeError::at(place, format!("`{name}` holds a NUL, which no path may")));
         }
-        match Template::parse(&text.value) {
+        self.placeholders(&text, place, Template::parse(&text.value))
+    }
+
+    /// A command, or a variable of its environment: `what` in an error.
+    pub(super) fn command(&self, what: &str, value: &Value<'_>) -> Result<Spanned<Template>, RecipeError> {
+        let text = Spanned::at(self.value_place(value), self.string_of(what, value)?.to_owned());
+        let place = self.value_place(value);
+        if text.value.contains('\0') {
+            return Err(RecipeError::at(place, format!("{what} holds a NUL, which no command may")));
+        }
+        self.placeholders(&text, place, Template::parse_command(&text.value))
+    }
+
+    /// A template, or what is wrong with it underlined.
+    fn placeholders(
+        &self,
+        text: &Spanned<String>,
+        place: Place,
+        parsed: Result<Template, TemplateError>,
+    ) -> Result<Spanned<Template>, RecipeError> {
+        match parsed {
             Ok(template) => Ok(text.with(template)),
             Err(error) => {
                 // An escape or a line feed before it would move the bytes: then the whole value is underlined.
@@ -187,8 +207,22 @@ pub(super) const TOP: [&str; 4] = ["image", "config", "layer", "verify"];
 pub(super) const IMAGE: [&str; 3] = ["base", "platforms", "annotations"];
 pub(super) const CONFIG: [&str; 10] =
     ["from", "entrypoint", "cmd", "env", "working-dir", "user", "exposed-ports", "volumes", "labels", "stop-signal"];
-pub(super) const LAYER: [&str; 11] =
-    ["name", "platforms", "rootfs", "owner", "owners", "copy", "mtime", "tar", "run", "inputs", "dest"];
+pub(super) const LAYER: [&str; 14] = [
+    "name",
+    "platforms",
+    "rootfs",
+    "owner",
+    "owners",
+    "copy",
+    "mtime",
+    "tar",
+    "run",
+    "inputs",
+    "dest",
+    "env",
+    "pass-env",
+    "exclude",
+];
 pub(super) const ITEM: [&str; 5] = ["src", "dest", "exclude", "owner", "mode"];
 pub(super) const VERIFY: [&str; 10] = [
     "task-definition",

@@ -1,4 +1,4 @@
-//! Paths that differ by platform: `bin/server-{arch}`.
+//! Paths that differ by platform, `bin/server-{arch}`, and the commands of `run` layers, which name `{out}` as well.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,10 +22,14 @@ enum Part {
     Os,
     Platform,
     Variant,
+    Out,
 }
 
 /// The placeholders by name, in the order of the documentation.
 pub const PLACEHOLDERS: [&str; 5] = ["arch", "machine", "os", "platform", "variant"];
+
+/// The placeholder that only a command has: the folder that it fills.
+pub const OUT: &str = "{out}";
 
 /// Why a text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,14 +79,8 @@ impl Template {
                     span: brace..text.len(),
                 });
             };
-            let part = match &rest[1..length] {
-                "arch" => Part::Arch,
-                "machine" => Part::Machine,
-                "os" => Part::Os,
-                "platform" => Part::Platform,
-                "variant" => Part::Variant,
-                name => return Err(unknown(name, brace..brace + length + 1)),
-            };
+            let name = &rest[1..length];
+            let Some(part) = Part::named(name) else { return Err(unknown(name, brace..brace + length + 1)) };
             if !plain.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut plain)));
             }
@@ -96,8 +94,55 @@ impl Template {
         Ok(Self { written: text.into(), parts })
     }
 
-    /// The text for one platform.
+    /// Reads a command, or a variable of its environment. `{out}` is a placeholder there, and a shell, awk or JSON
+    /// needs braces of its own: what is none of the placeholders stays as it stands, and so does all that follows a
+    /// dollar sign. A name that is nearly one is an error.
+    pub fn parse_command(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut at = 0;
+        while let Some(found) = text[at..].find('{') {
+            let brace = at + found;
+            plain.push_str(&text[at..brace]);
+            let rest = &text[brace..];
+            let name = rest[1..].split_once('}').map_or("", |(name, _)| name);
+            let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let part = match Part::named(name) {
+                _ if text[..brace].ends_with('$') => None,
+                None if name == "out" => Some(Part::Out),
+                None if is_word && (nearest(name, &PLACEHOLDERS).is_some() || nearest(name, &["out"]).is_some()) => {
+                    return Err(unknown_in_command(name, brace..brace + name.len() + 2));
+                }
+                part => part,
+            };
+            match part {
+                Some(part) => {
+                    if !plain.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut plain)));
+                    }
+                    parts.push(part);
+                    at = brace + name.len() + 2;
+                }
+                None => {
+                    plain.push('{');
+                    at = brace + 1;
+                }
+            }
+        }
+        plain.push_str(&text[at..]);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self { written: text.into(), parts })
+    }
+
+    /// The text for one platform. `{out}` stays as it is.
     pub fn expand(&self, platform: &Platform) -> String {
+        self.expand_with(platform, OUT)
+    }
+
+    /// The text for one platform, with this folder for `{out}`.
+    pub fn expand_with(&self, platform: &Platform, out: &str) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
@@ -109,6 +154,7 @@ impl Template {
                 // arm64 has one variant, which nobody writes into a file's name.
                 Part::Variant if platform.architecture == Arch::ARM64 => {}
                 Part::Variant => text.push_str(platform.variant.as_deref().unwrap_or_default()),
+                Part::Out => text.push_str(out),
             }
         }
         text
@@ -117,6 +163,11 @@ impl Template {
     /// Whether it names no placeholder: the same for every platform.
     pub fn is_shared(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// Whether it names `{out}`.
+    pub fn names_out(&self) -> bool {
+        self.parts.contains(&Part::Out)
     }
 
     /// As it was written, placeholders included.
@@ -132,6 +183,26 @@ impl fmt::Display for Template {
     }
 }
 
+impl Part {
+    /// The placeholder of a path that has this name.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "arch" => Self::Arch,
+            "machine" => Self::Machine,
+            "os" => Self::Os,
+            "platform" => Self::Platform,
+            "variant" => Self::Variant,
+            _ => return None,
+        })
+    }
+}
+
+fn unknown_in_command(name: &str, span: Range<usize>) -> TemplateError {
+    let meant = nearest(name, &PLACEHOLDERS).unwrap_or("out");
+    let help = format!("did you mean `{{{meant}}}`? A shell's own is written with a dollar sign: ${{{name}}}");
+    TemplateError { message: format!("`{{{name}}}` is not a placeholder"), help, span }
+}
+
 fn unknown(name: &str, span: Range<usize>) -> TemplateError {
     let meant = match name {
         "TARGETARCH" | "architecture" => Some("arch"),
@@ -141,7 +212,7 @@ fn unknown(name: &str, span: Range<usize>) -> TemplateError {
         name => nearest(name, &PLACEHOLDERS),
     };
     let help = if name == "out" {
-        "`{out}` is the result of a `run` layer and has no meaning in a path".to_owned()
+        "`{out}` is the folder that the command of a `run` layer fills: it belongs to `run` and `env`".to_owned()
     } else if let Some(meant) = meant {
         format!("did you mean `{{{meant}}}`?")
     } else {
@@ -186,7 +257,36 @@ mod tests {
         assert_eq!(error("a}b").span, 1..2);
     }
 
+    #[test]
+    fn a_command_keeps_the_braces_that_are_the_shells() {
+        let arm = |text: &str| {
+            let template = Template::parse_command(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            template.expand_with(&Platform::linux_arm64(), "/o")
+        };
+        for (text, wanted) in [
+            ("cp {arch} {out}/{machine}", "cp arm64 /o/aarch64"),
+            ("echo ${out} ${HOME:-x} $out", "echo ${out} ${HOME:-x} $out"),
+            ("awk '{print $1}' {a,b}", "awk '{print $1}' {a,b}"),
+            ("go list -f '{{.Dir}}' {", "go list -f '{{.Dir}}' {"),
+            ("{{arch}} {} {\"os\": 1} }", "{arm64} {} {\"os\": 1} }"),
+        ] {
+            assert_eq!(arm(text), wanted);
+        }
+        for (text, span) in [("cp {archh}", 3..10), ("{outt}", 0..6), ("x {TARGETARCH} {machne}", 15..23)] {
+            assert_eq!(Template::parse_command(text).expect_err(text).span, span, "{text}");
+        }
+        assert!(Template::parse_command("{out}").expect("a command").names_out());
+        assert!(!Template::parse_command("${out}").expect("a command").names_out());
+    }
+
     proptest! {
+        #[test]
+        fn no_command_panics(text in "[{}$a-zé/ ]{0,20}") {
+            if let Ok(template) = Template::parse_command(&text) {
+                template.expand_with(&Platform::linux_amd64(), "/o");
+            }
+        }
+
         #[test]
         fn never_panics(text in "[{}a-zé/]{0,20}") {
             if let Ok(template) = Template::parse(&text) {
