@@ -130,6 +130,16 @@ fn a_whole_recipe_says_everything() {
 }
 
 #[test]
+fn every_recipe_of_the_readme_is_one() {
+    let blocks = include_str!("../README.md").split("```toml\n").skip(1);
+    let recipes: Vec<&str> = blocks.filter_map(|block| block.split("```").next()).collect();
+    assert!(recipes.len() > 2);
+    for recipe in recipes {
+        parse(recipe);
+    }
+}
+
+#[test]
 fn an_empty_recipe_is_scratch() {
     let recipe = parse("");
     assert_eq!(recipe, Recipe::empty(Path::new(".")));

@@ -2,6 +2,7 @@
 //! anything is written. Whatever is wrong with the recipe's words is said here.
 
 mod checks;
+mod config_files;
 mod ground;
 pub mod run;
 
@@ -12,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
-use self::run::{Produced, Runs};
+use self::config_files::config_files;
+use self::run::{At, Produced, Runs};
 use super::base::{self, Bases, PlatformBase};
 use super::config::{ConfigRecipe, PartialFile};
-use super::recipe::config_file::parse_config_file;
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{Place, RecipeError, Spanned};
 use super::recipe::template::Template;
@@ -72,7 +73,7 @@ pub struct Plan {
     /// The layers, each made once.
     pub tasks: Vec<Task>,
     /// What commands have left: as long as this is there, no other build touches the files.
-    pub produced: BTreeMap<(usize, usize), Produced>,
+    pub produced: BTreeMap<At, Produced>,
 }
 
 /// What a plan is made with, beside the recipe.
@@ -161,43 +162,6 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
         }
     }
     Ok(Plan { platforms: plans, tasks, produced })
-}
-
-/// Reads the configuration files that the flags or the recipe name, one for each platform.
-fn config_files(
-    recipe: &Recipe,
-    flags: &ConfigRecipe,
-    platforms: &[Platform],
-    observer: &dyn Observer,
-) -> Result<Vec<Option<PartialFile>>, RecipeError> {
-    // A flag's path is relative to the working folder, a recipe's to the recipe.
-    let (from, folder) = match (&flags.from, &recipe.config.from) {
-        (Some(from), _) => (from, Path::new("")),
-        (None, Some(from)) => (from, recipe.folder.as_path()),
-        (None, None) => return Ok(platforms.iter().map(|_| None).collect()),
-    };
-    let mut files = Vec::new();
-    for platform in platforms {
-        let path = folder.join(from.value.expand(platform));
-        let shown = path.display().to_string();
-        let text = fs::read_to_string(&path).map_err(|error| {
-            RecipeError::new(format!("cannot read the configuration {shown}"))
-                .or_at(from.place.clone())
-                .caused_by(error)
-        })?;
-        let file = parse_config_file(&shown, &text)?;
-        if let Some(architecture) = &file.architecture
-            && !platforms.iter().any(|built| built.architecture.to_string() == architecture.value)
-        {
-            let text = format!(
-                "{shown} is for {}, which is not built: the build's own architecture is written",
-                architecture.value
-            );
-            observer.note(Event::Warning(&text));
-        }
-        files.push(Some(file));
-    }
-    Ok(files)
 }
 
 fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {

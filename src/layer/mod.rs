@@ -1,5 +1,5 @@
-//! Layers: folders, files and archives become a tar with one order and one form, a blob with one digest, and a table
-//! of what is inside.
+//! Layers: folders, files, archives and what commands leave become a tar with one order and one form, a blob with one
+//! digest, and a table of what is inside.
 
 pub mod compress;
 pub mod contents;

@@ -39,7 +39,7 @@ fn words_that_a_recipe_does_not_have() {
         "[[layer]]\ntar = \"a.tar\"\nrootfs = \"root\"\n",
         "[[layer]]\nname = \"app\"\ncopy = [{ src = \"app/x\", destination = \"/x\" }]\n",
         "[[layer]]\nname = \"app\"\ncopy = [{ src = \"app/{architecture}\", dest = \"/x\" }]\n",
-        "[[layer]]\nname = \"deps\"\nrun = \"make\"\ndest = \"/x\"\n",
+        "[[layer]]\nname = \"deps\"\nrun = \"make DESTDIR={ouut}\"\ndest = \"/x\"\n",
     ]);
     golden("recipe-words.txt", text);
 }

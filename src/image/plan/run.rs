@@ -32,6 +32,9 @@ use crate::oci::platform::Platform;
 /// The version of what a result hangs on. Another one, and nothing that is kept is taken.
 const KEY: &str = "dockless run 1";
 
+/// A layer for a platform, by their places among the recipe's layers and the plan's platforms.
+pub type At = (usize, usize);
+
 /// How commands are run.
 #[derive(Clone, Copy)]
 pub struct Runs<'a> {
@@ -59,13 +62,12 @@ struct Job<'r> {
     layer: &'r LayerRecipe,
     run: &'r RunRecipe,
     platform: &'r Platform,
-    /// By their place among the recipe's layers and the platforms.
-    at: (usize, usize),
+    at: At,
     /// What the result hangs on; `None` where nobody says what that is.
     key: Option<Digest>,
 }
 
-/// Runs what has to be run, by the places of layer and platform.
+/// Runs what has to be run.
 ///
 /// # Errors
 /// Where a command cannot be run, fails, or leaves nothing.
@@ -73,7 +75,7 @@ pub(super) fn produce(
     recipe: &Recipe,
     platforms: &[Platform],
     given: Given<'_>,
-) -> Result<BTreeMap<(usize, usize), Produced>, RecipeError> {
+) -> Result<BTreeMap<At, Produced>, RecipeError> {
     let all = Recipes::of(recipe, platforms, given)?;
     let mut jobs = Vec::new();
     for job in all.jobs()? {
@@ -223,12 +225,12 @@ impl<'a> Recipes<'a> {
         secrets
             .extend(variables.iter().map(|(_, value)| value).filter(|value| value.as_bytes().contains(&b'@')).cloned());
         variables.extend(self.variables(job, &out));
-        let words = job.words(text).into_iter().map(OsString::from).collect();
+        let words = job.words(text);
         Ok(Task { words, folder: self.folder.clone(), variables, secrets, log: place.log() })
     }
 
     /// Runs commands, as many at a time as there are threads. The first that fails ends the others.
-    fn side_by_side(&self, jobs: Vec<(Job<'_>, Place, Task)>) -> Result<Vec<((usize, usize), Produced)>, RecipeError> {
+    fn side_by_side(&self, jobs: Vec<(Job<'_>, Place, Task)>) -> Result<Vec<(At, Produced)>, RecipeError> {
         let count = jobs.len();
         let groups = Groups::default();
         let next = AtomicUsize::new(0);
@@ -336,14 +338,10 @@ impl Job<'_> {
         let (name, platform) = (&self.layer.name, self.platform);
         match error {
             RunError::Failed { ending, said } => {
-                let help = match said.is_empty() {
-                    true => format!("it was run in {}", task.folder.display()),
-                    false => format!(
-                        "it was run in {}; all that it said is in {}",
-                        task.folder.display(),
-                        task.log.display()
-                    ),
-                };
+                let mut help = format!("it was run in {}", task.folder.display());
+                if !said.is_empty() {
+                    help = format!("{help}; all that it said is in {}", task.log.display());
+                }
                 let source = Failed { command: Shown(&task.words).to_string(), said };
                 self.wrong(format!("layer {name}: its command failed for {platform}: {ending}"))
                     .caused_by(source)

@@ -136,7 +136,7 @@ impl Reader {
         if text.value.contains('\0') {
             return Err(RecipeError::at(place, format!("`{name}` holds a NUL, which no path may")));
         }
-        self.placeholders(&text, place, Template::parse(&text.value))
+        placeholders(&text, place, Template::parse(&text.value))
     }
 
     /// A command, or a variable of its environment: `what` in an error.
@@ -146,25 +146,7 @@ impl Reader {
         if text.value.contains('\0') {
             return Err(RecipeError::at(place, format!("{what} holds a NUL, which no command may")));
         }
-        self.placeholders(&text, place, Template::parse_command(&text.value))
-    }
-
-    /// A template, or what is wrong with it underlined.
-    fn placeholders(
-        &self,
-        text: &Spanned<String>,
-        place: Place,
-        parsed: Result<Template, TemplateError>,
-    ) -> Result<Spanned<Template>, RecipeError> {
-        match parsed {
-            Ok(template) => Ok(text.with(template)),
-            Err(error) => {
-                // An escape or a line feed before it would move the bytes: then the whole value is underlined.
-                let part = place.within(error.span.start + 1..error.span.end + 1);
-                let exact = text.value.get(error.span.clone()) == Some(part.excerpt());
-                Err(RecipeError::at(if exact { part } else { place }, error.message).help(error.help))
-            }
-        }
+        placeholders(&text, place, Template::parse_command(&text.value))
     }
 
     /// A value of another type than expected.
@@ -175,6 +157,23 @@ impl Reader {
     fn mismatch_of(&self, what: &str, value: &Value<'_>, expected: &str) -> RecipeError {
         let found = kind(value.get_ref());
         RecipeError::at(self.value_place(value), format!("{what} must be {expected}, not {found}")).label(found)
+    }
+}
+
+/// A template, or what is wrong with it underlined.
+fn placeholders(
+    text: &Spanned<String>,
+    place: Place,
+    parsed: Result<Template, TemplateError>,
+) -> Result<Spanned<Template>, RecipeError> {
+    match parsed {
+        Ok(template) => Ok(text.with(template)),
+        Err(error) => {
+            // An escape or a line feed before it would move the bytes: then the whole value is underlined.
+            let part = place.within(error.span.start + 1..error.span.end + 1);
+            let exact = text.value.get(error.span.clone()) == Some(part.excerpt());
+            Err(RecipeError::at(if exact { part } else { place }, error.message).help(error.help))
+        }
     }
 }
 
@@ -191,6 +190,7 @@ pub(super) fn unknown(key: &Key<'_>, table: &str, known: &[&str]) -> RecipeError
         error.help(format!("the keys are {}", known.join(", ")))
     }
 }
+
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

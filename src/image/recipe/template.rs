@@ -106,7 +106,8 @@ impl Template {
             plain.push_str(&text[at..brace]);
             let rest = &text[brace..];
             let name = rest[1..].split_once('}').map_or("", |(name, _)| name);
-            let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+            // A shorter one is near to too much: `f"{s}"` of Python.
+            let is_word = name.len() > 2 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
             let part = match Part::named(name) {
                 _ if text[..brace].ends_with('$') => None,
                 None if name == "out" => Some(Part::Out),
@@ -115,18 +116,15 @@ impl Template {
                 }
                 part => part,
             };
-            match part {
-                Some(part) => {
-                    if !plain.is_empty() {
-                        parts.push(Part::Text(std::mem::take(&mut plain)));
-                    }
-                    parts.push(part);
-                    at = brace + name.len() + 2;
+            if let Some(part) = part {
+                if !plain.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut plain)));
                 }
-                None => {
-                    plain.push('{');
-                    at = brace + 1;
-                }
+                parts.push(part);
+                at = brace + name.len() + 2;
+            } else {
+                plain.push('{');
+                at = brace + 1;
             }
         }
         plain.push_str(&text[at..]);
@@ -268,6 +266,7 @@ mod tests {
             ("echo ${out} ${HOME:-x} $out", "echo ${out} ${HOME:-x} $out"),
             ("awk '{print $1}' {a,b}", "awk '{print $1}' {a,b}"),
             ("go list -f '{{.Dir}}' {", "go list -f '{{.Dir}}' {"),
+            ("print(f'{s}')", "print(f'{s}')"),
             ("{{arch}} {} {\"os\": 1} }", "{arm64} {} {\"os\": 1} }"),
         ] {
             assert_eq!(arm(text), wanted);
