@@ -336,6 +336,33 @@ fn failures_say_what_was_run_and_what_it_said() {
 }
 
 #[test]
+fn a_folder_that_a_shell_would_split_is_for_arrays_alone() {
+    let project = Project::with("[[layer]]\nname = \"made\"\nrun = \"echo >{out}/x\"\n");
+    let cache = project.at("a cache").display().to_string();
+    let words = ["build", "-q", "-p", "linux/amd64"];
+    let variables = [("PATH", "/usr/bin:/bin"), ("DOCKLESS_CACHE_DIR", cache.as_str())];
+    let said = project.run_with(&words, &variables).with_code(2);
+    assert!(said.stderr.contains("a shell would not take") && said.stderr.contains("as an array"), "{said:#?}");
+    for run in ["\"echo >\\\"$DOCKLESS_OUT/x\\\"\"", "[\"touch\", \"{out}/x\"]"] {
+        project.write("dockless.toml", format!("[[layer]]\nname = \"made\"\nrun = {run}\n"));
+        project.run_with(&words, &variables).done();
+        assert_eq!(project.image("oci", None).paths(0, 0), ["x"]);
+    }
+}
+
+#[test]
+fn without_a_cache_folder_it_is_among_the_temporary_files() {
+    let project = Project::with("[[layer]]\nname = \"made\"\nrun = \"echo >{out}/x\"\n");
+    project.write("tmp/file", "");
+    let temporary = project.at("tmp").display().to_string();
+    project.run_with(&["build", "-q", "-p", "linux/amd64"], &[("TMPDIR", &temporary)]).done();
+    let made: Vec<_> = fs::read_dir(project.at("tmp")).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    let run = made.iter().find(|path| path.is_dir()).expect("a folder for results");
+    assert!(run.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dockless-")), "{made:?}");
+    assert_eq!(fs::metadata(run).expect("a folder").permissions().mode() & 0o7777, 0o700);
+}
+
+#[test]
 fn secrets_are_in_no_message_and_no_file() {
     let project = project(
         "[[layer]]\nname = \"made\"\nrun = \"env; echo $TOKEN >&2; exit 1\"\npass-env = [\"TOKEN\"]\ninputs = [\"dockless.toml\"]\n",

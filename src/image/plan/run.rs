@@ -76,7 +76,7 @@ pub(super) fn produce(
     platforms: &[Platform],
     given: Given<'_>,
 ) -> Result<BTreeMap<At, Produced>, RecipeError> {
-    let all = Recipes::of(recipe, platforms, given)?;
+    let all = Commands::of(recipe, platforms, given)?;
     let mut jobs = Vec::new();
     for job in all.jobs()? {
         let place = name(&all.file(&job), &job.layer.name, &job.platform.to_string());
@@ -115,8 +115,8 @@ pub(super) fn produce(
     Ok(produced)
 }
 
-/// A recipe whose commands are to be run.
-struct Recipes<'a> {
+/// The commands of a recipe, and what they are run with.
+struct Commands<'a> {
     recipe: &'a Recipe,
     platforms: &'a [Platform],
     given: Given<'a>,
@@ -124,7 +124,7 @@ struct Recipes<'a> {
     folder: PathBuf,
 }
 
-impl<'a> Recipes<'a> {
+impl<'a> Commands<'a> {
     fn of(recipe: &'a Recipe, platforms: &'a [Platform], given: Given<'a>) -> Result<Self, RecipeError> {
         let folder = if recipe.folder.as_os_str().is_empty() { Path::new(".") } else { &recipe.folder };
         let folder = folder.canonicalize().map_err(|error| {
@@ -178,15 +178,16 @@ impl<'a> Recipes<'a> {
         };
         field(KEY.as_bytes());
         field(job.platform.to_string().as_bytes());
-        for word in job.words(OUT) {
+        let words = job.words(OUT);
+        // How many there are, or the last word might pass for the first variable.
+        field(words.len().to_string().as_bytes());
+        for word in words {
             field(word.as_bytes());
         }
-        field(b"");
         for (name, value) in self.variables(job, Path::new(OUT)) {
             field(name.as_bytes());
             field(value.as_bytes());
         }
-        field(b"");
         field(inputs.to_string().as_bytes());
         Digest::of(&text)
     }
