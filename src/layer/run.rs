@@ -68,7 +68,7 @@ pub enum Ending {
     Exit(i32),
     /// By this signal.
     Signal(i32),
-    /// It was stopped by this signal, as a process of the background is that reads from a terminal.
+    /// It was stopped by this signal; by SIGTTIN where it reads from the terminal, as any process of the background.
     Stopped(i32),
 }
 
@@ -77,9 +77,10 @@ impl std::fmt::Display for Ending {
         match self {
             Self::Exit(code) => write!(f, "exit code {code}"),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
-            Self::Stopped(signal) => {
-                write!(f, "stopped by signal {signal}: it asks on the terminal, where a build answers nothing")
+            Self::Stopped(signal) if [Signal::TTIN.as_raw(), Signal::TTOU.as_raw()].contains(signal) => {
+                f.write_str("it asks on the terminal, where a build answers nothing")
             }
+            Self::Stopped(signal) => write!(f, "stopped by signal {signal}"),
         }
     }
 }
@@ -296,6 +297,8 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.path().join("log")).expect("a log"), "one\ntwo\nthree ***\nend\n");
         assert_eq!(failed(folder.path(), "kill -TERM $$").0, Ending::Signal(15));
         assert_eq!(failed(folder.path(), "kill -STOP $$").0, Ending::Stopped(Signal::STOP.as_raw()));
+        let asks = Ending::Stopped(Signal::TTIN.as_raw()).to_string();
+        assert_eq!(asks, "it asks on the terminal, where a build answers nothing");
         assert!(failed(folder.path(), "echo $unset").1[0].contains("unset"));
         let (_, said) = failed(folder.path(), "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; exit 1");
         assert_eq!((said.len(), said[0].as_str(), said[199].as_str()), (200, "line 4800", "line 4999"));
