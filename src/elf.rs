@@ -7,10 +7,12 @@
 
 use std::cell::Cell;
 
+use serde::{Deserialize, Serialize};
+
 pub mod cache;
 
 /// The machine that a file is made for, `e_machine`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Machine(pub u16);
 
 impl Machine {
@@ -51,7 +53,7 @@ impl std::fmt::Display for Machine {
 }
 
 /// `e_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A relocatable file: an object file or a kernel module.
     Relocatable,
@@ -65,7 +67,7 @@ pub enum Kind {
 
 /// The facts of an ELF file.
 #[expect(clippy::struct_excessive_bools, reason = "five facts that have nothing to do with each other")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elf {
     /// Whether it is of class `ELFCLASS64`; else 32 bits.
     pub is_64: bool,

@@ -93,7 +93,7 @@ fn make(folder: &Path, things: &BTreeMap<String, Thing>, files: &mut Vec<std::pa
 }
 
 fn packed(entries: Vec<Entry>, codec: Codec, pool: &Pool) -> (Vec<u8>, Packed) {
-    let packing = Packing { pool, codec, observer: &Silent, id: "any" };
+    let packing = Packing { pool, codec, reuse: None, observer: &Silent, id: "any" };
     pack::entries(entries, packing, Vec::new()).expect("a layer")
 }
 
@@ -137,7 +137,7 @@ proptest! {
             prop_assert_eq!(found, &Entry { source: None, ..entry.clone() });
             match (&entry.kind, &entry.source) {
                 (Kind::File(size), source) => {
-                    let wanted = source.as_ref().map(|path| fs::read(path).expect("the file")).unwrap_or_default();
+                    let wanted = source.as_ref().map(|path| fs::read(&path.path).expect("the file")).unwrap_or_default();
                     prop_assert_eq!(*size, wanted.len() as u64);
                     prop_assert_eq!(data, &wanted);
                 }
@@ -183,7 +183,7 @@ proptest! {
         for codec in [Codec::Gzip(1), Codec::GZIP, Codec::Gzip(9), Codec::Zstd(1), Codec::ZSTD, Codec::None] {
             let mut whole = Vec::new();
             let pool = Pool::new(3);
-            let (blob, finished, ()) = stream(&pool, codec, Vec::new(), |stream| {
+            let (blob, finished, ()) = stream(&pool, codec, None, Vec::new(), |stream| {
                 for (number, (size, byte, alike)) in parts.iter().enumerate() {
                     let data: Vec<u8> = (0..*size).map(|at| if *alike { *byte } else { mixed(at, *byte) }).collect();
                     let header = [*byte; 512];

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dockless::aws::ecr::EcrHost;
+use dockless::event::{Event, Observer as _};
 use dockless::image::base::Bases;
-use dockless::image::build::Options;
+use dockless::image::build::{Caching, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
@@ -14,7 +15,10 @@ use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
 use dockless::image::recipe::{Base, LayerRecipe, Recipe};
+use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
+use dockless::layout::Layout;
+use dockless::oci::descriptor::Descriptor;
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
@@ -52,12 +56,15 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let annotations: BTreeMap<String, String> = pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect();
     let source_date_epoch =
         context.settings.source_date_epoch.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+    let layers = layer_cache(args, context);
     let options = Options {
         flags: &flags,
         annotations: &annotations,
         codec: codec(args.image.compression),
         source_date_epoch,
         pool: &pool,
+        cache: Caching { layers: layers.as_ref(), check: args.image.kept.cache_check },
+        made: None,
         observer: context.progress.as_ref(),
     };
     let output = output(args)?;
@@ -73,15 +80,16 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         lock: lock.as_ref(),
         locked: args.image.locked,
         memory: memory.as_deref(),
+        cache: layers.as_ref(),
     };
     let runs = Runs {
         folder: &context.settings.run_folder(),
         environment: &context.settings.environment,
         jobs: pool.width(),
-        anew: args.image.no_cache,
-        never: args.image.no_run,
+        anew: args.image.kept.no_cache,
+        never: args.image.kept.no_run,
     };
-    let request = Request {
+    let mut request = Request {
         recipe: &recipe,
         platforms: &platforms,
         options,
@@ -105,10 +113,29 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     } else {
         None
     };
+    // Where a task definition has the last word nothing is sent before it has spoken; nor where the tag may turn out to be
+    // another image's, for good.
+    let ahead = match (&ready, args.result.tags.first()) {
+        (Some((network, ground)), Some(tag))
+            if wanted.targets.is_empty()
+                && ground.missing.is_empty()
+                && !args.result.tags.iter().any(|tag| ground.is_immutable(tag)) =>
+        {
+            Some((push::Ahead::begin(network, tag, &args.sending, context), *network))
+        }
+        _ => None,
+    };
+    let take = |layout: &Layout, layer: &Descriptor| {
+        if let Some((ahead, _)) = &ahead {
+            ahead.take(layout, layer);
+        }
+    };
+    request.options.made = Some(&take);
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
     if passes && let Some((network, mut ground)) = ready {
+        ground.sent = ahead.map(|(ahead, network)| ahead.finish(network)).transpose()?.unwrap_or_default();
         ground.mounts = mounts(&recipe, &shipped.built, &args.result.tags);
         let what = (shipped.source.clone(), &shipped.built.index);
         pushed = push::deliver(network, what, &args.result.tags, &args.sending, ground, context)?;
@@ -148,6 +175,19 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         context.say(format!("the image is in {}, but see the findings above", output.path().display()));
     }
     Ok(ExitCode::from(1))
+}
+
+/// The cache of layers, unless it is not wanted. One that cannot be had costs time, no more.
+fn layer_cache(args: &Build, context: &Context) -> Option<LayerCache> {
+    let folder = context.settings.cache_folder.as_ref().filter(|_| !args.image.kept.no_cache)?;
+    match LayerCache::open(folder, context.settings.cache_size.unwrap_or(LIMIT)) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            let text = format!("nothing is kept for the next build: the cache folder {}: {error}", folder.display());
+            context.progress.note(Event::Detail(&text));
+            None
+        }
+    }
 }
 
 /// The recipe's file or folder.
@@ -360,7 +400,7 @@ fn platform_report(image: &dockless::image::build::BuiltImage) -> PlatformReport
                 diff_id: layer.diff_id,
                 size: layer.descriptor.size,
                 media_type: layer.descriptor.media_type.clone(),
-                cached: Some(false),
+                cached: Some(layer.cached),
             })
             .collect(),
     }

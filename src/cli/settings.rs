@@ -11,6 +11,8 @@ use dockless::secret::{Secret, is_loopback};
 use thiserror::Error;
 use url::Url;
 
+use super::args::values::Size;
+
 /// The environment as far as it concerns us. A variable that is set to nothing counts as unset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
@@ -19,6 +21,8 @@ pub struct Settings {
     pub source_date_epoch: Option<u64>,
     /// `DOCKLESS_CACHE_DIR`, else our folder in the platform's cache folder; `None` without a home.
     pub cache_folder: Option<PathBuf>,
+    /// `DOCKLESS_CACHE_SIZE`: how many bytes of layers the cache keeps.
+    pub cache_size: Option<u64>,
     /// All variables, for the commands of a recipe: which of them one sees is said by its layer.
     pub environment: Environment,
     /// `TMPDIR`, else where everyone's temporary files are.
@@ -65,6 +69,9 @@ pub enum SettingsError {
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error("SOURCE_DATE_EPOCH is {0:?}: expected whole seconds since 1970-01-01, such as 1767225600")]
     SourceDateEpoch(String),
+    /// `DOCKLESS_CACHE_SIZE` is no size.
+    #[error("DOCKLESS_CACHE_SIZE is {0:?}: expected a number of bytes with a unit, such as 20GiB")]
+    CacheSize(String),
     /// `DOCKLESS_REGISTRY_ENDPOINT` is not a list of hosts and URLs.
     #[error("DOCKLESS_REGISTRY_ENDPOINT has {0:?}: expected HOST=URL[,HOST=URL...]")]
     Endpoint(String),
@@ -109,6 +116,7 @@ impl Settings {
         Ok(Self {
             source_date_epoch: value("SOURCE_DATE_EPOCH").as_deref().map(epoch).transpose()?,
             cache_folder,
+            cache_size: value("DOCKLESS_CACHE_SIZE").as_deref().map(size).transpose()?,
             home,
             environment: Environment::default(),
             temporary_folder: path("TMPDIR").unwrap_or_else(|| "/tmp".into()),
@@ -163,6 +171,11 @@ fn epoch(value: &OsStr) -> Result<u64, SettingsError> {
     text.and_then(|text| text.parse().ok())
         .filter(|seconds| *seconds <= LAST_SECOND)
         .ok_or_else(|| SettingsError::SourceDateEpoch(value.to_string_lossy().into_owned()))
+}
+
+fn size(value: &OsStr) -> Result<u64, SettingsError> {
+    let size = value.to_str().and_then(|text| text.parse().ok());
+    size.map(|Size(bytes)| bytes).ok_or_else(|| SettingsError::CacheSize(value.to_string_lossy().into_owned()))
 }
 
 fn endpoints(value: OsString) -> Result<Vec<(String, Url)>, SettingsError> {

@@ -20,6 +20,7 @@ use super::recipe::place::RecipeError;
 use super::recipe::{Base, Recipe};
 use crate::blob::BlobSource;
 use crate::event::{Event, Observer};
+use crate::layer::cache::LayerCache;
 use crate::layer::contents::Contents;
 use crate::layer::sniff;
 use crate::layout::session::Session;
@@ -67,6 +68,8 @@ pub struct Bases<'a> {
     pub locked: bool,
     /// The folder that remembers what a reference named the last time.
     pub memory: Option<&'a Path>,
+    /// Where it is kept what is inside layers.
+    pub cache: Option<&'a LayerCache>,
 }
 
 /// What is inside the layers that were read already.
@@ -95,7 +98,8 @@ pub fn open(
         Base::Layout { path, name } => {
             let mut known = Known::new();
             let open = |platform: &Platform| {
-                from_layout(&recipe.folder.join(path.expand(platform)), name.as_deref(), platform, &mut known)
+                let folder = recipe.folder.join(path.expand(platform));
+                from_layout(&folder, name.as_deref(), platform, (&mut known, bases.cache))
             };
             platforms.iter().map(open).collect()
         }
@@ -108,7 +112,7 @@ fn from_layout(
     folder: &Path,
     name: Option<&str>,
     platform: &Platform,
-    known: &mut Known,
+    (known, cache): (&mut Known, Option<&LayerCache>),
 ) -> Result<PlatformBase, RecipeError> {
     let place = folder.display().to_string();
     let layout = Layout::open(folder).map_err(|error| unreadable(&place, error))?;
@@ -117,9 +121,9 @@ fn from_layout(
     let found = Documents::new(&place, &layout).image(&top, platform)?;
     for Layer { descriptor, compression, .. } in &found.layers {
         if let Entry::Vacant(vacant) = known.entry(descriptor.digest) {
-            let contents = read_layer(&layout, descriptor, *compression)
+            let contents = looked_into(cache, &layout, descriptor, *compression)
                 .map_err(|error| unreadable_layer(&place, descriptor, error))?;
-            vacant.insert(Arc::new(contents));
+            vacant.insert(contents);
         }
     }
     found.with(known, Arc::new(layout))
@@ -182,7 +186,7 @@ fn from_registry(
         found.push(documents.image(&top, platform)?);
     }
     let layers: Vec<&Layer> = found.iter().flat_map(|found| &found.layers).collect();
-    let known = fetch::all(&place, &blobs, &layers, session, observer)?;
+    let known = fetch::all(&place, &blobs, &layers, (session, bases.cache), observer)?;
     let source: Arc<dyn BlobSource> = Arc::new(blobs);
     found.into_iter().map(|found| found.with(&known, Arc::clone(&source))).collect()
 }
@@ -282,6 +286,29 @@ fn refused(place: &str, error: registry::error::Error) -> RecipeError {
     match help {
         Some(help) => error.help(help),
         None => error,
+    }
+}
+
+/// What is inside a layer of a layout, as the cache remembers it, else as the blob shows.
+fn looked_into(
+    cache: Option<&LayerCache>,
+    layout: &Layout,
+    descriptor: &Descriptor,
+    compression: Compression,
+) -> Result<Arc<Contents>, Box<dyn std::error::Error + Send + Sync>> {
+    let remembered = || cache?.contents(descriptor.digest).filter(|_| layout.contains(descriptor));
+    if let Some(contents) = remembered() {
+        return Ok(contents);
+    }
+    let contents = read_layer(layout, descriptor, compression)?;
+    remember(cache, descriptor, &contents);
+    Ok(Arc::new(contents))
+}
+
+fn remember(cache: Option<&LayerCache>, descriptor: &Descriptor, contents: &Contents) {
+    if let Some(cache) = cache {
+        // What is not kept is read again.
+        let _ = cache.keep_contents(descriptor.digest, contents);
     }
 }
 

@@ -10,20 +10,22 @@ use thiserror::Error;
 
 use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
-use super::plan::{Content, Plan, PlatformPlan, Task, expected_size, open_archive};
+use super::plan::content::{Content, open_archive};
+use super::plan::{Plan, PlatformPlan, Task};
 use super::recipe::Recipe;
 use super::recipe::place::RecipeError;
 use super::root::Root;
 use crate::blob::BlobSource;
 use crate::event::{Event, Observer};
+use crate::layer::cache::{Known, LayerCache};
 use crate::layer::compress::{Codec, Pool};
 use crate::layer::contents::Contents;
 use crate::layer::entry::{Entry, WHITEOUT, file_name};
 use crate::layer::pack::{self, PackError, Packed, Packing};
 use crate::layer::untar::Reader;
 use crate::layer::{scan, sniff};
-use crate::layout::LayoutError;
 use crate::layout::session::Session;
+use crate::layout::{Layout, LayoutError};
 use crate::oci::config::{History, ImageConfiguration, RootFs};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -55,8 +57,24 @@ pub struct Options<'a> {
     pub source_date_epoch: Option<i64>,
     /// The threads.
     pub pool: &'a Pool,
+    /// Layers that were made before.
+    pub cache: Caching<'a>,
+    /// Whoever wants each new layer as soon as it is whole.
+    pub made: Option<&'a Made<'a>>,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
+}
+
+/// Takes a layer that was made just now, and the layout that has it; returns soon.
+pub type Made<'a> = dyn Fn(&Layout, &Descriptor) + Sync + 'a;
+
+/// How a build uses layers that were made before.
+#[derive(Clone, Copy, Default)]
+pub struct Caching<'a> {
+    /// Where they are. `None`: each layer is made anew, and none is kept.
+    pub layers: Option<&'a LayerCache>,
+    /// Make each layer anew all the same, and say where the cache has another.
+    pub check: bool,
 }
 
 /// A layer of a built image.
@@ -70,6 +88,8 @@ pub struct BuiltLayer {
     pub diff_id: Digest,
     /// What is inside.
     pub contents: Arc<Contents>,
+    /// Whether it was there already: in the cache, or in the base.
+    pub cached: bool,
 }
 
 /// The image of one platform.
@@ -130,6 +150,7 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
             descriptor: layer.descriptor.clone(),
             diff_id: layer.diff_id,
             contents: Arc::clone(&layer.contents),
+            cached: true,
         });
         let own = platform.tasks.iter().map(|task| made[*task].clone());
         let layers: Vec<BuiltLayer> = base.chain(own).collect();
@@ -228,7 +249,7 @@ fn make_layers(
     session: &Session,
 ) -> Result<Vec<BuiltLayer>, BuildError> {
     let names: Vec<String> = tasks.iter().map(|task| event_id(task, platforms)).collect();
-    let sizes: Vec<u64> = tasks.iter().map(|task| expected_size(&task.content)).collect();
+    let sizes: Vec<u64> = tasks.iter().map(|task| task.content.expected_size()).collect();
     let mut order: Vec<usize> = (0..tasks.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(sizes[*index]));
     let slots: Vec<Mutex<Option<Task>>> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
@@ -242,7 +263,7 @@ fn make_layers(
             match &result {
                 Ok(layer) => {
                     let size = layer.descriptor.size;
-                    options.observer.note(Event::LayerFinished { id: &names[index], size, cached: false });
+                    options.observer.note(Event::LayerFinished { id: &names[index], size, cached: layer.cached });
                 }
                 // What is not begun need not be: the build has failed.
                 Err(_) => next.store(order.len(), Ordering::Relaxed),
@@ -282,13 +303,17 @@ fn event_id(task: &Task, platforms: &[PlatformPlan]) -> String {
 }
 
 fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> Result<BuiltLayer, BuildError> {
-    let packing = Packing { pool: options.pool, codec: options.codec, observer: options.observer, id };
-    let writer = session.writer()?;
     let what = match &task.content {
+        Content::Known(known) => return adopt(&task.name, id, known, options, session),
         Content::Entries(_) => String::new(),
         Content::Archive(path) => format!(" from {}", path.display()),
     };
+    let reuse = options.cache.layers.filter(|_| !options.cache.check).map(|cache| cache.reuse(options.codec));
+    let (codec, observer) = (options.codec, options.observer);
+    let packing = Packing { pool: options.pool, codec, reuse: reuse.as_ref(), observer, id };
+    let writer = session.writer()?;
     let result = match task.content {
+        Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),
         Content::Entries(entries) => pack::entries(entries, packing, writer),
         Content::Archive(path) => open_archive(&path)
             .and_then(|(file, compression)| sniff::decompress(file, compression))
@@ -302,18 +327,55 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     let (writer, packed) = result.map_err(|error| {
         RecipeError::new(format!("cannot make layer {}{what}", task.name)).or_at(task.place.clone()).caused_by(error)
     })?;
-    let Packed { diff_id, contents, timed_pyc, .. } = packed;
     let (digest, size) = session.commit(writer)?;
+    if let Some(cache) = options.cache.layers {
+        let blob = session.layout().blob_path(digest);
+        cache.keep(task.key.as_ref(), codec, &packed, (&blob, digest, size));
+    }
+    if packed.reused > 0 {
+        let text = format!("layer {id}: {} of {} chunks were compressed before", packed.reused, packed.pieces.len());
+        observer.note(Event::Detail(&text));
+    }
+    if let Some(expected) = task.expected.filter(|expected| *expected != digest) {
+        let text = format!(
+            "layer {id}: the cache has {expected} for these files, but they make {digest}, which counts: a file was changed \
+             behind its times"
+        );
+        observer.note(Event::Warning(&text));
+    }
+    let Packed { diff_id, contents, timed_pyc, .. } = packed;
+    warn_of_pyc(id, timed_pyc, observer);
+    let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
+    if let Some(made) = options.made {
+        made(session.layout(), &descriptor);
+    }
+    Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
+}
+
+/// A layer as it was made before.
+fn adopt(
+    name: &str,
+    id: &str,
+    known: &Known,
+    options: Options<'_>,
+    session: &Session,
+) -> Result<BuiltLayer, BuildError> {
+    let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), known.digest, known.size);
+    session.adopt((&known.path, &known.file), &descriptor)?;
+    warn_of_pyc(id, known.timed_pyc, options.observer);
+    let contents = Arc::clone(&known.contents);
+    Ok(BuiltLayer { name: Some(name.into()), descriptor, diff_id: known.diff_id, contents, cached: true })
+}
+
+fn warn_of_pyc(id: &str, timed_pyc: u64, observer: &dyn Observer) {
     if timed_pyc > 0 {
         let text = format!(
             "layer {id}: {timed_pyc} .pyc files hold the time of their source, so Python ignores them where that time is \
              another in the image; remove them before the build, exclude them from the copy (**/__pycache__), or \
              compile them with --invalidation-mode checked-hash"
         );
-        options.observer.note(Event::Warning(&text));
+        observer.note(Event::Warning(&text));
     }
-    let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), digest, size);
-    Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents) })
 }
 
 /// An entry of a `tar` layer as it goes into the image.

@@ -3,19 +3,23 @@
 
 mod checks;
 mod config_files;
+pub mod content;
 mod ground;
+mod known;
 pub mod run;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
 use self::config_files::config_files;
+use self::content::Content;
+use self::known::Found;
 use self::run::{At, Produced, Runs};
 use super::base::{self, Bases, PlatformBase};
+use super::build::Caching;
 use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{Place, RecipeError, Spanned};
@@ -23,14 +27,16 @@ use super::recipe::template::Template;
 use super::recipe::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use super::root::Root;
 use crate::event::{Event, Observer};
-use crate::layer::contents::{self, Contents, Head};
+use crate::layer::cache::key::{self, Key};
+use crate::layer::compress::Codec;
+use crate::layer::contents::Contents;
 use crate::layer::copy::{self, Rules, Source};
-use crate::layer::entry::{Entry, Kind, clean};
+use crate::layer::entry::{Entry, clean};
 use crate::layer::git::last_commit_times;
 use crate::layer::pattern::{Patterns, glob};
-use crate::layer::scan::{self, Owners, ScanError};
-use crate::layer::sniff;
+use crate::layer::scan::ScanError;
 use crate::layout::session::Session;
+use crate::oci::digest::Digest;
 use crate::oci::platform::Platform;
 
 /// A layer that is to be made, once.
@@ -43,15 +49,10 @@ pub struct Task {
     pub platforms: Vec<usize>,
     /// What it will hold.
     pub content: Content,
-}
-
-/// What a layer will hold.
-#[derive(PartialEq)]
-pub enum Content {
-    /// Files of the disk.
-    Entries(Vec<Entry>),
-    /// The entries of an archive.
-    Archive(PathBuf),
+    /// By what the cache will know it.
+    pub key: Option<Key>,
+    /// The blob that the cache has for it, where that one is only to be compared.
+    pub expected: Option<Digest>,
 }
 
 /// One platform's image as it will be.
@@ -91,6 +92,12 @@ pub struct Given<'a> {
     pub session: Option<&'a Session>,
     /// How commands are run.
     pub runs: Runs<'a>,
+    /// Layers that were made before.
+    pub cache: Caching<'a>,
+    /// The compression of the layers.
+    pub codec: Codec,
+    /// How many folders are listed at a time.
+    pub width: usize,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
 }
@@ -123,6 +130,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     }
     check_layers(recipe, &plans)?;
     let produced = if runs { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
+    let mut listed = reader.list_all(platforms);
     let mut tasks: Vec<Task> = Vec::new();
     for (number, layer) in recipe.layers.iter().enumerate() {
         // Only layers of copied files ask what lies below them.
@@ -135,13 +143,20 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
             let task = if shared && tasks.len() > first {
                 first
             } else {
-                let content = reader.content(layer, platform, &roots[index], produced.get(&(number, index)))?;
+                let begun = key::Ground::now(given.codec);
+                let found = match listed.remove(&(number, index)) {
+                    Some(listed) => reader.tell(layer, listed?),
+                    None => {
+                        Found::from(reader.content(layer, platform, &roots[index], produced.get(&(number, index)))?)
+                    }
+                };
                 // A copy layer is shared where what lies below agrees, and so do the entries.
-                let same = tasks[first..].iter().position(|made| layer.is_shared() && made.content == content);
+                let same = tasks[first..].iter().position(|made| layer.is_shared() && made.content == found.content);
                 same.map_or_else(
                     || {
                         let (name, place) = (layer.name.clone(), layer.place.clone());
-                        tasks.push(Task { name, place, platforms: Vec::new(), content });
+                        let Found { content, key, expected } = reader.known(begun, found);
+                        tasks.push(Task { name, place, platforms: Vec::new(), content, key, expected });
                         tasks.len() - 1
                     },
                     |same| first + same,
@@ -154,7 +169,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                 skeletons.resize(tasks.len() - first, None);
                 let made = match &skeletons[task - first] {
                     Some(made) => Arc::clone(made),
-                    None => Arc::new(skeleton(&tasks[task].content).map_err(|error| in_layer(layer, error))?),
+                    None => tasks[task].content.skeleton().map_err(|error| in_layer(layer, error))?,
                 };
                 roots[index].apply(&made);
                 skeletons[task - first] = Some(made);
@@ -166,35 +181,6 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
 
 fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
     RecipeError::new(format!("cannot make layer {}", layer.name)).or_at(layer.place.clone()).caused_by(error)
-}
-
-/// What a later layer may ask about: folders, links and what hides them.
-fn skeleton(content: &Content) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
-    match content {
-        Content::Entries(entries) => {
-            let nodes =
-                entries.iter().map(|entry| Entry { source: None, ..entry.clone() }.into_node(Head::Other)).collect();
-            Ok(Contents { nodes })
-        }
-        Content::Archive(path) => {
-            let (file, compression) = open_archive(path)?;
-            let mut contents = sniff::contents(sniff::decompress(file, compression)?)?;
-            // As the layer will have them: a folder above a copy's destination gets its attributes from here.
-            contents.nodes.retain(|node| !(node.path.is_empty() && node.kind == contents::Kind::Directory));
-            for node in &mut contents.nodes {
-                node.xattrs = node.xattrs.take().and_then(|xattrs| scan::keep(&xattrs));
-            }
-            Ok(contents)
-        }
-    }
-}
-
-/// Opens an archive and tells its compression.
-pub fn open_archive(path: &Path) -> std::io::Result<(BufReader<File>, crate::oci::media_type::Compression)> {
-    use std::io::BufRead;
-    let mut file = BufReader::with_capacity(256 << 10, File::open(path)?);
-    let compression = sniff::compression(file.fill_buf()?);
-    Ok((file, compression))
 }
 
 struct Reader<'a> {
@@ -245,24 +231,7 @@ impl Reader<'_> {
         produced: Option<&Produced>,
     ) -> Result<Content, RecipeError> {
         match &layer.kind {
-            LayerKind::Rootfs { source, owner, owners } => {
-                let folder = self.rootfs(source, platform)?;
-                let owners = Owners { all: *owner, map: owners.clone() };
-                let (entries, remarks) = scan::rootfs(&folder, &owners, self.given.source_date_epoch)
-                    .map_err(|error| in_layer(layer, error))?;
-                for socket in remarks.sockets {
-                    self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
-                }
-                if !remarks.owned_by_root && owner.is_none() && owners.map.is_empty() {
-                    self.warn(&format!(
-                        "layer {}: no file in {} is owned by user 0, so it was unpacked without root; \
-                         if its files belong to root write owner = \"0:0\"",
-                        layer.name,
-                        folder.display()
-                    ));
-                }
-                Ok(Content::Entries(entries))
-            }
+            LayerKind::Rootfs { .. } => Err(RecipeError::new(format!("layer {} was not listed", layer.name))),
             LayerKind::Tar { source } => self.archive(source, platform).map(Content::Archive),
             LayerKind::Run(run) => {
                 let produced = produced.ok_or_else(|| RecipeError::new(format!("layer {} was not run", layer.name)))?;
@@ -418,49 +387,9 @@ fn time_of(
     }
 }
 
-/// The bytes that a task's tar will have, nearly.
-pub fn expected_size(content: &Content) -> u64 {
-    match content {
-        Content::Entries(entries) => entries
-            .iter()
-            .map(|entry| match entry.kind {
-                Kind::File(size) => 512 + size.next_multiple_of(512),
-                _ => 512,
-            })
-            .sum(),
-        Content::Archive(path) => fs::metadata(path).map_or(0, |data| data.len()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_archive_lies_below_as_its_layer_will() {
-        use crate::layer::{entry::Entry, tar};
-        let attribute = |name: &str| (Box::from(name.as_bytes()), Box::from(*b"x"));
-        let mut bytes = Vec::new();
-        for (path, kind) in [("", Kind::Directory), (".wh..wh..opq", Kind::File(0)), ("etc", Kind::Directory)] {
-            let entry = Entry {
-                path: path.as_bytes().into(),
-                kind,
-                mode: 0o700,
-                uid: 0,
-                gid: 0,
-                mtime: 0,
-                xattrs: Some(Box::new(vec![attribute("security.selinux"), attribute("user.note")])),
-                source: None,
-            };
-            tar::header(&entry, &mut bytes);
-        }
-        bytes.resize(bytes.len() + 2 * tar::BLOCK, 0);
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), bytes).expect("a file");
-        let nodes = skeleton(&Content::Archive(file.path().into())).expect("contents").nodes;
-        assert_eq!((nodes.len(), &nodes[0].kind), (2, &contents::Kind::Opaque));
-        assert_eq!(nodes[1].xattrs.as_deref(), Some(&vec![attribute("user.note")]));
-    }
 
     #[test]
     fn a_link_has_the_time_of_its_commit_wherever_it_leads() {

@@ -20,9 +20,11 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::cache::chunks::{Proof, Reuse};
 use super::deflate::{self, Deflater};
 use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
@@ -113,19 +115,32 @@ struct Cut {
 }
 
 /// The first bytes of every gzip layer: no name, no time, no flags, an unknown operating system (RFC 1952 2.3).
-const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+pub(super) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// One chunk of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// The CRC-32 of its data.
+    pub crc: u32,
+    /// The size of its data in bytes.
+    pub size: u32,
+    /// The size of what it became, in bytes.
+    pub compressed: u32,
+}
 
 /// A chunk that has been through the pool.
 struct Chunk {
     data: Vec<u8>,
     compressed: Vec<u8>,
     crc: u32,
+    reused: bool,
     _permit: Permit,
 }
 
 struct Job {
     data: Vec<u8>,
     codec: Codec,
+    reuse: Option<Arc<Reuse>>,
     permit: Permit,
     done: SyncSender<io::Result<Chunk>>,
 }
@@ -219,13 +234,17 @@ impl Drop for Pool {
 fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
     let mut gzip: Option<(i32, Deflater)> = None;
     let mut zstd: Option<(i32, zstd::bulk::Compressor<'static>)> = None;
+    let mut proof = Proof::default();
     loop {
         let Ok(job) = lock(queue).recv() else { return };
-        let Job { data, codec, permit, done } = job;
+        let Job { data, codec, reuse, permit, done } = job;
         let mut compressed = permits.buffer();
-        let mut crc = 0;
+        let crc = if codec == Codec::None { 0 } else { crc32fast::hash(&data) };
+        let reused = codec != Codec::None
+            && reuse.is_some_and(|reuse| reuse.find(codec, &data, crc, &mut proof, &mut compressed));
         let result = match codec {
             Codec::None => Ok(()),
+            _ if reused => Ok(()),
             Codec::Gzip(level) => {
                 if gzip.as_ref().is_none_or(|(made_for, _)| *made_for != level) {
                     gzip = Some((level, Deflater::new(level)));
@@ -233,7 +252,6 @@ fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
                 if let Some((_, deflater)) = &mut gzip {
                     deflater.chunk(&data, &mut compressed);
                 }
-                crc = crc32fast::hash(&data);
                 Ok(())
             }
             Codec::Zstd(level) => {
@@ -253,23 +271,28 @@ fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
             }
         };
         // Nobody waits for it any more where the layer has failed.
-        let _ = done.send(result.map(|()| Chunk { data, compressed, crc, _permit: permit }));
+        let _ = done.send(result.map(|()| Chunk { data, compressed, crc, reused, _permit: permit }));
     }
 }
 
 /// What became of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// The digest of the bytes that went in.
     pub diff_id: Digest,
     /// Their number.
     pub size: u64,
+    /// The chunks in order; none where they are not compressed.
+    pub pieces: Vec<Piece>,
+    /// How many of them were compressed before.
+    pub reused: usize,
 }
 
 /// The bytes of one layer on their way into the pool.
 pub struct Stream<'p> {
     pool: &'p Pool,
     codec: Codec,
+    reuse: Option<Arc<Reuse>>,
     cut: Cut,
     buffer: Vec<u8>,
     permit: Option<Permit>,
@@ -329,7 +352,7 @@ impl Stream<'_> {
         self.hash.update(&data);
         self.size += data.len() as u64;
         let (done, result) = sync_channel(1);
-        let job = Job { data, codec: self.codec, permit, done };
+        let job = Job { data, codec: self.codec, reuse: self.reuse.clone(), permit, done };
         // Both ends live as long as the pool and the writer: a closed one means that the writer has failed.
         let stopped = || io::Error::other("the writer of the layer has stopped");
         self.ordered.send(result).map_err(|_| stopped())?;
@@ -338,7 +361,8 @@ impl Stream<'_> {
 
     fn finish(mut self) -> io::Result<Finished> {
         self.end_chunk()?;
-        Ok(Finished { diff_id: Digest::from_bytes(self.hash.finalize().into()), size: self.size })
+        let diff_id = Digest::from_bytes(self.hash.finalize().into());
+        Ok(Finished { diff_id, size: self.size, pieces: Vec::new(), reused: 0 })
     }
 }
 
@@ -351,13 +375,15 @@ pub enum Failed<E> {
     Read(E),
 }
 
-/// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's.
+/// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's. Chunks that `reuse` has are not compressed
+/// again.
 ///
 /// # Errors
 /// The first failure of either side.
 pub fn stream<W: Write + Send, T, E: From<io::Error>>(
     pool: &Pool,
     codec: Codec,
+    reuse: Option<Arc<Reuse>>,
     out: W,
     fill: impl FnOnce(&mut Stream<'_>) -> Result<T, E>,
 ) -> Result<(W, Finished, T), Failed<E>> {
@@ -369,6 +395,7 @@ pub fn stream<W: Write + Send, T, E: From<io::Error>>(
         let mut stream = Stream {
             pool,
             codec,
+            reuse,
             cut: codec.cut(),
             buffer: Vec::new(),
             permit: None,
@@ -382,7 +409,9 @@ pub fn stream<W: Write + Send, T, E: From<io::Error>>(
             // The reader's complaint is then only that the writer is gone.
             (Err(error), _) => Err(Failed::Write(error)),
             (Ok(_), Err(error)) => Err(Failed::Read(error)),
-            (Ok(out), Ok((value, finished))) => Ok((out, finished, value)),
+            (Ok((out, pieces, reused)), Ok((value, finished))) => {
+                Ok((out, Finished { pieces, reused, ..finished }, value))
+            }
         }
     })
 }
@@ -392,7 +421,8 @@ fn write<W: Write>(
     codec: Codec,
     mut out: W,
     permits: &Permits,
-) -> io::Result<W> {
+) -> io::Result<(W, Vec<Piece>, usize)> {
+    let (mut pieces, mut reused) = (Vec::new(), 0);
     let gzip = matches!(codec, Codec::Gzip(_));
     if gzip {
         out.write_all(&GZIP_HEADER)?;
@@ -411,7 +441,13 @@ fn write<W: Write>(
             let length = chunk.data.len() as u32;
             size = size.wrapping_add(length);
         }
-        let Chunk { data, compressed, .. } = chunk;
+        reused += usize::from(chunk.reused);
+        let Chunk { data, compressed, crc, .. } = chunk;
+        if let (false, Ok(size), Ok(compressed)) =
+            (codec == Codec::None, u32::try_from(data.len()), u32::try_from(compressed.len()))
+        {
+            pieces.push(Piece { crc, size, compressed });
+        }
         permits.give_back(data);
         permits.give_back(compressed);
     }
@@ -420,5 +456,5 @@ fn write<W: Write>(
         out.write_all(&crc.finalize().to_le_bytes())?;
         out.write_all(&size.to_le_bytes())?;
     }
-    Ok(out)
+    Ok((out, pieces, reused))
 }

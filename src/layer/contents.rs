@@ -3,11 +3,15 @@
 //! Made while a layer is packed, or by reading a blob; small enough to keep for every layer of a large image
 //! (paths, links and heads, never contents).
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::elf::Elf;
 use crate::elf::cache::Cached;
 
 /// What a regular file is to the kernel that should execute it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Head {
     /// An ELF file.
     Elf(Box<Elf>),
@@ -18,7 +22,7 @@ pub enum Head {
     /// What glibc's loader knows of libraries (`/etc/ld.so.cache`).
     LoaderCache(Box<[Cached]>),
     /// A program of another operating system, by the name of its format.
-    Elsewhere(&'static str),
+    Elsewhere(Cow<'static, str>),
     /// A private key in PEM form.
     PrivateKey,
     /// Something else. A kernel refuses to execute it (`exec format error`), as all but the first two.
@@ -26,7 +30,7 @@ pub enum Head {
 }
 
 /// A native library inside an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its path in the archive.
     pub name: Box<[u8]>,
@@ -35,7 +39,7 @@ pub struct Member {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A folder.
     Directory,
@@ -59,7 +63,7 @@ pub enum Kind {
 }
 
 /// One entry of a layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The path without a leading or trailing slash, empty for the root. Of a whiteout: the path that is gone; of an
     /// opaque whiteout: the folder.
@@ -80,7 +84,7 @@ pub struct Node {
 pub type Xattrs = Vec<(Box<[u8]>, Box<[u8]>)>;
 
 /// The entries of a layer in the order of the archive.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     /// The entries.
     pub nodes: Vec<Node>,

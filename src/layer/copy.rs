@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::contents::Xattrs;
-use super::entry::{Entry, Kind, WHITEOUT, file_name, join, path_order};
+use super::entry::{self, Entry, Kind, Stamp, WHITEOUT, file_name, join, path_order};
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
 
@@ -179,7 +179,7 @@ impl Copy<'_> {
 
     fn file(&mut self, source: &Source<'_>, path: &Path, wanted: &[u8]) -> Result<(), ScanError> {
         let shown = || path.display().to_string();
-        let (folder, name) = super::entry::split(wanted);
+        let (folder, name) = entry::split(wanted);
         if name.is_empty() {
             let reason = "its destination is the root; write a path, or end it with / for a folder".into();
             return Err(ScanError::Name { path: shown(), reason });
@@ -222,7 +222,7 @@ impl Copy<'_> {
             gid: source.owner.1,
             mtime: (self.rules.mtime)(path)?,
             xattrs: None,
-            source: Some(path.into()),
+            source: Some(entry::Source { path: path.into(), stamp: Stamp::of(&data) }),
         };
         self.add(entry, path)
     }
@@ -293,7 +293,7 @@ impl Copy<'_> {
             Ground::Folder { path, mode, uid, gid, xattrs } => {
                 if path != next {
                     // The folders above the link's end come from below too.
-                    let (above, _) = super::entry::split(&path);
+                    let (above, _) = entry::split(&path);
                     if !above.is_empty() {
                         self.folder(above, None)?;
                     }

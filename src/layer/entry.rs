@@ -1,6 +1,8 @@
 //! One entry of a layer, and the order that entries stand in.
 
 use std::cmp::Ordering;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::contents::{self, Head, Node, Xattrs};
@@ -46,8 +48,41 @@ pub struct Entry {
     pub mtime: i64,
     /// Extended attributes, sorted by name.
     pub xattrs: Option<Box<Xattrs>>,
-    /// The file on the disk that has the data. `None` where there is none to read, or it comes from an archive.
-    pub source: Option<Box<Path>>,
+    /// What it was made of on the disk. `None` where there is nothing to read, or it comes from an archive.
+    pub source: Option<Source>,
+}
+
+/// What an entry was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path on the disk.
+    pub path: Box<Path>,
+    /// How it stood there when it was listed.
+    pub stamp: Stamp,
+}
+
+/// What tells, without opening a file, that it is what it was: whatever writes to a file or changes its attributes moves
+/// its change time, which no program can set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The device and inode.
+    pub inode: (u64, u64),
+    /// The time of the last change of its content, in nanoseconds since 1970.
+    pub modified: i64,
+    /// The time of the last change of its content or attributes, in nanoseconds since 1970.
+    pub changed: i64,
+}
+
+impl Stamp {
+    /// The stamp of a file.
+    pub fn of(data: &Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            inode: (data.dev(), data.ino()),
+            modified: nanoseconds(data.mtime(), data.mtime_nsec()),
+            changed: nanoseconds(data.ctime(), data.ctime_nsec()),
+        }
+    }
 }
 
 impl Entry {

@@ -5,10 +5,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::compress::{Codec, Failed, Pool, Stream, stream};
+use super::cache::chunks::Reuse;
+use super::compress::{Codec, Failed, Finished, Piece, Pool, Stream, stream};
 use super::contents::{Contents, Head};
 use super::entry::{Entry, Kind};
 use super::sniff::{self, Passing};
@@ -28,6 +30,10 @@ pub struct Packed {
     pub contents: Contents,
     /// `.pyc` files that hold the time of their source: stale where the source's time is another in the layer.
     pub timed_pyc: u64,
+    /// The chunks that the blob is made of.
+    pub pieces: Vec<Piece>,
+    /// How many of them were compressed before.
+    pub reused: usize,
 }
 
 /// Why a layer was not made.
@@ -81,6 +87,8 @@ pub struct Packing<'a> {
     pub pool: &'a Pool,
     /// The compression.
     pub codec: Codec,
+    /// Chunks that were compressed before.
+    pub reuse: Option<&'a Arc<Reuse>>,
     /// Who wants to know how far it is.
     pub observer: &'a dyn Observer,
     /// The layer's id in events.
@@ -95,15 +103,17 @@ const STRIDE: u64 = 1 << 20;
 /// # Errors
 /// Where a file cannot be read, changes while it is read, or `out` does not take the bytes.
 pub fn entries<W: Write + Send>(entries: Vec<Entry>, packing: Packing<'_>, out: W) -> Result<(W, Packed), PackError> {
-    let (out, finished, (contents, timed_pyc)) = stream(packing.pool, packing.codec, out, |stream| {
-        let mut packer = Packer::new(stream, packing);
-        packer.contents.nodes.reserve_exact(entries.len());
-        for entry in entries {
-            packer.file_entry(entry)?;
-        }
-        Ok::<_, PackError>(packer.end())
-    })?;
-    Ok((out, Packed { diff_id: finished.diff_id, size: finished.size, contents, timed_pyc }))
+    let (out, finished, (contents, timed_pyc)) =
+        stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
+            let mut packer = Packer::new(stream, packing);
+            packer.contents.nodes.reserve_exact(entries.len());
+            for entry in entries {
+                packer.file_entry(entry)?;
+            }
+            Ok::<_, PackError>(packer.end())
+        })?;
+    let Finished { diff_id, size, pieces, reused } = finished;
+    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused }))
 }
 
 /// Packs the entries of an archive in their order, each as `map` makes it (`None`: left out).
@@ -116,17 +126,19 @@ pub fn archive<R: Read, W: Write + Send>(
     mut map: impl FnMut(Entry) -> Result<Option<Entry>, PackError>,
     out: W,
 ) -> Result<(W, Packed), PackError> {
-    let (out, finished, (contents, timed_pyc)) = stream(packing.pool, packing.codec, out, |stream| {
-        let mut packer = Packer::new(stream, packing);
-        while let Some(entry) = reader.next_entry()? {
-            if let Some(entry) = map(entry)? {
-                packer.archive_entry(entry, &mut reader)?;
+    let (out, finished, (contents, timed_pyc)) =
+        stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
+            let mut packer = Packer::new(stream, packing);
+            while let Some(entry) = reader.next_entry()? {
+                if let Some(entry) = map(entry)? {
+                    packer.archive_entry(entry, &mut reader)?;
+                }
             }
-        }
-        reader.drain()?;
-        Ok::<_, PackError>(packer.end())
-    })?;
-    Ok((out, Packed { diff_id: finished.diff_id, size: finished.size, contents, timed_pyc }))
+            reader.drain()?;
+            Ok::<_, PackError>(packer.end())
+        })?;
+    let Finished { diff_id, size, pieces, reused } = finished;
+    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused }))
 }
 
 struct Packer<'s, 'p, 'a> {
@@ -169,7 +181,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         self.begin(&entry)?;
         let mut head = Head::Other;
         if let (Kind::File(size), Some(path)) = (&entry.kind, &entry.source) {
-            let (size, path) = (*size, path);
+            let (size, path) = (*size, &path.path);
             let failed = |source| PackError::Read { path: path.display().to_string(), source };
             let mut file = open(path).map_err(failed)?;
             let first = self.data(&mut file, size, path)?;

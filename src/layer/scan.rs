@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::contents::Xattrs;
-use super::entry::{Entry, Kind, OPAQUE, WHITEOUT, name_order, path_order};
+use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, WHITEOUT, name_order, path_order};
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -81,6 +81,16 @@ pub struct Remarks {
 /// # Errors
 /// Where a file cannot be read, or has the name `.wh.`.
 pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
+    let (entries, remarks) = list(folder, owners, latest)?;
+    Ok((with_attributes(entries)?, remarks))
+}
+
+/// The same without extended attributes, which cost a call a file: enough to tell whether the folder is what it was, for
+/// an attribute does not change without the change time.
+///
+/// # Errors
+/// As [`rootfs`].
+pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
     let mut scan = Scan {
         owners,
@@ -99,6 +109,45 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
     Ok((scan.entries, scan.remarks))
 }
 
+/// Adds to listed entries the attributes that a layer keeps, and the opaque whiteouts that overlayfs has as attributes.
+///
+/// # Errors
+/// Where attributes cannot be read.
+pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError> {
+    let mut markers = Vec::new();
+    for (index, entry) in entries.iter_mut().enumerate() {
+        let Some(Source { path: source, .. }) = &entry.source else { continue };
+        let all = xattrs(source).map_err(ScanError::read(source))?;
+        if all.is_empty() {
+            continue;
+        }
+        entry.xattrs = keep(&all);
+        let opaque =
+            entry.kind == Kind::Directory && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
+        // Only once where overlayfs and a file both say it.
+        if opaque && !source.join(OsStr::from_bytes(OPAQUE)).exists() {
+            markers.push((index, super::entry::join(&entry.path, OPAQUE)));
+        }
+    }
+    if markers.is_empty() {
+        return Ok(entries);
+    }
+    let mut marked = Vec::with_capacity(entries.len() + markers.len());
+    let mut markers = markers.into_iter().peekable();
+    for (index, entry) in entries.into_iter().enumerate() {
+        marked.push(entry);
+        // First in its folder.
+        if let Some((_, path)) = markers.next_if(|(after, _)| *after == index) {
+            marked.push(whiteout(path));
+        }
+    }
+    Ok(marked)
+}
+
+fn whiteout(path: Box<[u8]>) -> Entry {
+    Entry { path, kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: None, source: None }
+}
+
 struct Scan<'a> {
     owners: &'a Owners,
     latest: Option<i64>,
@@ -112,57 +161,52 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn folder(&mut self, folder: &Path, prefix: &[u8]) -> Result<(), ScanError> {
-        for name in names(folder)? {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).map_err(ScanError::read(folder))? {
+            let entry = entry.map_err(ScanError::read(folder))?;
+            // Looked up in the open folder: the kernel does not walk the path again for each file.
+            let data = entry.metadata().map_err(|error| ScanError::read(&entry.path())(error))?;
+            found.push((entry.file_name().into_vec(), data));
+        }
+        found.sort_unstable_by(|(a, _), (b, _)| name_order(a, b));
+        self.entries.reserve(found.len());
+        for (name, data) in found {
             let source = folder.join(OsStr::from_bytes(&name));
-            let data = source.symlink_metadata().map_err(ScanError::read(&source))?;
             let path = super::entry::join(prefix, &name);
-            if self.add(&source, path.clone(), &data)? {
+            let below = data.is_dir().then(|| path.clone());
+            self.add(&source, path, &data)?;
+            if let Some(path) = below {
                 self.folder(&source, &path)?;
             }
         }
         Ok(())
     }
 
-    /// Adds an entry; the answer is whether it is a folder that is to be entered.
-    fn add(&mut self, source: &Path, path: Box<[u8]>, data: &Metadata) -> Result<bool, ScanError> {
+    fn add(&mut self, source: &Path, path: Box<[u8]>, data: &Metadata) -> Result<(), ScanError> {
         let (uid, gid) = self.owners.apply(data.uid(), data.gid());
         let mtime = self.latest.map_or(data.mtime(), |latest| data.mtime().min(latest));
         self.remarks.owned_by_root |= data.uid() == 0;
-        let mode = (data.mode() & 0o7777) as u16;
-        let entry = |path: Box<[u8]>, kind, source: Option<&Path>| Entry {
-            path,
-            kind,
-            mode,
-            uid,
-            gid,
-            mtime,
-            xattrs: None,
-            source: source.map(Into::into),
-        };
-        let whiteout =
-            |path: Box<[u8]>| Entry { mode: 0, uid: 0, gid: 0, mtime: 0, ..entry(path, Kind::File(0), None) };
         let kind = data.file_type();
         let name = super::entry::file_name(&path);
-        if name == WHITEOUT {
-            let reason = "the name .wh. is a whiteout of nothing; remove the file".into();
-            return Err(ScanError::Name { path: source.display().to_string(), reason });
-        }
-        if name.starts_with(WHITEOUT) && !kind.is_file() {
-            let reason = "a name that begins with .wh. is a whiteout, which is an empty file; rename it".into();
-            return Err(ScanError::Name { path: source.display().to_string(), reason });
-        }
-        let all = xattrs(source).map_err(ScanError::read(source))?;
-        let kept = keep(&all);
-        let made = if kind.is_dir() {
-            entry(path, Kind::Directory, None)
-        } else if name.starts_with(WHITEOUT) {
+        if name.starts_with(WHITEOUT) {
+            if name == WHITEOUT {
+                let reason = "the name .wh. is a whiteout of nothing; remove the file".into();
+                return Err(ScanError::Name { path: source.display().to_string(), reason });
+            }
+            if !kind.is_file() {
+                let reason = "a name that begins with .wh. is a whiteout, which is an empty file; rename it".into();
+                return Err(ScanError::Name { path: source.display().to_string(), reason });
+            }
             self.entries.push(whiteout(path));
-            return Ok(false);
+            return Ok(());
+        }
+        let made = if kind.is_dir() {
+            Kind::Directory
         } else if kind.is_file() {
-            entry(path, Kind::File(data.size()), Some(source))
+            Kind::File(data.size())
         } else if kind.is_symlink() {
             let target = fs::read_link(source).map_err(ScanError::read(source))?;
-            entry(path, Kind::Symlink(target.into_os_string().into_vec().into()), None)
+            Kind::Symlink(target.into_os_string().into_vec().into())
         } else {
             use std::os::unix::fs::FileTypeExt;
             let (major, minor) = (rustix::fs::major(data.rdev()), rustix::fs::minor(data.rdev()));
@@ -172,36 +216,32 @@ impl Scan<'_> {
                 let hidden = super::entry::join(folder, &[WHITEOUT, name].concat());
                 self.entries.push(whiteout(hidden));
                 self.converted = true;
-                return Ok(false);
+                return Ok(());
             } else if kind.is_char_device() {
-                entry(path, Kind::Character(major, minor), None)
+                Kind::Character(major, minor)
             } else if kind.is_block_device() {
-                entry(path, Kind::Block(major, minor), None)
+                Kind::Block(major, minor)
             } else if kind.is_fifo() {
-                entry(path, Kind::Fifo, None)
+                Kind::Fifo
             } else {
                 self.remarks.sockets.push(source.to_owned());
-                return Ok(false);
+                return Ok(());
             }
         };
+        let mode = (data.mode() & 0o7777) as u16;
+        let stamp = Stamp::of(data);
+        let source = Some(Source { path: source.into(), stamp });
+        let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.
         if !kind.is_dir() && data.nlink() > 1 {
-            let key = (data.dev(), data.ino());
-            if let Some(first) = self.links.get(&key) {
-                let kind = Kind::Hardlink(first.clone());
-                self.entries.push(Entry { kind, source: None, ..made });
-                return Ok(false);
+            if let Some(first) = self.links.get(&stamp.inode) {
+                (entry.kind, entry.source) = (Kind::Hardlink(first.clone()), None);
+            } else {
+                self.links.insert(stamp.inode, entry.path.clone());
             }
-            self.links.insert(key, made.path.clone());
         }
-        let opaque = kind.is_dir() && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
-        let marker = opaque.then(|| super::entry::join(&made.path, OPAQUE));
-        self.entries.push(Entry { xattrs: kept, ..made });
-        // First in its folder, and only once where overlayfs and a file both say it.
-        if let Some(marker) = marker.filter(|_| !source.join(OsStr::from_bytes(OPAQUE)).exists()) {
-            self.entries.push(whiteout(marker));
-        }
-        Ok(kind.is_dir())
+        self.entries.push(entry);
+        Ok(())
     }
 }
 

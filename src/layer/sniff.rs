@@ -78,9 +78,9 @@ fn plain(first: &[u8], size: u64) -> Head {
     match first {
         // A universal binary has a handful of machines; of a Java class, these bytes are a version from 45 on.
         [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=20, ..] => {
-            Head::Elsewhere("macOS (Mach-O)")
+            Head::Elsewhere("macOS (Mach-O)".into())
         }
-        [b'M', b'Z', ..] if size > 64 && is_portable_executable(first) => Head::Elsewhere("Windows (PE)"),
+        [b'M', b'Z', ..] if size > 64 && is_portable_executable(first) => Head::Elsewhere("Windows (PE)".into()),
         _ => Head::Other,
     }
 }

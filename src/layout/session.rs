@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -125,10 +125,45 @@ impl Session {
         let digest = writer.tally.digest();
         let known = self.layout.blob_path(digest).exists();
         let (digest, size) = writer.commit()?;
-        if !known && let Ok(mut brought) = self.brought.lock() {
-            brought.insert(digest);
+        if !known {
+            self.remember(digest);
         }
         Ok((digest, size))
+    }
+
+    /// Takes a blob that another folder has, by a link where the disk is the same. What is copied is held to its digest.
+    ///
+    /// # Errors
+    /// Where the layout does not take it, or `file` is not what it should be.
+    pub fn adopt(&self, (path, mut file): (&Path, &File), descriptor: &Descriptor) -> Result<(), LayoutError> {
+        let (layout, digest) = (&self.layout, descriptor.digest);
+        if layout.contains(descriptor) {
+            return Ok(());
+        }
+        let to = layout.blob_path(digest);
+        if fs::hard_link(path, &to).is_ok() {
+            if layout.contains(descriptor) {
+                let folder = layout.root.join("blobs/sha256");
+                File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed("write", &folder))?;
+                self.remember(digest);
+                return Ok(());
+            }
+            fs::remove_file(&to).map_err(failed("remove", &to))?;
+        }
+        let mut writer = self.writer()?;
+        file.rewind().and_then(|()| io::copy(&mut file, &mut writer)).map_err(failed("copy", path))?;
+        if writer.commit_as(digest)?.is_none() {
+            let damaged = io::Error::new(io::ErrorKind::InvalidData, "its bytes have another digest: remove the file");
+            return Err(failed("copy", path)(damaged));
+        }
+        self.remember(digest);
+        Ok(())
+    }
+
+    fn remember(&self, digest: Digest) {
+        if let Ok(mut brought) = self.brought.lock() {
+            brought.insert(digest);
+        }
     }
 
     /// Writes a document.

@@ -145,6 +145,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         bases: *bases,
         session: begun.as_ref().map(|workplace| &workplace.session),
         runs: *runs,
+        cache: options.cache,
+        codec: options.codec,
+        width: options.pool.width(),
         observer: options.observer,
     };
     let plan = plan::plan(recipe, platforms, given)?;
@@ -155,6 +158,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     let built = build::build(recipe, plan, *options, &session)?;
     let layout = session.layout().clone();
     session.finish(entries(&built.index, tags))?;
+    if let Some(cache) = options.cache.layers {
+        cache.trim();
+    }
     let path = output.path();
     let Some((scratch, mut made)) = archive else { return Ok(shipped(built, layout, tags, path, None)) };
     match (output, built.images.as_slice()) {

@@ -8,6 +8,7 @@
 
 mod base;
 mod bases;
+mod cache;
 mod copy;
 mod damage;
 mod elf;

@@ -71,15 +71,26 @@ pub struct Image {
     /// how layers are compressed: gzip, zstd or none, with an optional level such as zstd:9 [default: gzip]
     #[arg(long, value_name = "METHOD[:LEVEL]")]
     pub compression: Option<Compression>,
-    /// make everything anew
-    #[arg(long)]
-    pub no_cache: bool,
-    /// run no command of a `run` layer: refuse where no result is kept
-    #[arg(long, conflicts_with = "no_cache")]
-    pub no_run: bool,
+    /// What of earlier builds may be used.
+    #[command(flatten)]
+    pub kept: Kept,
     /// how many threads to use [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = values::jobs)]
     pub jobs: Option<NonZeroUsize>,
+}
+
+/// What of earlier builds may be used.
+#[derive(Debug, Args)]
+pub struct Kept {
+    /// make everything anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// make each layer anew, and say where the cache has another one for the same files
+    #[arg(long, conflicts_with = "no_cache")]
+    pub cache_check: bool,
+    /// run no command of a `run` layer: refuse where no result is kept
+    #[arg(long, conflicts_with = "no_cache")]
+    pub no_run: bool,
 }
 
 /// How an image starts: the words of the OCI image configuration, each above the recipe's.

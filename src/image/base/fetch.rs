@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::find::Layer;
 use super::{Known, read_through, unreadable_layer};
 use crate::blob::BlobSource;
 use crate::event::{Event, Observer};
 use crate::image::recipe::place::RecipeError;
+use crate::layer::cache::LayerCache;
 use crate::layer::contents::Contents;
 use crate::layout::session::Session;
 use crate::oci::descriptor::Descriptor;
@@ -26,7 +27,7 @@ pub(super) fn all(
     place: &str,
     source: &dyn BlobSource,
     layers: &[&Layer],
-    session: &Session,
+    (session, cache): (&Session, Option<&LayerCache>),
     observer: &dyn Observer,
 ) -> Result<Known, RecipeError> {
     let mut seen = BTreeSet::new();
@@ -37,12 +38,12 @@ pub(super) fn all(
     let work = || {
         while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
             let descriptor = &layer.descriptor;
-            let read = one(source, layer, session, &stop, observer)
+            let read = one(source, layer, (session, cache), &stop, observer)
                 .map_err(|error| unreadable_layer(place, descriptor, error));
             let Ok(mut done) = done.lock() else { return };
             match (read, done.as_mut()) {
                 (Ok(contents), Ok(known)) => {
-                    known.insert(descriptor.digest, contents.into());
+                    known.insert(descriptor.digest, contents);
                 }
                 (Err(error), Ok(_)) => {
                     // What is not begun need not be, and what is on its way need not come.
@@ -66,17 +67,17 @@ pub(super) fn all(
 fn one(
     source: &dyn BlobSource,
     layer: &Layer,
-    session: &Session,
+    (session, cache): (&Session, Option<&LayerCache>),
     stop: &AtomicBool,
     observer: &dyn Observer,
-) -> Result<Contents, Box<dyn Error + Send + Sync>> {
+) -> Result<Arc<Contents>, Box<dyn Error + Send + Sync>> {
     let descriptor = &layer.descriptor;
     let id = format!("{} of the base", short(descriptor));
     let size = descriptor.size;
     observer.note(Event::LayerStarted { id: &id, bytes: size });
     let cached = session.layout().contains(descriptor);
     let contents = if cached {
-        super::read_layer(session.layout(), descriptor, layer.compression)?
+        super::looked_into(cache, session.layout(), descriptor, layer.compression)?
     } else {
         let mut writer = session.writer()?;
         let blob = source.open(descriptor)?;
@@ -85,7 +86,8 @@ fn one(
             read_through(through, layer.compression)?
         };
         session.commit(writer)?;
-        contents
+        super::remember(cache, descriptor, &contents);
+        Arc::new(contents)
     };
     observer.note(Event::LayerFinished { id: &id, size, cached });
     Ok(contents)

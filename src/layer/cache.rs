@@ -1,0 +1,328 @@
+//! The layer cache: a layer whose files are as they were is taken as it was made, without opening one of them; of a
+//! layer that changed, the chunks that did not are not compressed again.
+//!
+//! A folder of the user's, in four parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its blob;
+//! `blobs/` has the compressed layers (hard links of those in layouts, where the disk is the same); `tables/` says where
+//! their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's layers, whose blobs are not kept.
+//!
+//! The contract:
+//! - What a build makes is byte for byte the same with a cache and without. A key covers all that a layer is made of,
+//!   and a chunk is only used again once it has been decompressed and compared with the data at hand.
+//! - Nothing in the folder is believed because it is there: documents end in their checksum, a blob counts as long as it
+//!   has the size and the time that it was written with, and is hashed again where it has not (a restored folder).
+//! - Any number of processes may share the folder: files come by rename and are never changed. What one of them removes
+//!   under another's feet is made anew. A cache that cannot be read or written costs time, and fails no build.
+//! - It grows to a bound; beyond it, what was not used for longest goes.
+
+pub mod chunks;
+pub mod key;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use self::chunks::{Reuse, Table};
+use self::key::Key;
+use super::compress::Codec;
+use super::contents::Contents;
+use super::pack::Packed;
+use crate::blob::Tally;
+use crate::layout::replace_file;
+use crate::oci::digest::Digest;
+
+/// How many bytes of blobs a cache keeps unless it is told otherwise.
+pub const LIMIT: u64 = 10 << 30;
+
+/// The version of the documents: another one is another folder.
+const VERSION: &str = "layers-1";
+
+/// For how long contents without a blob are kept after they were used.
+const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);
+
+/// How often the folder is looked over at most: each build would be too often.
+const TRIM_EVERY: Duration = Duration::from_mins(1);
+
+/// A cache folder.
+pub struct LayerCache {
+    folder: PathBuf,
+    limit: u64,
+    reuse: OnceLock<Arc<Reuse>>,
+}
+
+/// A layer that was made before.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The blob.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The digest of the tar.
+    pub diff_id: Digest,
+    /// The size of the tar in bytes.
+    pub tar_size: u64,
+    /// As [`Packed::timed_pyc`].
+    pub timed_pyc: u64,
+    /// What is inside.
+    pub contents: Arc<Contents>,
+    /// The file of the blob.
+    pub path: PathBuf,
+    /// The same, held open: another process may remove it from the cache.
+    pub file: Arc<File>,
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// What a key leads to.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    digest: [u8; 32],
+    size: u64,
+    diff_id: [u8; 32],
+    tar_size: u64,
+    timed_pyc: u64,
+}
+
+impl LayerCache {
+    /// The cache in a folder of the user's, made where it is not there. It keeps about `limit` bytes.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn open(folder: &Path, limit: u64) -> io::Result<Self> {
+        let folder = folder.join(VERSION);
+        for part in ["keys", "blobs", "tables", "contents"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        Ok(Self { folder, limit, reuse: OnceLock::new() })
+    }
+
+    /// The layer of this key, if it was made before and its blob is still whole.
+    pub fn find(&self, key: &Key) -> Option<Known> {
+        let at = self.path("keys", key.digest());
+        let record: Record = read(&at)?;
+        let digest = Digest::from_bytes(record.digest);
+        let path = self.blob(digest);
+        let (contents, file) = (self.contents(digest), File::open(&path));
+        let (Some(contents), Ok(file), true) = (contents, file, self.holds(digest, record.size)) else {
+            // Best effort: it leads nowhere.
+            let _ = fs::remove_file(at);
+            return None;
+        };
+        Some(Known {
+            digest,
+            size: record.size,
+            diff_id: Digest::from_bytes(record.diff_id),
+            tar_size: record.tar_size,
+            timed_pyc: record.timed_pyc,
+            contents,
+            path,
+            file: Arc::new(file),
+        })
+    }
+
+    /// The file of a layer's blob.
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.path("blobs", digest)
+    }
+
+    /// Whether the blob is there and whole. One whose time is another than when it was written is read again.
+    fn holds(&self, digest: Digest, size: u64) -> bool {
+        let (blob, at) = (self.blob(digest), self.path("tables", digest));
+        let Ok(data) = fs::metadata(&blob) else { return false };
+        let Some(mut table) = read::<Table>(&at).filter(|_| data.is_file() && data.len() == size) else {
+            self.forget(digest);
+            return false;
+        };
+        let now = modified(&data);
+        if table.modified != now {
+            if !File::open(&blob).and_then(hash).is_ok_and(|found| found == digest) {
+                self.forget(digest);
+                return false;
+            }
+            table.modified = now;
+            let _ = write(&at, &table);
+        } else if let Ok(file) = File::options().append(true).open(&at) {
+            // When it was last used.
+            let _ = file.set_modified(SystemTime::now());
+        }
+        true
+    }
+
+    fn forget(&self, digest: Digest) {
+        for part in ["blobs", "tables", "contents"] {
+            let _ = fs::remove_file(self.path(part, digest));
+        }
+    }
+
+    /// Keeps a layer whose blob is in `file`. A key that is not safe is left out: the layer's chunks are of use all the same.
+    /// Whether it could be kept is nobody's concern.
+    pub fn keep(&self, key: Option<&Key>, codec: Codec, packed: &Packed, blob: (&Path, Digest, u64)) {
+        let _ = self.try_keep(key, codec, packed, blob);
+    }
+
+    fn try_keep(
+        &self,
+        key: Option<&Key>,
+        codec: Codec,
+        packed: &Packed,
+        (file, digest, size): (&Path, Digest, u64),
+    ) -> io::Result<()> {
+        let to = self.blob(digest);
+        match fs::hard_link(file, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // Another disk, or one without links.
+            Err(_) => {
+                let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(self.folder.join("blobs"))?;
+                fs::copy(file, temporary.path())?;
+                // A layout may take it by a link, and counts on it.
+                temporary.as_file().sync_all()?;
+                temporary.persist(&to).map_err(|error| error.error)?;
+            }
+        }
+        let modified = modified(&fs::metadata(&to)?);
+        let table = Table { codec: codec.to_string(), size, modified, pieces: packed.pieces.clone() };
+        write(&self.path("tables", digest), &table)?;
+        self.keep_contents(digest, &packed.contents)?;
+        if let Some(key) = key.filter(|key| key.is_safe()) {
+            let record = Record {
+                digest: *digest.as_bytes(),
+                size,
+                diff_id: *packed.diff_id.as_bytes(),
+                tar_size: packed.size,
+                timed_pyc: packed.timed_pyc,
+            };
+            write(&self.path("keys", key.digest()), &record)?;
+        }
+        Ok(())
+    }
+
+    /// What is inside the layer of this digest, if it was looked into before.
+    pub fn contents(&self, digest: Digest) -> Option<Arc<Contents>> {
+        let at = self.path("contents", digest);
+        let contents = read(&at)?;
+        if let Ok(file) = File::options().append(true).open(&at) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+        Some(Arc::new(contents))
+    }
+
+    /// Remembers what is inside a layer.
+    ///
+    /// # Errors
+    /// Where the folder does not take it.
+    pub fn keep_contents(&self, digest: Digest, contents: &Contents) -> io::Result<()> {
+        write(&self.path("contents", digest), contents)
+    }
+
+    /// The chunks of all layers of this codec.
+    pub fn reuse(&self, codec: Codec) -> Arc<Reuse> {
+        let load = || {
+            let mut reuse = Reuse::default();
+            let entries = fs::read_dir(self.folder.join("tables")).into_iter().flatten().flatten();
+            for entry in entries {
+                let name = entry.file_name();
+                let Ok(digest) = format!("sha256:{}", name.to_string_lossy()).parse::<Digest>() else { continue };
+                if let Some(table) = read::<Table>(&entry.path()).filter(|table| table.codec == codec.to_string()) {
+                    reuse.add(self.blob(digest), codec, &table);
+                }
+            }
+            Arc::new(reuse)
+        };
+        Arc::clone(self.reuse.get_or_init(load))
+    }
+
+    /// Removes what was not used for longest, down to the bound, and what dead processes left.
+    pub fn trim(&self) {
+        let _ = self.try_trim();
+    }
+
+    fn try_trim(&self) -> io::Result<()> {
+        let marker = self.folder.join("trimmed");
+        let lock = File::options().create(true).append(true).open(&marker)?;
+        let age = |data: &fs::Metadata| data.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        let size = lock.metadata()?.len();
+        // One process at a time, and none of them often. An empty file was made just now.
+        if lock.try_lock().is_err() || (size > 0 && age(&lock.metadata()?).is_some_and(|age| age < TRIM_EVERY)) {
+            return Ok(());
+        }
+        replace_file(&marker, b"looked over\n")?;
+        let mut blobs = Vec::new();
+        for entry in fs::read_dir(self.folder.join("blobs"))?.flatten() {
+            let data = entry.metadata()?;
+            let Ok(digest) = format!("sha256:{}", entry.file_name().to_string_lossy()).parse::<Digest>() else {
+                if age(&data).is_some_and(|age| age > Duration::from_hours(24)) {
+                    fs::remove_file(entry.path())?;
+                }
+                continue;
+            };
+            let used = fs::metadata(self.path("tables", digest)).and_then(|data| data.modified());
+            blobs.push((used.unwrap_or(SystemTime::UNIX_EPOCH), data.len(), digest));
+        }
+        blobs.sort();
+        let mut total: u64 = blobs.iter().map(|(_, size, _)| size).sum();
+        for (_, size, digest) in &blobs {
+            if total <= self.limit {
+                break;
+            }
+            self.forget(*digest);
+            total -= size;
+        }
+        for entry in fs::read_dir(self.folder.join("contents"))?.flatten() {
+            if age(&entry.metadata()?).is_some_and(|age| age > CONTENTS_AGE) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        for entry in fs::read_dir(self.folder.join("keys"))?.flatten() {
+            let leads = |record: Record| self.blob(Digest::from_bytes(record.digest)).exists();
+            if !read(&entry.path()).is_some_and(leads) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, part: &str, digest: Digest) -> PathBuf {
+        self.folder.join(part).join(digest.encoded())
+    }
+}
+
+fn modified(data: &fs::Metadata) -> i64 {
+    super::entry::Stamp::of(data).modified
+}
+
+fn hash(mut file: File) -> io::Result<Digest> {
+    let mut tally = Tally::new(io::sink());
+    io::copy(&mut file, &mut tally)?;
+    Ok(tally.digest())
+}
+
+/// A document, if its checksum is right.
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let bytes = fs::read(path).ok()?;
+    let (body, sum) = bytes.split_last_chunk::<4>()?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    postcard::from_bytes(body).ok()
+}
+
+/// Writes a document with its checksum. It need not survive the machine: then it has another sum, and is no document.
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    use std::io::Write;
+    let mut bytes = postcard::to_stdvec(value).map_err(io::Error::other)?;
+    let sum = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    file.write_all(&bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
