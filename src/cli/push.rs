@@ -9,13 +9,19 @@ use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
 use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
+use dockless::layout::Layout;
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::client::Client;
+use dockless::registry::error::Error;
+use dockless::registry::push::ahead::{self, Made, Sent};
 use dockless::registry::push::{Options, Pushed, check_chunks};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
 use dockless::release::preflight::{Ground, PreflightError, create, preflight};
 use dockless::verify::finding::Finding;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 
 use super::args::push::{Push, Sending};
 use super::args::values::ChunkSize;
@@ -150,15 +156,42 @@ pub async fn send(
     ground: Ground,
     context: &Context,
 ) -> Result<Pushed, Failure> {
-    let options = Options {
-        chunk_size: chunk_size(sending),
-        mount_from: sending.mount_from.first().cloned(),
-        mounts: ground.mounts,
-        tag_rules: ground.tag_rules,
-        ..Options::default()
-    };
+    let options = Options { mounts: ground.mounts, tag_rules: ground.tag_rules, sent: ground.sent, ..options(sending) };
     let observer = Arc::clone(&context.progress) as _;
     dockless::registry::push::push(client, source, top, references, &options, observer).await.map_err(image::refused)
+}
+
+fn options(sending: &Sending) -> Options {
+    Options { chunk_size: chunk_size(sending), mount_from: sending.mount_from.first().cloned(), ..Options::default() }
+}
+
+/// Layers on their way to a registry while others are being made.
+pub struct Ahead {
+    made: UnboundedSender<Made>,
+    sending: JoinHandle<Result<Sent, Error>>,
+}
+
+impl Ahead {
+    /// Begins to send what is handed in to the repository of a reference.
+    pub fn begin(network: &Network, reference: &Reference, sending: &Sending, context: &Context) -> Self {
+        let (made, handed_in) = ahead::channel();
+        let observer = Arc::clone(&context.progress) as _;
+        let send = ahead::send(network.client.clone(), reference.clone(), options(sending), observer, handed_in);
+        Self { made, sending: network.runtime.spawn(send) }
+    }
+
+    /// Hands in a layer.
+    pub fn take(&self, layout: &Layout, layer: &Descriptor) {
+        // Whoever waited for it has failed, and says so in the end.
+        let _ = self.made.send((Arc::new(layout.clone()), layer.clone()));
+    }
+
+    /// Waits for all that was handed in.
+    pub fn finish(self, network: &Network) -> Result<Sent, Failure> {
+        drop(self.made);
+        let joined = network.runtime.block_on(self.sending);
+        joined.unwrap_or(Err(Error::Worker)).map_err(image::refused)
+    }
 }
 
 /// The uploads of a push as they stand in a report.

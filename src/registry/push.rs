@@ -4,6 +4,8 @@
 //! the first missing blob's POST shows whether the repository exists and may be written to before a byte is sent; and a
 //! tag never points at something that is not whole.
 
+pub mod ahead;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,11 +48,20 @@ pub struct Options {
     /// What is known of the tags of repositories, by `registry/repository`: a tag that cannot be moved is an error before
     /// anything is sent.
     pub tag_rules: BTreeMap<String, TagRule>,
+    /// What is known to be in the first reference's repository, since it was sent ahead.
+    pub sent: ahead::Sent,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { jobs: 4, chunk_size: None, mount_from: None, mounts: BTreeMap::new(), tag_rules: BTreeMap::new() }
+        Self {
+            jobs: 4,
+            chunk_size: None,
+            mount_from: None,
+            mounts: BTreeMap::new(),
+            tag_rules: BTreeMap::new(),
+            sent: BTreeMap::new(),
+        }
     }
 }
 
@@ -252,10 +263,16 @@ impl Job<'_> {
             for name in &wanted {
                 self.put(name, top).await?;
             }
-            return Ok(self.tree.blobs.iter().map(|blob| self.present(blob)).collect());
+            return Ok(self
+                .tree
+                .blobs
+                .iter()
+                .map(|blob| self.sent(blob).unwrap_or_else(|| self.present(blob)))
+                .collect());
         }
         let mut uploads = Vec::new();
         let mut missing = Vec::new();
+        uploads.extend(self.tree.blobs.iter().filter_map(|blob| self.sent(blob)));
         for (blob, is_there) in self.ask_for_blobs().await? {
             if is_there {
                 uploads.push(self.present(blob));
@@ -305,8 +322,19 @@ impl Job<'_> {
     }
 
     async fn ask_for_blobs(&self) -> Result<Vec<(&Descriptor, bool)>, Error> {
-        let questions: Vec<BoxFuture<'_, _>> = self.tree.blobs.iter().map(|blob| self.has(blob).boxed()).collect();
+        let questions: Vec<BoxFuture<'_, _>> = self
+            .tree
+            .blobs
+            .iter()
+            .filter(|blob| self.sent(blob).is_none())
+            .map(|blob| self.has(blob).boxed())
+            .collect();
         stream::iter(questions).buffered(QUESTIONS).try_collect().await
+    }
+
+    /// What became of a blob that was sent ahead to this repository.
+    fn sent(&self, blob: &Descriptor) -> Option<Upload> {
+        self.options.sent.get(&blob.digest).filter(|sent| sent.repository == self.repository.full_name()).cloned()
     }
 
     async fn has<'b>(&self, blob: &'b Descriptor) -> Result<(&'b Descriptor, bool), Error> {

@@ -18,12 +18,13 @@ use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 use crate::registry::client::{Access, Client};
 use crate::registry::error::Error;
+use crate::registry::push::ahead::Sent;
 
 /// How many names are offered for one that does not exist.
 const OFFERED: usize = 3;
 
 /// What is known of the ground before a push.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ground {
     /// What holds for the tags of each repository that was seen, by `registry/repository`.
     pub tag_rules: BTreeMap<String, TagRule>,
@@ -31,6 +32,16 @@ pub struct Ground {
     pub missing: Vec<(EcrHost, String)>,
     /// Repositories of the same registry that single blobs can be taken over from: a base image's layers.
     pub mounts: BTreeMap<Digest, String>,
+    /// What was sent ahead, while the image was being made.
+    pub sent: Sent,
+}
+
+impl Ground {
+    /// Whether the tag of a reference, once it names an image, names it for good.
+    pub fn is_immutable(&self, reference: &Reference) -> bool {
+        let rule = self.tag_rules.get(&reference.name());
+        rule.zip(reference.tag_or_latest()).is_some_and(|(rule, tag)| rule.is_immutable(tag))
+    }
 }
 
 /// Why there is no ground to push to.
