@@ -153,11 +153,12 @@ fn chunks_that_did_not_change_are_used_again() {
     }
 }
 
+type Damage<'a> = (&'a str, &'a dyn Fn(&PathBuf));
+
 #[test]
 fn what_is_damaged_is_found_and_made_anew() {
     let project = project();
     let (first, _) = report(&project, &["-o", "one"]);
-    type Damage<'a> = (&'a str, &'a dyn Fn(&PathBuf));
     let damage: &[Damage<'_>] = &[
         ("cut off", &|path| fs::File::options().write(true).open(path).expect("a file").set_len(10).expect("cut")),
         ("a bit", &|path| {
