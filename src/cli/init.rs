@@ -32,7 +32,11 @@ struct Report<'a> {
 
 /// Runs `dockless init`.
 pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
-    let output = if args.stdout { PathBuf::from("-") } else { args.output.clone().unwrap_or_else(|| args.folder.join(FILE_NAME)) };
+    let output = if args.stdout {
+        PathBuf::from("-")
+    } else {
+        args.output.clone().unwrap_or_else(|| args.folder.join(FILE_NAME))
+    };
     let output = output.strip_prefix(".").map_or(output.clone(), Path::to_path_buf);
     let to_stdout = output.as_os_str() == "-";
     if !args.folder.is_dir() {

@@ -23,7 +23,7 @@ impl std::error::Error for Spent {}
 impl Budget {
     /// Enough for any Dockerfile that people write, and spent within a moment.
     pub fn new() -> Self {
-        Self { left: 16 << 20 }
+        Self { left: 4 << 20 }
     }
 
     /// Takes what a piece of work costs.

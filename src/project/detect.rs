@@ -72,7 +72,11 @@ fn go(folder: &Folder) -> Draft {
     let module = text.lines().find_map(|line| line.trim().strip_prefix("module ")).unwrap_or_default().trim();
     let major = |name: &str| name.strip_prefix('v').is_some_and(|rest| rest.parse::<u32>().is_ok());
     let name = module.rsplit('/').find(|name| !major(name)).and_then(tame).unwrap_or("app");
-    let package = if !folder.has_file("main.go") && folder.has_folder(&format!("cmd/{name}")) { format!("./cmd/{name}") } else { ".".into() };
+    let package = if !folder.has_file("main.go") && folder.has_folder(&format!("cmd/{name}")) {
+        format!("./cmd/{name}")
+    } else {
+        ".".into()
+    };
     let command = format!("CGO_ENABLED=0 GOOS={{os}} GOARCH={{arch}} go build -trimpath -o {{out}}/{name} {package}");
     Draft {
         base: "scratch".into(),
@@ -94,7 +98,8 @@ fn go(folder: &Folder) -> Draft {
 fn rust(folder: &Folder) -> Draft {
     let table = folder.toml("Cargo.toml").unwrap_or_default();
     let name = table.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str());
-    let bin = table.get("bin").and_then(|bins| bins.get(0)).and_then(|bin| bin.get("name")).and_then(|name| name.as_str());
+    let bin =
+        table.get("bin").and_then(|bins| bins.get(0)).and_then(|bin| bin.get("name")).and_then(|name| name.as_str());
     let name = bin.or(name).and_then(tame).unwrap_or("app");
     let locked = if folder.has_file("Cargo.lock") { " --locked" } else { "" };
     let command = format!(
@@ -143,9 +148,10 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
         "uv pip install --target {{out}} --python-platform {{machine}}-manylinux_2_28 --python-version {version} --only-binary :all:"
     );
     let (command, inputs): (String, &[&str]) = match from {
-        "uv.lock" => {
-            (format!("uv export --quiet --frozen --no-dev --no-hashes --no-emit-project | {uv} -r -"), &["uv.lock", "pyproject.toml"])
-        }
+        "uv.lock" => (
+            format!("uv export --quiet --frozen --no-dev --no-hashes --no-emit-project | {uv} -r -"),
+            &["uv.lock", "pyproject.toml"],
+        ),
         "pyproject.toml" => (format!("{uv} -r pyproject.toml"), &["pyproject.toml"]),
         _ => (
             format!(
@@ -155,16 +161,33 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
             &["requirements.txt"],
         ),
     };
-    let text = ["uv.lock", "pyproject.toml", "requirements.txt"].iter().filter_map(|name| folder.text(name)).collect::<String>();
+    let text = ["uv.lock", "pyproject.toml", "requirements.txt"]
+        .iter()
+        .filter_map(|name| folder.text(name))
+        .collect::<String>();
     let text = text.to_ascii_lowercase();
     let (entrypoint, port) = if folder.has_file("manage.py") {
         let name = wsgi(folder).unwrap_or_else(|| "config".into());
-        (vec!["python3".into(), "-m".into(), "gunicorn".into(), format!("{name}.wsgi:application"), "--bind".into(), "0.0.0.0:8000".into()], true)
+        (
+            vec![
+                "python3".into(),
+                "-m".into(),
+                "gunicorn".into(),
+                format!("{name}.wsgi:application"),
+                "--bind".into(),
+                "0.0.0.0:8000".into(),
+            ],
+            true,
+        )
     } else {
-        let main = ["app/main.py", "src/main.py", "main.py", "app.py", "src/app.py"].into_iter().find(|name| folder.has_file(name));
+        let main = ["app/main.py", "src/main.py", "main.py", "app.py", "src/app.py"]
+            .into_iter()
+            .find(|name| folder.has_file(name));
         let module = main.map_or("main".to_owned(), |main| main.trim_end_matches(".py").replace('/', "."));
         let words: Vec<String> = if text.contains("uvicorn") || text.contains("fastapi") {
-            ["python3", "-m", "uvicorn", &format!("{module}:app"), "--host", "0.0.0.0", "--port", "8000"].map(str::to_owned).into()
+            ["python3", "-m", "uvicorn", &format!("{module}:app"), "--host", "0.0.0.0", "--port", "8000"]
+                .map(str::to_owned)
+                .into()
         } else if text.contains("gunicorn") {
             ["python3", "-m", "gunicorn", &format!("{module}:app"), "--bind", "0.0.0.0:8000"].map(str::to_owned).into()
         } else {
@@ -186,13 +209,23 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
     let pieces = vec![
         layer(
             "dependencies",
-            &["Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build one on such a \
-               machine, or take another version."],
+            &[
+                "Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build one on such a \
+               machine, or take another version.",
+            ],
             run(command, inputs, &dest),
         ),
         layer("app", &[], project(&[".venv", "venv", "**/__pycache__", "*.pyc", ".pytest_cache"])),
     ];
-    (Draft { base: format!("public.ecr.aws/docker/library/python:{version}-slim"), config, pieces, ..Draft::default() }, Some(guess))
+    (
+        Draft {
+            base: format!("public.ecr.aws/docker/library/python:{version}-slim"),
+            config,
+            pieces,
+            ..Draft::default()
+        },
+        Some(guess),
+    )
 }
 
 /// The package of a Django project's settings, by what `manage.py` says.
@@ -210,13 +243,16 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
     let version = digits.parse::<u32>().ok().filter(|version| (16..40).contains(version)).unwrap_or(22);
     let target = "--ignore-scripts --os={os} --cpu=\"$npm_config_cpu\" --libc=glibc";
     let (command, inputs): (String, &[&str]) = if folder.has_file("pnpm-lock.yaml") {
-        let command = format!("cp package.json pnpm-lock.yaml {{out}}/ && pnpm install --dir {{out}} --frozen-lockfile --prod {target}");
+        let command = format!(
+            "cp package.json pnpm-lock.yaml {{out}}/ && pnpm install --dir {{out}} --frozen-lockfile --prod {target}"
+        );
         (command, &["package.json", "pnpm-lock.yaml"])
     } else if folder.has_file("yarn.lock") {
         let command = "cp package.json yarn.lock {out}/ && yarn install --cwd {out} --frozen-lockfile --production --ignore-scripts";
         (command.into(), &["package.json", "yarn.lock"])
     } else if folder.has_file("package-lock.json") {
-        let command = format!("cp package.json package-lock.json {{out}}/ && npm ci --prefix {{out}} --omit=dev {target}");
+        let command =
+            format!("cp package.json package-lock.json {{out}}/ && npm ci --prefix {{out}} --omit=dev {target}");
         (command, &["package.json", "package-lock.json"])
     } else {
         (format!("cp package.json {{out}}/ && npm install --prefix {{out}} --omit=dev {target}"), &["package.json"])
@@ -227,10 +263,15 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
     let found = ["server.js", "src/server.js", "src/index.js", "app.js"].into_iter().find(|name| folder.has_file(name));
     let script = script.or((!main.is_empty()).then_some(main)).or(found).unwrap_or("index.js");
     let entrypoint = vec!["node".to_owned(), script.to_owned()];
-    let guess = format!("the program is started by `{}`, which is a guess", super::remark::shortened(&entrypoint.join(" "), 80));
+    let guess = format!(
+        "the program is started by `{}`, which is a guess",
+        super::remark::shortened(&entrypoint.join(" "), 80)
+    );
     let mut pieces = vec![layer(
         "dependencies",
-        &["The packages for the target's platform; their scripts do not run, so one that compiles itself needs a prebuilt binary."],
+        &[
+            "The packages for the target's platform; their scripts do not run, so one that compiles itself needs a prebuilt binary.",
+        ],
         run(command, inputs, "/app"),
     )];
     if package["scripts"]["build"].is_string() {
@@ -248,5 +289,13 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
         ports: ["3000/tcp".to_owned()].into(),
         ..Config::default()
     };
-    (Draft { base: format!("public.ecr.aws/docker/library/node:{version}-slim"), config, pieces, ..Draft::default() }, Some(guess))
+    (
+        Draft {
+            base: format!("public.ecr.aws/docker/library/node:{version}-slim"),
+            config,
+            pieces,
+            ..Draft::default()
+        },
+        Some(guess),
+    )
 }

@@ -201,7 +201,11 @@ impl Item {
     fn text(&self) -> String {
         let mut out = format!("{{ src = {}, dest = {}", string(&self.src), string(&self.dest));
         if !self.exclude.is_empty() {
-            let _ = write!(out, ", exclude = {}", array(&self.exclude));
+            let _ = write!(
+                out,
+                ", exclude = [{}]",
+                self.exclude.iter().map(|one| string(one)).collect::<Vec<_>>().join(", ")
+            );
         }
         for (name, value) in [("owner", &self.owner), ("mode", &self.mode)] {
             if let Some(value) = value {
@@ -267,8 +271,7 @@ fn comments(out: &mut String, notes: &[String]) {
 /// A text as comments of at most 110 characters, words whole.
 pub fn comment(out: &mut String, text: &str) {
     for line in text.split('\n') {
-        let line: String =
-            line.chars().map(|c| if c.is_control() || hides(c) { '\u{fffd}' } else { c }).collect();
+        let line: String = line.chars().map(|c| if c.is_control() || hides(c) { '\u{fffd}' } else { c }).collect();
         let mut width = 0;
         for word in line.split(' ') {
             let length = word.chars().count();

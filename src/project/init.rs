@@ -55,7 +55,11 @@ pub fn from_folder(folder: &Path, dockerfile: Option<&Path>, wanted: &Wanted) ->
         });
     };
     let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-    let name = if dockerfile.is_none() { path.file_name().unwrap_or_default().to_string_lossy().into_owned() } else { shown.clone() };
+    let name = if dockerfile.is_none() {
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    } else {
+        shown.clone()
+    };
     let failed = |error: std::io::Error| RecipeError::new(format!("cannot read {shown}")).caused_by(error);
     let mut bytes = Vec::new();
     fs::File::open(&path).map_err(failed)?.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;

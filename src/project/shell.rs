@@ -197,9 +197,8 @@ impl Reader<'_> {
             command.span.start = before;
         }
         let name = word.text.split_once('=').map(|(name, _)| name);
-        let assigns = name.is_some_and(|name| {
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        });
+        let assigns =
+            name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
         if command.words.is_empty() && assigns { &mut command.assignments } else { &mut command.words }.push(word);
         Ok(())
     }
@@ -373,7 +372,8 @@ mod tests {
 
     #[test]
     fn what_only_a_shell_knows_stays_as_it_is() {
-        let found = commands("go build -ldflags=\"-X v=$(git rev-parse HEAD) -X a=$APP\" -o x-$TARGETARCH ${B:-c} *.go");
+        let found =
+            commands("go build -ldflags=\"-X v=$(git rev-parse HEAD) -X a=$APP\" -o x-$TARGETARCH ${B:-c} *.go");
         let words: Vec<_> = found[0].words.iter().map(|word| (word.shell.as_str(), word.dynamic)).collect();
         assert_eq!(
             words[2..],

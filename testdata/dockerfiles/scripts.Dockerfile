@@ -9,3 +9,10 @@ RUN <<EOF
 set -e
 mkdir -p /data/in
 echo "ready" > /data/state
+EOF
+RUN useradd -r -u 999 job
+ADD tools.tar.gz /opt/tools/
+ONBUILD COPY . /src
+STOPSIGNAL 2
+USER job:job
+CMD /opt/tools/run --all

@@ -63,7 +63,8 @@ pub(super) fn logical(text: &str) -> Result<(char, Vec<Logical>), LineError> {
         }
         let first = lines.number;
         let indent = line.len() - line.trim_start().len();
-        let mut whole = Logical { line: first, span: span.start + indent..span.end, text: String::new(), heredocs: Vec::new() };
+        let mut whole =
+            Logical { line: first, span: span.start + indent..span.end, text: String::new(), heredocs: Vec::new() };
         let mut line = line.trim_start();
         loop {
             let (part, goes_on) = continued(line, escape);
@@ -109,7 +110,9 @@ fn escape(text: &str, start: usize) -> Result<char, LineError> {
         if lines.number == 1 && line.starts_with("#!") {
             continue;
         }
-        let Some((name, value)) = line.trim_start().strip_prefix('#').and_then(|line| line.split_once('=')) else { break };
+        let Some((name, value)) = line.trim_start().strip_prefix('#').and_then(|line| line.split_once('=')) else {
+            break;
+        };
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
         match (name.as_str(), value) {
             ("syntax" | "check", _) => {}

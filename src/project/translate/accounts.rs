@@ -27,10 +27,34 @@ impl Translator<'_> {
             };
             let takes = matches!(
                 flag,
-                "-u" | "--uid" | "-g" | "--gid" | "-G" | "--groups" | "--ingroup" | "-s" | "--shell" | "-h" | "-d" | "--home"
-                    | "--home-dir" | "-c" | "--comment" | "--gecos" | "-k" | "--skel" | "-p" | "--password" | "-K" | "-e"
-                    | "-f" | "-b" | "--base-dir"
-            ) || flag.starts_with('-') && !flag.starts_with("--") && flag.len() > 2 && flag.ends_with(['u', 'g', 'G', 's', 'd']);
+                "-u" | "--uid"
+                    | "-g"
+                    | "--gid"
+                    | "-G"
+                    | "--groups"
+                    | "--ingroup"
+                    | "-s"
+                    | "--shell"
+                    | "-h"
+                    | "-d"
+                    | "--home"
+                    | "--home-dir"
+                    | "-c"
+                    | "--comment"
+                    | "--gecos"
+                    | "-k"
+                    | "--skel"
+                    | "-p"
+                    | "--password"
+                    | "-K"
+                    | "-e"
+                    | "-f"
+                    | "-b"
+                    | "--base-dir"
+            ) || flag.starts_with('-')
+                && !flag.starts_with("--")
+                && flag.len() > 2
+                && flag.ends_with(['u', 'g', 'G', 's', 'd']);
             let value = match value {
                 Some(value) => Some(value),
                 // On a group's command -g is the number, on a user's the group; adduser of busybox has -h for the home.
@@ -43,12 +67,16 @@ impl Translator<'_> {
             match (flag, value) {
                 ("--uid", value) => uid = value.and_then(|value| value.parse().ok()),
                 (flag, Some(value)) if !flag.starts_with("--") && flag.ends_with('u') => uid = value.parse().ok(),
-                (flag, Some(value)) if flag == "--gid" || !flag.starts_with("--") && flag.ends_with('g') => match value.parse() {
-                    Ok(number) => gid = Some(number),
-                    Err(_) => group = Some(value),
-                },
+                (flag, Some(value)) if flag == "--gid" || !flag.starts_with("--") && flag.ends_with('g') => {
+                    match value.parse() {
+                        Ok(number) => gid = Some(number),
+                        Err(_) => group = Some(value),
+                    }
+                }
                 ("-G" | "--ingroup", Some(value)) => group = Some(value),
-                (flag, Some(value)) if !flag.starts_with("--") && flag.starts_with('-') && flag.ends_with('G') => group = Some(value),
+                (flag, Some(value)) if !flag.starts_with("--") && flag.starts_with('-') && flag.ends_with('G') => {
+                    group = Some(value)
+                }
                 (flag, _) if flag.starts_with('-') => {}
                 (name, _) => names.push(name),
             }
@@ -63,12 +91,14 @@ impl Translator<'_> {
             return;
         }
         let uid = uid.unwrap_or_else(|| next(stage));
-        let known = group.and_then(|group| stage.groups.get(group).copied()).or_else(|| stage.groups.get(&name).copied());
+        let known =
+            group.and_then(|group| stage.groups.get(group).copied()).or_else(|| stage.groups.get(&name).copied());
         let gid = gid.or(known).unwrap_or(uid);
         stage.groups.entry(name.clone()).or_insert(gid);
         stage.accounts.insert(name.clone(), (uid, gid));
         if stage.kept {
-            let message = format!("accounts cannot be added without running the target: {name} is {uid}:{gid} in the recipe");
+            let message =
+                format!("accounts cannot be added without running the target: {name} is {uid}:{gid} in the recipe");
             let help = "a number needs no account; a program that looks its own name up needs a line for it in a copied /etc/passwd";
             self.note(instruction, message, Some(help));
         }
@@ -79,5 +109,8 @@ fn next(stage: &Stage) -> u32 {
     let taken = stage.accounts.values().map(|(uid, _)| *uid).chain(stage.groups.values().copied());
     // A group is followed by its user, who gets the same number.
     let fresh = stage.groups.iter().filter(|(name, _)| !stage.accounts.contains_key(*name)).map(|(_, gid)| *gid);
-    fresh.filter(|gid| *gid >= FIRST).min().unwrap_or_else(|| taken.filter(|n| (FIRST..60_000).contains(n)).max().map_or(FIRST, |n| n + 1))
+    fresh
+        .filter(|gid| *gid >= FIRST)
+        .min()
+        .unwrap_or_else(|| taken.filter(|n| (FIRST..60_000).contains(n)).max().map_or(FIRST, |n| n + 1))
 }

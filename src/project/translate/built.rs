@@ -32,7 +32,8 @@ impl Translator<'_> {
             }
             ("cargo" | "xx-cargo", _) => {}
             ("mvn" | "mvnw" | "gradle" | "gradlew", _) => {
-                let builds = ["package", "install", "verify", "build", "assemble", "bootJar", "shadowJar", "installDist", "jar"];
+                let builds =
+                    ["package", "install", "verify", "build", "assemble", "bootJar", "shadowJar", "installDist", "jar"];
                 if words.iter().any(|word| builds.contains(&word.rsplit(':').next().unwrap_or_default())) {
                     self.build(stage, instruction, line(), None, false, running)?;
                 }
@@ -40,8 +41,11 @@ impl Translator<'_> {
             ("dotnet", "publish") => self.dotnet(stage, instruction, command, running),
             ("dotnet", _) => {}
             ("composer", "install" | "i") => {
-                let host = stage.here(&running.folder, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
-                let inputs: Vec<String> = ["composer.json", "composer.lock"].iter().map(|file| joined(&host, file)).collect();
+                let host = stage
+                    .here(&running.folder, &mut self.budget)
+                    .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
+                let inputs: Vec<String> =
+                    ["composer.json", "composer.lock"].iter().map(|file| joined(&host, file)).collect();
                 let sources: Vec<String> = inputs.iter().map(|input| quoted_template(input)).collect();
                 let command = format!(
                     "cp {} {{out}}/ && composer install --working-dir={{out}} --no-dev --no-scripts --no-interaction",
@@ -86,7 +90,9 @@ impl Translator<'_> {
         verb: &str,
         running: &Running,
     ) -> Result<(), RecipeError> {
-        let host = stage.here(&running.folder, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
+        let host = stage
+            .here(&running.folder, &mut self.budget)
+            .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let mut before = String::new();
         if host != "." {
             let _ = write!(before, "cd {} && ", quoted_template(&host));
@@ -105,7 +111,11 @@ impl Translator<'_> {
         }
         if cgo {
             let message = "cgo is turned off: with it a C compiler for each target would be needed";
-            self.note(instruction, message, Some("set CGO_ENABLED=1 and CC in the layer's command where such a compiler is there"));
+            self.note(
+                instruction,
+                message,
+                Some("set CGO_ENABLED=1 and CC in the layer's command where such a compiler is there"),
+            );
         }
         let (mut output, mut packages, mut behind) = (None, Vec::new(), String::new());
         let mut words = command.words.iter().skip(1).skip_while(|word| word.text != verb).skip(1);
@@ -114,7 +124,19 @@ impl Translator<'_> {
                 "-o" => output = words.next().map(|word| word.text.clone()),
                 text if text.starts_with("-o=") => output = Some(text[3..].to_owned()),
                 text => {
-                    let takes = matches!(text, "-ldflags" | "-tags" | "-mod" | "-gcflags" | "-asmflags" | "-buildmode" | "-p" | "-C" | "-overlay" | "-modfile");
+                    let takes = matches!(
+                        text,
+                        "-ldflags"
+                            | "-tags"
+                            | "-mod"
+                            | "-gcflags"
+                            | "-asmflags"
+                            | "-buildmode"
+                            | "-p"
+                            | "-C"
+                            | "-overlay"
+                            | "-modfile"
+                    );
                     if !text.starts_with('-') {
                         packages.push(text.to_owned());
                     }
@@ -128,14 +150,23 @@ impl Translator<'_> {
         if verb == "install" && packages.iter().any(|package| package.contains('@')) {
             if stage.kept {
                 let message = format!("a program is installed from elsewhere: {}", shortened(&packages.join(" "), 80));
-                self.cannot(stage, instruction, message, Some("make it a tool of the project's go.mod, and build it with `go build -o {out}/NAME PACKAGE`"));
+                self.cannot(
+                    stage,
+                    instruction,
+                    message,
+                    Some("make it a tool of the project's go.mod, and build it with `go build -o {out}/NAME PACKAGE`"),
+                );
             }
             return Ok(());
         }
         before.push_str("go build -o ");
-        let notes = vec!["Cross-compiled on this machine at each build; what has not changed comes from Go's own cache.".to_owned()];
+        let notes = vec![
+            "Cross-compiled on this machine at each build; what has not changed comes from Go's own cache.".to_owned(),
+        ];
         let default = self.go_name(packages.first().map_or(".", String::as_str), &host, running);
-        let into = output.as_ref().is_some_and(|path| path.ends_with('/') || stage.is_folder(&absolute(&running.folder, path)));
+        let into = output
+            .as_ref()
+            .is_some_and(|path| path.ends_with('/') || stage.is_folder(&absolute(&running.folder, path)));
         let several = packages.len() > 1 || packages.iter().any(|package| package.contains("..."));
         let folder = if verb == "install" { "/go/bin".to_owned() } else { running.folder.clone() };
         let path = match output {
@@ -187,7 +218,8 @@ impl Translator<'_> {
         verb: &str,
         running: &Running,
     ) -> Result<(), RecipeError> {
-        let (mut line, mut release, mut root, mut local) = ("cargo build".to_owned(), verb == "install", None, verb != "install");
+        let (mut line, mut release, mut root, mut local) =
+            ("cargo build".to_owned(), verb == "install", None, verb != "install");
         let mut words = command.words.iter().skip(1).skip_while(|word| word.text != verb).skip(1);
         while let Some(word) = words.next() {
             match word.text.as_str() {
@@ -230,7 +262,10 @@ impl Translator<'_> {
         }
         if stage.kept {
             let origin = origin.clone();
-            let package = self.folder.toml("Cargo.toml").and_then(|table| Some(table.get("package")?.get("name")?.as_str()?.to_owned()));
+            let package = self
+                .folder
+                .toml("Cargo.toml")
+                .and_then(|table| Some(table.get("package")?.get("name")?.as_str()?.to_owned()));
             let rest = format!("{there}/{}", doubled(&package.unwrap_or_else(|| "app".into())));
             let path = joined(&origin.dest, &rest);
             self.place(stage, instruction, (&origin, &rest), &path, false, (&path, false), &Manner::default());
@@ -253,7 +288,9 @@ impl Translator<'_> {
         }
         let dest = absolute(&running.folder, &doubled(&output.unwrap_or_else(|| "publish".into())));
         let run = Run { command: format!("{line} --output {{out}}"), inputs: Vec::new(), dest, owner: None };
-        let notes = vec!["Assemblies run on every platform; native libraries of packages come for all that they support.".to_owned()];
+        let notes = vec![
+            "Assemblies run on every platform; native libraries of packages come for all that they support.".to_owned(),
+        ];
         self.made(stage, instruction, "app", run, "", notes);
     }
 }

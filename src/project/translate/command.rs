@@ -59,7 +59,12 @@ impl Translator<'_> {
             }
             if text != heredoc.content && heredoc.at.start < text.len() {
                 let message = "this cannot be done without running the target: a here-document is given to a program";
-                self.cannot(stage, instruction, message, Some("run the program before the build and copy what it made"));
+                self.cannot(
+                    stage,
+                    instruction,
+                    message,
+                    Some("run the program before the build and copy what it made"),
+                );
                 return Ok(());
             }
         }
@@ -71,7 +76,12 @@ impl Translator<'_> {
                     "this cannot be done without running the target: `{}` is left to a shell, which init does not follow",
                     shortened(&word, 20)
                 );
-                self.cannot(stage, instruction, message, Some("do it on this machine and `copy` the result, or choose a base that has it"));
+                self.cannot(
+                    stage,
+                    instruction,
+                    message,
+                    Some("do it on this machine and `copy` the result, or choose a base that has it"),
+                );
                 return Ok(());
             }
         };
@@ -85,8 +95,12 @@ impl Translator<'_> {
                 // What runs where a command fails has nothing to do where it does not.
                 Join::Or => continue,
                 _ if command.piped || command.join == Join::Pipe => {
-                    if !matches!(command.name(), "echo" | "cat" | "tee" | "grep" | "true" | "head" | "yes" | "xargs") || command.output.is_some() {
-                        running.unknown.push(shortened(running.script.get(command.span.clone()).unwrap_or_default(), 60));
+                    if !matches!(command.name(), "echo" | "cat" | "tee" | "grep" | "true" | "head" | "yes" | "xargs")
+                        || command.output.is_some()
+                    {
+                        running
+                            .unknown
+                            .push(shortened(running.script.get(command.span.clone()).unwrap_or_default(), 60));
                     }
                     continue;
                 }
@@ -113,7 +127,8 @@ impl Translator<'_> {
         mut command: Command,
         running: &mut Running,
     ) -> Result<(), RecipeError> {
-        while matches!(command.name(), "sudo" | "exec" | "time" | "command" | "nice" | "env") && command.words.len() > 1 {
+        while matches!(command.name(), "sudo" | "exec" | "time" | "command" | "nice" | "env") && command.words.len() > 1
+        {
             command.words.remove(0);
             while command.name().contains('=') && command.words.len() > 1 {
                 let assignment = command.words.remove(0);
@@ -124,7 +139,9 @@ impl Translator<'_> {
         match name.as_str() {
             "" | "export" => {
                 let words = if name.is_empty() { &command.assignments } else { &command.words };
-                for (name, value) in words.iter().filter(|word| !word.dynamic).filter_map(|word| word.text.split_once('=')) {
+                for (name, value) in
+                    words.iter().filter(|word| !word.dynamic).filter_map(|word| word.text.split_once('='))
+                {
                     stage.variables.args.insert(name.into(), Text::literal(value));
                 }
             }
@@ -133,8 +150,9 @@ impl Translator<'_> {
                     running.folder = absolute(&running.folder, &super::super::dockerfile::expand::doubled(folder));
                 }
             }
-            "set" | "true" | ":" | "test" | "[" | "ls" | "pwd" | "which" | "uname" | "id" | "sync" | "sleep" | "umask"
-            | "ldconfig" | "corepack" | "rustup" | "type" | "hash" | "nproc" | "locale-gen" | "file" | "du" | "find"
+            "set" | "true" | ":" | "test" | "[" | "ls" | "pwd" | "which" | "uname" | "id" | "sync" | "sleep"
+            | "umask" | "ldconfig" | "corepack" | "rustup" | "type" | "hash" | "nproc" | "locale-gen" | "file"
+            | "du" | "find"
                 if command.output.is_none() && !command.arguments().contains(&"-delete") => {}
             "pip" | "pip3" | "python" | "python3" | "uv" | "poetry" | "pipenv" | "pdm" | "virtualenv" | "pipx" => {
                 self.python(stage, instruction, &command, running)?;

@@ -4,8 +4,8 @@ use super::super::dockerfile::expand::{doubled, words};
 use super::super::dockerfile::{Form, Heredoc, Instruction};
 use super::super::draft::{Item, Kind, Layer, Piece, Run};
 use super::super::shell::quoted;
-use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use super::Translator;
+use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use crate::image::recipe::place::RecipeError;
 use crate::layer::pattern::glob;
 
@@ -21,7 +21,15 @@ pub(super) struct Manner {
 }
 
 impl Translator<'_> {
-    pub(super) fn copy(&mut self, stage: &mut Stage, instruction: &Instruction, index: usize) -> Result<(), RecipeError> {
+    pub(super) fn copy(
+        &mut self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        index: usize,
+    ) -> Result<(), RecipeError> {
+        if instruction.keyword == "ADD" && instruction.flag("from").is_some() {
+            return Err(self.wrong(instruction, "ADD has no --from").help("COPY --from=STAGE copies from a stage"));
+        }
         let mut written: Vec<String> = match instruction.form() {
             Form::Exec(words) => words,
             Form::Shell(line) => words(&line, self.file.escape).into_iter().map(str::to_owned).collect(),
@@ -29,6 +37,8 @@ impl Translator<'_> {
         let Some(last) = written.pop().filter(|_| !written.is_empty()) else {
             return Err(self.wrong(instruction, format!("{} needs a source and a destination", instruction.keyword)));
         };
+        // Each source is held to the others, so that no layer has two for one destination.
+        self.spend(instruction, written.len() * 40)?;
         let Some(to) = self.value(stage, instruction, &last)? else { return Ok(()) };
         let to = to.as_template();
         let dest = absolute(&stage.workdir, to);
@@ -92,7 +102,8 @@ impl Translator<'_> {
         {
             manner.mode = octal(&mode);
             if manner.mode.is_none() {
-                let message = format!("the mode {mode} is none in octal digits, so files are 0755 or 0644 by their own");
+                let message =
+                    format!("the mode {mode} is none in octal digits, so files are 0755 or 0644 by their own");
                 self.note(instruction, message, Some("write mode = \"0755\" into the items"));
             }
         }
@@ -148,13 +159,24 @@ impl Translator<'_> {
         }
         let item = Item {
             src: clean.into(),
-            dest: if is_folder || !(into || parents || is_glob) { dest.clone() } else { format!("{}/", dest.trim_end_matches('/')) },
+            dest: if is_folder || !(into || parents || is_glob) {
+                dest.clone()
+            } else {
+                format!("{}/", dest.trim_end_matches('/'))
+            },
             exclude: exclude.clone(),
             owner: manner.owner.clone(),
             mode: manner.mode.clone(),
         };
         let (src, at) = if is_glob {
-            (match split(clean).0 { "" => ".", folder => folder }.to_owned(), dest)
+            (
+                match split(clean).0 {
+                    "" => ".",
+                    folder => folder,
+                }
+                .to_owned(),
+                dest,
+            )
         } else if item.dest.ends_with('/') && !is_folder {
             (clean.to_owned(), joined(&dest, split(clean).1))
         } else {
@@ -181,7 +203,7 @@ impl Translator<'_> {
         let mut groups: Vec<Vec<Item>> = Vec::new();
         for item in items {
             match groups.last_mut() {
-                Some(group) if group.len() < 64 && group.iter().all(|other| !meets(&item, other)) => group.push(item),
+                Some(group) if group.len() < 32 && group.iter().all(|other| !meets(&item, other)) => group.push(item),
                 _ => groups.push(vec![item]),
             }
         }
@@ -190,7 +212,8 @@ impl Translator<'_> {
                 "" => "files",
                 name => name,
             };
-            let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(40).collect();
+            let name: String =
+                name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(40).collect();
             let name = if name.is_empty() { "files".to_owned() } else { name };
             self.layer(stage, instruction, Layer { notes: Vec::new(), name, kind: Kind::Copy(group) });
         }
@@ -218,7 +241,9 @@ impl Translator<'_> {
             end.push('_');
         }
         let mut command = format!("cat > {{out}}/{} <<'{end}'\n{content}{end}\n", doubled(&quoted(name)));
-        if let Some(mode) = manner.mode.as_deref().filter(|mode| u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0)) {
+        if let Some(mode) =
+            manner.mode.as_deref().filter(|mode| u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0))
+        {
             command.push_str(&format!("chmod {mode} {{out}}/{}\n", doubled(&quoted(name))));
         }
         let run = Run { command, inputs: Vec::new(), dest: folder.into(), owner: manner.owner.clone() };

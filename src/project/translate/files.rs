@@ -28,13 +28,26 @@ impl Translator<'_> {
                 if stage.kept {
                     let dest = at(&file.text);
                     let line: Vec<&str> = command.words.iter().map(|word| word.shell.as_str()).collect();
-                    self.small(stage, instruction, &dest, "file", &format!("{} > {{out}}/{}", line.join(" "), name(&dest)));
+                    self.small(
+                        stage,
+                        instruction,
+                        &dest,
+                        "file",
+                        &format!("{} > {{out}}/{}", line.join(" "), name(&dest)),
+                    );
                 }
                 Ok(true)
             }
             ("echo" | "printf" | "cat", None) => Ok(true),
             ("rm", _) => Ok(!stage.kept || self.removed(stage, instruction, &plain, running)),
-            _ if !stage.kept && matches!(command.name(), "mkdir" | "touch" | "chmod" | "chown" | "ln" | "sed" | "echo" | "printf" | "git") => Ok(true),
+            _ if !stage.kept
+                && matches!(
+                    command.name(),
+                    "mkdir" | "touch" | "chmod" | "chown" | "ln" | "sed" | "echo" | "printf" | "git"
+                ) =>
+            {
+                Ok(true)
+            }
             ("mkdir" | "touch", None) if !command.is_dynamic() => {
                 for path in &plain {
                     // `-m 755`
@@ -52,9 +65,17 @@ impl Translator<'_> {
                 }
                 Ok(true)
             }
-            ("ln", None) if !command.is_dynamic() && plain.len() == 2 && words.iter().any(|word| word.starts_with("-s") || word.contains("sf")) => {
+            ("ln", None)
+                if !command.is_dynamic()
+                    && plain.len() == 2
+                    && words.iter().any(|word| word.starts_with("-s") || word.contains("sf")) =>
+            {
                 let dest = at(plain[1]);
-                let dest = if plain[1].ends_with('/') || stage.is_folder(&dest) { joined(&dest, split(&doubled(plain[0])).1) } else { dest };
+                let dest = if plain[1].ends_with('/') || stage.is_folder(&dest) {
+                    joined(&dest, split(&doubled(plain[0])).1)
+                } else {
+                    dest
+                };
                 let line = format!("ln -s {} {{out}}/{}", doubled(&quoted(plain[0])), name(&dest));
                 self.small(stage, instruction, &dest, "links", &line);
                 Ok(true)
@@ -67,7 +88,9 @@ impl Translator<'_> {
             ("cp" | "mv", None) if plain.len() == 2 && !command.is_dynamic() => {
                 let from = at(plain[0]);
                 self.spend(instruction, stage.origins.len())?;
-                let Some(src) = stage.host(&from, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))? else {
+                let Some(src) =
+                    stage.host(&from, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?
+                else {
                     return Ok(!stage.kept);
                 };
                 let mut dest = at(plain[1]);
@@ -75,7 +98,11 @@ impl Translator<'_> {
                     dest = joined(&dest, split(&from).1);
                 }
                 if stage.kept {
-                    self.add_items(stage, instruction, vec![Item { src: src.clone(), dest: dest.clone(), ..Item::default() }]);
+                    self.add_items(
+                        stage,
+                        instruction,
+                        vec![Item { src: src.clone(), dest: dest.clone(), ..Item::default() }],
+                    );
                 }
                 let what = What::Host { src, owner: None, mode: None, exclude: Vec::new() };
                 stage.origins.push(Origin { dest, what });
@@ -124,11 +151,26 @@ impl Translator<'_> {
 
     /// Whether what is removed was never in the image, or is told.
     fn removed(&mut self, stage: &mut Stage, instruction: &Instruction, paths: &[&str], running: &Running) -> bool {
-        let never = ["/var/lib/apt", "/var/cache", "/tmp", "/var/tmp", "/root/.cache", "/root/.npm", "/usr/share/doc", "/usr/share/man", "/var/log", "/usr/src"];
+        let never = [
+            "/var/lib/apt",
+            "/var/cache",
+            "/tmp",
+            "/var/tmp",
+            "/root/.cache",
+            "/root/.npm",
+            "/usr/share/doc",
+            "/usr/share/man",
+            "/var/log",
+            "/usr/src",
+        ];
         for path in paths {
             let whole = absolute(&running.folder, &doubled(path));
-            let cache = never.iter().any(|folder| below(&whole, folder).is_some()) || whole.contains("/.cache") || whole.contains("/.npm");
-            if cache || path.contains(['*', '$']) && !path.starts_with('/') {
+            let cache = never.iter().any(|folder| below(&whole, folder).is_some())
+                || whole.contains("/.cache")
+                || whole.contains("/.npm");
+            let wheels =
+                stage.origins.iter().any(|origin| origin.dest == whole && matches!(origin.what, What::Wheels(_)));
+            if cache || wheels || path.contains(['*', '$']) && !path.starts_with('/') {
                 continue;
             }
             let message = format!("{} is removed, which no layer of a recipe does by itself", shortened(&whole, 60));
@@ -153,7 +195,12 @@ impl Translator<'_> {
     ) -> Result<bool, RecipeError> {
         let Some(owner) = stage.owner(owner) else {
             let message = format!("the number of {} is not known", shortened(owner, 40));
-            self.cannot(stage, instruction, message, Some("write owner = \"UID:GID\" into the items and layers that are meant"));
+            self.cannot(
+                stage,
+                instruction,
+                message,
+                Some("write owner = \"UID:GID\" into the items and layers that are meant"),
+            );
             return Ok(true);
         };
         self.spend(instruction, stage.pieces.len() * paths.len())?;
@@ -164,14 +211,17 @@ impl Translator<'_> {
                 let Piece::Layer(layer) = piece else { continue };
                 match &mut layer.kind {
                     Kind::Copy(items) => {
-                        for item in items.iter_mut().filter(|item| below(item.dest.trim_end_matches('/'), &path).is_some()) {
+                        for item in
+                            items.iter_mut().filter(|item| below(item.dest.trim_end_matches('/'), &path).is_some())
+                        {
                             item.owner = Some(owner.clone());
                             any = true;
                         }
                     }
                     Kind::Run(run) => {
                         let made = run.command.split(" && ").all(|one| {
-                            let folder = one.strip_prefix("mkdir -p {out}/").or_else(|| one.strip_prefix("touch {out}/"));
+                            let folder =
+                                one.strip_prefix("mkdir -p {out}/").or_else(|| one.strip_prefix("touch {out}/"));
                             folder.is_some_and(|name| below(&joined(&run.dest, name), &path).is_some())
                         });
                         if made || below(&run.dest, &path).is_some() {
@@ -182,8 +232,17 @@ impl Translator<'_> {
                     Kind::Tar(_) => {}
                 }
             }
+            let host =
+                stage.host(&path, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
+            if let Some(src) = host.filter(|_| !any) {
+                any = true;
+                let item = Item { src, dest: path.clone(), owner: Some(owner.clone()), ..Item::default() };
+                let layer = Layer { notes: Vec::new(), name: "owners".into(), kind: Kind::Copy(vec![item]) };
+                self.layer(stage, instruction, layer);
+            }
             if !any {
-                let message = format!("{} is given to {owner}, and no layer before holds it alone", shortened(&path, 60));
+                let message =
+                    format!("{} is given to {owner}, and no layer before holds it alone", shortened(&path, 60));
                 let help = "what the base has keeps its owner; copied files get one by an item of their own with owner";
                 self.cannot(stage, instruction, message, Some(help));
             }
@@ -199,7 +258,9 @@ impl Translator<'_> {
         paths: &[&str],
         running: &Running,
     ) -> Result<bool, RecipeError> {
-        let Some(mode) = octal(mode).or_else(|| matches!(mode, "u+x" | "+rx" | "a+rx").then(|| "0755".into())) else { return Ok(false) };
+        let Some(mode) = octal(mode).or_else(|| matches!(mode, "u+x" | "+rx" | "a+rx").then(|| "0755".into())) else {
+            return Ok(false);
+        };
         for path in paths {
             let whole = absolute(&running.folder, &doubled(path));
             self.spend(instruction, stage.origins.len() + stage.pieces.len())?;
@@ -217,7 +278,25 @@ impl Translator<'_> {
                 item.mode = Some(mode.clone());
                 continue;
             }
-            let host = stage.host(&whole, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
+            let (folder, name) = split(&whole);
+            let file = format!("{{out}}/{}", quoted_template(name));
+            let made = stage.pieces.iter_mut().rev().find_map(|piece| match piece {
+                Piece::Layer(Layer { kind: Kind::Run(run), .. })
+                    if run.dest == folder && run.command.contains(&file) =>
+                {
+                    Some(run)
+                }
+                _ => None,
+            });
+            if let Some(run) = made {
+                run.command = match run.command.strip_suffix('\n') {
+                    Some(lines) => format!("{lines}\nchmod {mode} {file}\n"),
+                    None => format!("{} && chmod {mode} {file}", run.command),
+                };
+                continue;
+            }
+            let host =
+                stage.host(&whole, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
             match host.filter(|host| !self.folder.has_folder(host) && host != "." && !path.contains('*')) {
                 Some(src) => {
                     let item = Item { src, dest: whole, mode: Some(mode.clone()), ..Item::default() };
@@ -235,14 +314,29 @@ impl Translator<'_> {
         Ok(true)
     }
 
-    fn downloaded(&mut self, stage: &mut Stage, instruction: &Instruction, command: &Command, running: &Running) -> bool {
+    fn downloaded(
+        &mut self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        command: &Command,
+        running: &Running,
+    ) -> bool {
         let words = command.arguments();
         let is_url = |word: &&&str| word.starts_with("http://") || word.starts_with("https://");
         let Some(url) = words.iter().find(is_url) else { return false };
         let flag = |names: &[&str]| words.windows(2).find(|pair| names.contains(&pair[0])).map(|pair| pair[1]);
-        let short = |ending: char| words.windows(2).find(|pair| pair[0].starts_with('-') && !pair[0].starts_with("--") && pair[0].ends_with(ending)).map(|pair| pair[1]);
+        let short = |ending: char| {
+            words
+                .windows(2)
+                .find(|pair| pair[0].starts_with('-') && !pair[0].starts_with("--") && pair[0].ends_with(ending))
+                .map(|pair| pair[1])
+        };
         let curl = command.name() == "curl";
-        let named = if curl { flag(&["--output"]).or_else(|| short('o')) } else { flag(&["--output-document"]).or_else(|| short('O')) };
+        let named = if curl {
+            flag(&["--output"]).or_else(|| short('o'))
+        } else {
+            flag(&["--output-document"]).or_else(|| short('O'))
+        };
         let remote = || split(url.split(['?', '#']).next().unwrap_or_default()).1;
         let path = match (&command.output, named) {
             (Some((false, file)), _) => file.text.clone(),

@@ -38,8 +38,11 @@ impl Translator<'_> {
         let file = &self.file.source.file;
         let mut draft = Draft {
             head: vec![
-                format!("Made by `dockless init` from {file}. Each layer says which line it comes from; read it before you build."),
-                "A `run` layer is a command on this machine that fills {out}; nothing of the image itself is ever run.".into(),
+                format!(
+                    "Made by `dockless init` from {file}. Each layer says which line it comes from; read it before you build."
+                ),
+                "A `run` layer is a command on this machine that fills {out}; nothing of the image itself is ever run."
+                    .into(),
             ],
             base: if stage.ground.reference.is_empty() { "scratch".into() } else { stage.ground.reference.clone() },
             platforms: self.platforms(&stage),
@@ -51,7 +54,8 @@ impl Translator<'_> {
         self.modules_for_scripts(&mut stage);
         self.user(&mut stage);
         fewer_copies(&mut stage.pieces);
-        if let Some(index) = stage.pieces.iter().position(|piece| matches!(piece, Piece::Layer(layer) if has_modules(layer)))
+        if let Some(index) =
+            stage.pieces.iter().position(|piece| matches!(piece, Piece::Layer(layer) if has_modules(layer)))
             && stage.pieces[index..].iter().any(|piece| matches!(piece, Piece::Layer(_)))
         {
             leave_out_modules(&mut stage.pieces);
@@ -123,7 +127,10 @@ impl Translator<'_> {
         let (name, group) = user.split_once(':').map_or((user.as_str(), None), |(name, group)| (name, Some(group)));
         if stage.accounts.contains_key(name) || group.is_some_and(|group| stage.groups.contains_key(group)) {
             if let Some(owner) = stage.owner(&user) {
-                stage.config.notes.push(format!("{} has no account in the image, and needs none: {owner}", shortened(&user, 60)));
+                stage
+                    .config
+                    .notes
+                    .push(format!("{} has no account in the image, and needs none: {owner}", shortened(&user, 60)));
                 stage.config.user = Some(owner);
                 return;
             }
@@ -152,13 +159,14 @@ fn mirror(reference: &str) -> Option<String> {
 fn fewer_copies(pieces: &mut Vec<Piece>) {
     let whole = pieces.iter().enumerate().rev().find_map(|(index, piece)| match piece {
         Piece::Layer(Layer { kind: Kind::Copy(items), .. }) => {
-            items.iter().find(|item| item.src == ".").map(|item| (index, item.dest.clone(), item.owner.clone(), item.mode.clone()))
+            items.iter().find(|item| item.src == ".").map(|item| (index, item.dest.clone()))
         }
         _ => None,
     });
-    let Some((last, dest, owner, mode)) = whole else { return };
+    let Some((last, dest)) = whole else { return };
     let again = |item: &Item| {
-        let same = item.owner == owner && item.mode == mode && item.exclude.is_empty();
+        // Owner and mode of the later copy count, as they do in Docker.
+        let same = item.exclude.is_empty();
         let place = match item.dest.strip_suffix('/') {
             Some(folder) if item.src.contains(['*', '?', '[']) => {
                 let (above, _) = split(&item.src);

@@ -108,7 +108,11 @@ impl Translator<'_> {
         RecipeError::at(self.file.place(instruction), message)
     }
 
-    fn expanded(&mut self, text: &str, variables: &Variables) -> Result<super::dockerfile::expand::Expanded, ExpandError> {
+    fn expanded(
+        &mut self,
+        text: &str,
+        variables: &Variables,
+    ) -> Result<super::dockerfile::expand::Expanded, ExpandError> {
         expand(text, self.file.escape, variables, false, &mut self.budget)
     }
 
@@ -132,12 +136,22 @@ impl Translator<'_> {
     }
 
     /// As [`Self::value`], without placeholders, which only paths have.
-    fn plain(&mut self, stage: &mut Stage, instruction: &Instruction, text: &str) -> Result<Option<String>, RecipeError> {
+    fn plain(
+        &mut self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        text: &str,
+    ) -> Result<Option<String>, RecipeError> {
         let Some(value) = self.value(stage, instruction, text)? else { return Ok(None) };
         let plain = value.plain();
         if plain.is_none() {
             let message = "the value is another one for each platform, and a recipe has one configuration for all";
-            self.cannot(stage, instruction, message, Some("let the program find out, or keep a recipe for each platform"));
+            self.cannot(
+                stage,
+                instruction,
+                message,
+                Some("let the program find out, or keep a recipe for each platform"),
+            );
         }
         Ok(plain)
     }
@@ -239,12 +253,14 @@ impl Translator<'_> {
             return Err(error.help(format!("give one: --build-arg {unset}=VALUE")));
         }
         let Some(image) = expanded.text.plain().filter(|image| !image.is_empty()) else {
-            return Err(self.wrong(instruction, "FROM names another image for each platform")
+            return Err(self
+                .wrong(instruction, "FROM names another image for each platform")
                 .help("a base is one reference, whose index has an image for each platform"));
         };
         let lower = image.to_ascii_lowercase();
         let parent = self.stages.iter().rposition(|stage| stage.name.as_deref() == Some(&lower));
-        if parent.is_none() && image != "scratch"
+        if parent.is_none()
+            && image != "scratch"
             && let Err(error) = image.parse::<Reference>()
         {
             return Err(self.wrong(instruction, error.to_string()));
@@ -270,7 +286,11 @@ impl Translator<'_> {
         self.stage_named(name, self.stages.len()).ok_or_else(|| {
             let names: Vec<&str> = self.stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
             let error = RecipeError::new(format!("{} has no stage {name}", self.file.source.file));
-            if names.is_empty() { error.help("its stages have numbers, from 0") } else { error.help(format!("it has {}", names.join(", "))) }
+            if names.is_empty() {
+                error.help("its stages have numbers, from 0")
+            } else {
+                error.help(format!("it has {}", names.join(", ")))
+            }
         })
     }
 

@@ -30,33 +30,51 @@ impl Translator<'_> {
         let global = words.iter().any(|word| matches!(*word, "-g" | "--global" | "--location=global"));
         match (tool.as_str(), verb) {
             ("npm", "install" | "i" | "ci" | "add") | ("pnpm" | "yarn", "add") if global => {
-                let names = named.iter().filter(|name| !matches!(name.split('@').next(), Some("npm" | "yarn" | "pnpm" | "corepack")));
+                let names = named
+                    .iter()
+                    .filter(|name| !matches!(name.split('@').next(), Some("npm" | "yarn" | "pnpm" | "corepack")));
                 let names: Vec<String> = names.map(|name| doubled(&quoted(name))).collect();
                 if names.is_empty() || !stage.kept {
                     return Ok(());
                 }
-                let command = format!("npm install --global --prefix {{out}} --ignore-scripts {} {}", target(stage), names.join(" "));
+                let command = format!(
+                    "npm install --global --prefix {{out}} --ignore-scripts {} {}",
+                    target(stage),
+                    names.join(" ")
+                );
                 let run = Run { command, dest: "/usr/local".into(), ..Run::default() };
                 self.layer(stage, instruction, Layer { notes: Vec::new(), name: "tools".into(), kind: Kind::Run(run) });
             }
-            ("npm" | "pnpm", "install" | "i" | "ci" | "clean-install") | ("yarn", "" | "install") | ("bun", "install") => {
+            ("npm" | "pnpm", "install" | "i" | "ci" | "clean-install")
+            | ("yarn", "" | "install")
+            | ("bun", "install") => {
                 if !named.is_empty() && tool == "npm" {
                     let message = "packages are named that package.json may not name";
                     self.note(instruction, message, Some("add them to package.json, from which the layer is made"));
                 }
-                let production = words.iter().any(|word| {
-                    matches!(*word, "--omit=dev" | "--production" | "--prod" | "-P" | "--only=production" | "--production=true")
-                }) || words.windows(2).any(|pair| pair == ["--only", "production"] || pair == ["--omit", "dev"])
-                    || stage.config.env.get("NODE_ENV").is_some_and(|value| value == "production");
+                let production =
+                    words.iter().any(|word| {
+                        matches!(
+                            *word,
+                            "--omit=dev" | "--production" | "--prod" | "-P" | "--only=production" | "--production=true"
+                        )
+                    }) || words.windows(2).any(|pair| pair == ["--only", "production"] || pair == ["--omit", "dev"])
+                        || stage.config.env.get("NODE_ENV").is_some_and(|value| value == "production");
                 self.modules(stage, instruction, &tool, verb, production, running)?;
             }
             ("npm" | "pnpm" | "yarn", "prune") => {
                 let (tool, verb) = stage.node.clone().unwrap_or((tool, "install".into()));
                 self.modules(stage, instruction, &tool, &verb, true, running)?;
             }
-            (_, "cache" | "config" | "set" | "audit" | "fund" | "version" | "test" | "lint" | "pkg" | "fetch" | "store" | "rebuild" | "ping")
+            (
+                _,
+                "cache" | "config" | "set" | "audit" | "fund" | "version" | "test" | "lint" | "pkg" | "fetch" | "store"
+                | "rebuild" | "ping",
+            )
             | ("npm" | "pnpm" | "bun" | "node", "") => {}
-            ("npm" | "pnpm" | "bun" | "yarn" | "npx", _) if tool != "npm" || matches!(verb, "run" | "run-script" | "exec") => {
+            ("npm" | "pnpm" | "bun" | "yarn" | "npx", _)
+                if tool != "npm" || matches!(verb, "run" | "run-script" | "exec") =>
+            {
                 if matches!(named.first(), Some(&("test" | "lint" | "typecheck" | "test:ci"))) {
                     return Ok(());
                 }
@@ -96,22 +114,43 @@ impl Translator<'_> {
             _ => "package-lock.json",
         };
         let mut files = vec!["package.json"];
-        files.extend((verb != "install" || self.folder.path().is_none() || self.folder.has(&joined(&host, lock))).then_some(lock));
+        files.extend(
+            (verb != "install" || self.folder.path().is_none() || self.folder.has(&joined(&host, lock)))
+                .then_some(lock),
+        );
         files.extend([".npmrc", ".yarnrc.yml"].into_iter().filter(|file| self.folder.has(&joined(&host, file))));
         let inputs: Vec<String> = files.iter().map(|file| joined(&host, file)).collect();
         let locked = files.contains(&lock);
         let target = target(stage);
         let install = match tool {
-            "yarn" => format!("yarn install --cwd {{out}} --ignore-scripts{}{}", flag(locked, " --frozen-lockfile"), flag(production, " --production")),
-            "pnpm" => format!("pnpm install --dir {{out}} --ignore-scripts{}{} {target}", flag(locked, " --frozen-lockfile"), flag(production, " --prod")),
-            "bun" => format!("bun install --cwd {{out}} --ignore-scripts --os={{os}} --cpu=\"$npm_config_cpu\"{}", flag(production, " --production")),
-            _ => format!("npm {} --prefix {{out}} --ignore-scripts{} {target}", if verb == "ci" { "ci" } else { "install" }, flag(production, " --omit=dev")),
+            "yarn" => format!(
+                "yarn install --cwd {{out}} --ignore-scripts{}{}",
+                flag(locked, " --frozen-lockfile"),
+                flag(production, " --production")
+            ),
+            "pnpm" => format!(
+                "pnpm install --dir {{out}} --ignore-scripts{}{} {target}",
+                flag(locked, " --frozen-lockfile"),
+                flag(production, " --prod")
+            ),
+            "bun" => format!(
+                "bun install --cwd {{out}} --ignore-scripts --os={{os}} --cpu=\"$npm_config_cpu\"{}",
+                flag(production, " --production")
+            ),
+            _ => format!(
+                "npm {} --prefix {{out}} --ignore-scripts{} {target}",
+                if verb == "ci" { "ci" } else { "install" },
+                flag(production, " --omit=dev")
+            ),
         };
         let sources: Vec<String> = inputs.iter().map(|input| quoted_template(input)).collect();
         let command = format!("cp {} {{out}}/ && {install}", sources.join(" "));
         let mut notes = vec!["The command for the target's platform on this machine; scripts of packages do not run, so one that compiles itself needs a prebuilt binary.".to_owned()];
         if tool == "yarn" {
-            notes.push("yarn 1 takes optional binaries for this machine's platform alone: npm and pnpm can be told another.".to_owned());
+            notes.push(
+                "yarn 1 takes optional binaries for this machine's platform alone: npm and pnpm can be told another."
+                    .to_owned(),
+            );
         }
         let run = Run { command, inputs, dest: folder.clone(), owner: None };
         let layer = Layer { notes: notes.clone(), name: "dependencies".into(), kind: Kind::Run(run.clone()) };
@@ -162,7 +201,10 @@ impl Translator<'_> {
             lines.push(format!("cd {}", quoted_template(&host)));
         }
         lines.extend(stage.prepared.iter().cloned());
-        let mut notes = vec!["Built in the project's folder on this machine, at each build: the tool knows itself what has changed.".to_owned()];
+        let mut notes = vec![
+            "Built in the project's folder on this machine, at each build: the tool knows itself what has changed."
+                .to_owned(),
+        ];
         if native {
             notes.push("See to it that this builds for {arch}: nothing in the command says so.".into());
         }
@@ -177,9 +219,8 @@ impl Translator<'_> {
     /// Where the build of the project puts its result, by what it is made with.
     pub(super) fn output_folder(&self) -> &'static str {
         let Some(package) = self.folder.json("package.json") else { return "dist" };
-        let has = |name: &str| {
-            ["dependencies", "devDependencies"].iter().any(|table| package[*table].get(name).is_some())
-        };
+        let has =
+            |name: &str| ["dependencies", "devDependencies"].iter().any(|table| package[*table].get(name).is_some());
         let known = [("next", ".next"), ("nuxt", ".output"), ("react-scripts", "build"), ("gatsby", "public")];
         known.iter().find(|(name, _)| has(name)).map_or("dist", |(_, folder)| folder)
     }
@@ -194,7 +235,10 @@ impl Translator<'_> {
         let Some(origin) = origin else { return };
         let What::Build { native, lines, .. } = &origin.what else { return };
         if *native {
-            let message = format!("the files that `{}` makes are not known", super::super::remark::shortened(&lines.join("; "), 60));
+            let message = format!(
+                "the files that `{}` makes are not known",
+                super::super::remark::shortened(&lines.join("; "), 60)
+            );
             let help = "write a `run` layer that copies them into {out}, with their folder in the image as dest";
             return self.cannot(stage, instruction, message, Some(help));
         }

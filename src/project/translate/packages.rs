@@ -27,9 +27,27 @@ impl Translator<'_> {
             return;
         }
         let list = if named.is_empty() { "newer packages".to_owned() } else { shortened(&named.join(" "), 300) };
-        let message = format!("this cannot be done without running the target: packages are installed by {manager}: {list}");
+        let message =
+            format!("this cannot be done without running the target: packages are installed by {manager}: {list}");
         let only_build = !named.is_empty()
-            && named.iter().all(|name| name.ends_with("-dev") || matches!(*name, "gcc" | "g++" | "make" | "build-essential" | "git" | "curl" | "wget" | "build-base" | "ca-certificates" | "pkg-config" | "pkgconf" | "cmake"));
+            && named.iter().all(|name| {
+                name.ends_with("-dev")
+                    || matches!(
+                        *name,
+                        "gcc"
+                            | "g++"
+                            | "make"
+                            | "build-essential"
+                            | "git"
+                            | "curl"
+                            | "wget"
+                            | "build-base"
+                            | "ca-certificates"
+                            | "pkg-config"
+                            | "pkgconf"
+                            | "cmake"
+                    )
+            });
         let help = if only_build && !named.contains(&"ca-certificates") {
             "they look like tools of a build, which runs on this machine: then nothing is missing in the image"
         } else if matches!(manager.as_str(), "apk") {

@@ -16,10 +16,36 @@ const TOOLS: [&str; 9] = ["pip", "setuptools", "wheel", "uv", "poetry", "pipenv"
 
 /// Flags of pip that take a value.
 const TAKING: [&str; 30] = [
-    "-r", "--requirement", "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links",
-    "--trusted-host", "-t", "--target", "--prefix", "--root", "--cache-dir", "--timeout", "--retries", "--platform",
-    "--python-version", "--implementation", "--abi", "--only-binary", "--no-binary", "-e", "--editable", "--progress-bar",
-    "--root-user-action", "-w", "--wheel-dir", "--extra",
+    "-r",
+    "--requirement",
+    "-c",
+    "--constraint",
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "-f",
+    "--find-links",
+    "--trusted-host",
+    "-t",
+    "--target",
+    "--prefix",
+    "--root",
+    "--cache-dir",
+    "--timeout",
+    "--retries",
+    "--platform",
+    "--python-version",
+    "--implementation",
+    "--abi",
+    "--only-binary",
+    "--no-binary",
+    "-e",
+    "--editable",
+    "--progress-bar",
+    "--root-user-action",
+    "-w",
+    "--wheel-dir",
+    "--extra",
 ];
 
 impl Translator<'_> {
@@ -63,10 +89,13 @@ impl Translator<'_> {
             | ("python" | "python3", ["-m", "compileall", ..] | ["--version" | "-V", ..]) => {}
             ("python" | "python3", [script, "collectstatic", ..]) => {
                 let message = format!("this cannot be done without running the target's code: {script} collectstatic");
-                let help = "run it before the build, with the same settings: STATIC_ROOT is then copied with the project";
+                let help =
+                    "run it before the build, with the same settings: STATIC_ROOT is then copied with the project";
                 self.cannot(stage, instruction, message, Some(help));
             }
-            _ => running.unknown.push(super::super::remark::shortened(&format!("{} {}", command.name(), texts.join(" ")), 60)),
+            _ => running
+                .unknown
+                .push(super::super::remark::shortened(&format!("{} {}", command.name(), texts.join(" ")), 60)),
         }
         Ok(())
     }
@@ -82,18 +111,26 @@ impl Translator<'_> {
         let Some(verb) = words.iter().find(|word| !word.text.starts_with('-')) else { return Ok(()) };
         let wheels = verb.text == "wheel";
         if verb.text != "install" && !wheels {
-            if !matches!(verb.text.as_str(), "cache" | "config" | "check" | "list" | "freeze" | "show" | "debug" | "download" | "sync") {
+            if !matches!(
+                verb.text.as_str(),
+                "cache" | "config" | "check" | "list" | "freeze" | "show" | "debug" | "download" | "sync"
+            ) {
                 running.unknown.push(format!("pip {}", super::super::remark::shortened(&verb.text, 40)));
             }
             return Ok(());
         }
-        let (mut arguments, mut inputs, mut dest, mut packages, mut wheel_folder) = (Vec::new(), Vec::new(), None, 0, None);
+        let (mut arguments, mut inputs, mut dest, mut packages, mut wheel_folder) =
+            (Vec::new(), Vec::new(), None, 0, None);
         let mut at = words.iter().position(|word| std::ptr::eq(word, verb)).unwrap_or_default() + 1;
         while let Some(word) = words.get(at) {
             at += 1;
             let (flag, mut value) = match word.text.split_once('=') {
-                Some((flag, value)) if flag.starts_with("--") => (flag, Some((value.to_owned(), doubled(&quoted(value))))),
-                _ if word.text.starts_with("-r") && word.text.len() > 2 => ("-r", Some((word.text[2..].to_owned(), doubled(&quoted(&word.text[2..]))))),
+                Some((flag, value)) if flag.starts_with("--") => {
+                    (flag, Some((value.to_owned(), doubled(&quoted(value)))))
+                }
+                _ if word.text.starts_with("-r") && word.text.len() > 2 => {
+                    ("-r", Some((word.text[2..].to_owned(), doubled(&quoted(&word.text[2..])))))
+                }
                 _ => (word.text.as_str(), None),
             };
             if value.is_none() && TAKING.contains(&flag) {
@@ -121,7 +158,9 @@ impl Translator<'_> {
                     let folder = format!("{home}/.local");
                     dest = Some(stage.ground.python().map_or(folder.clone(), |version| library(&folder, &version)));
                 }
-                ("-w" | "--wheel-dir", Some((path, _))) => wheel_folder = Some(absolute(&running.folder, &doubled(&path))),
+                ("-w" | "--wheel-dir", Some((path, _))) => {
+                    wheel_folder = Some(absolute(&running.folder, &doubled(&path)))
+                }
                 ("-i" | "--index-url" | "--extra-index-url" | "--trusted-host", Some((_, shell))) => {
                     arguments.push(format!("{flag} {shell}"));
                 }
@@ -138,7 +177,8 @@ impl Translator<'_> {
                 ("--require-hashes" | "--no-deps" | "--pre", _) => arguments.push(flag.to_owned()),
                 (flag, _) if flag.starts_with('-') => {}
                 (spec, _) => {
-                    let name: String = spec.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+                    let name: String =
+                        spec.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
                     if TOOLS.contains(&name.to_ascii_lowercase().as_str()) {
                         continue;
                     }
@@ -146,9 +186,19 @@ impl Translator<'_> {
                     if spec.starts_with(['.', '/']) {
                         let path = absolute(&running.folder, spec.split(['[', '*']).next().unwrap_or_default());
                         match self.wheels(stage, instruction, &path)? {
-                            Some(wanted) => arguments.extend(wanted),
+                            Some(wanted) => {
+                                inputs.extend(
+                                    wanted.iter().filter_map(|word| word.strip_prefix("-r ")).map(str::to_owned),
+                                );
+                                arguments.extend(wanted);
+                            }
                             None => {
-                                let host = self.host_file(stage, instruction, spec.split('[').next().unwrap_or_default(), running)?;
+                                let host = self.host_file(
+                                    stage,
+                                    instruction,
+                                    spec.split('[').next().unwrap_or_default(),
+                                    running,
+                                )?;
                                 let extra = spec.find('[').map_or("", |at| &spec[at..]);
                                 arguments.push(local(&format!("{host}{}", doubled(extra))));
                             }
@@ -172,7 +222,12 @@ impl Translator<'_> {
     }
 
     /// What was asked of pip for the wheels of a folder.
-    fn wheels(&mut self, stage: &Stage, instruction: &Instruction, path: &str) -> Result<Option<Vec<String>>, RecipeError> {
+    fn wheels(
+        &mut self,
+        stage: &Stage,
+        instruction: &Instruction,
+        path: &str,
+    ) -> Result<Option<Vec<String>>, RecipeError> {
         self.spend(instruction, stage.origins.len())?;
         Ok(stage.origins.iter().rev().find_map(|origin| match &origin.what {
             What::Wheels(arguments) if below(path, &origin.dest).is_some() => Some(arguments.clone()),
@@ -197,7 +252,8 @@ impl Translator<'_> {
         let plain = if plain.is_empty() { ".".to_owned() } else { plain };
         if !self.folder.has(&plain) && self.folder.path().is_some() {
             let shown = super::super::remark::shortened(path, 60);
-            let message = format!("nothing that is understood puts {shown} there: the recipe takes it from the project's folder");
+            let message =
+                format!("nothing that is understood puts {shown} there: the recipe takes it from the project's folder");
             self.note(instruction, message, None);
         }
         Ok(plain)
@@ -235,9 +291,15 @@ impl Translator<'_> {
         files: &[&str],
         uv: bool,
     ) -> Result<(), RecipeError> {
-        let host = stage.here(&running.folder, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
+        let host = stage
+            .here(&running.folder, &mut self.budget)
+            .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let inputs: Vec<String> = files.iter().map(|file| joined(&host, file)).collect();
-        let source = if host == "." { source.to_owned() } else { format!("(cd {} && {source})", super::copied::quoted_template(&host)) };
+        let source = if host == "." {
+            source.to_owned()
+        } else {
+            format!("(cd {} && {source})", super::copied::quoted_template(&host))
+        };
         let folder = stage.venv.clone().or_else(|| {
             let named = stage.config.env.get("UV_PROJECT_ENVIRONMENT").filter(|_| uv)?;
             Some(absolute(&running.folder, &doubled(named)))
@@ -268,7 +330,8 @@ impl Translator<'_> {
         });
         let origin = self.origin(instruction);
         if version.is_none() && stage.pips.is_empty() {
-            let message = "the version of Python is not known from the base: wheels are chosen for the one of this machine";
+            let message =
+                "the version of Python is not known from the base: wheels are chosen for the one of this machine";
             self.note(instruction, message, Some("add --python-version 3.13, or what the base has, to the command"));
         }
         if let Some(pip) = stage.pips.iter_mut().find(|pip| pip.dest == dest) {
@@ -315,7 +378,8 @@ impl Translator<'_> {
             };
             let source = pip.source.as_ref().map_or(String::new(), |source| format!("{source} | "));
             let command = format!("{source}{how} {}", pip.arguments.join(" "));
-            let run = Run { command, inputs: pip.inputs.iter().cloned().collect(), dest: pip.dest.clone(), owner: None };
+            let run =
+                Run { command, inputs: pip.inputs.iter().cloned().collect(), dest: pip.dest.clone(), owner: None };
             let advice = "Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build \
                           one on such a machine, or take another version.";
             if let Some(Piece::Layer(layer)) = stage.pieces.get_mut(pip.piece) {

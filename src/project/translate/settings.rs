@@ -2,8 +2,8 @@
 
 use super::super::dockerfile::expand::{Text, Variables, words};
 use super::super::dockerfile::{Form, Instruction};
-use super::stage::{Stage, absolute};
 use super::Translator;
+use super::stage::{Stage, absolute};
 use crate::image::config::{check_name, parse_port, parse_signal, parse_user};
 use crate::image::recipe::place::RecipeError;
 
@@ -83,7 +83,12 @@ impl Translator<'_> {
             "HEALTHCHECK" => self.health(stage, instruction),
             "ONBUILD" => {
                 let message = "ONBUILD is for images that are built on this one, and a recipe has no word for it";
-                self.cannot(stage, instruction, message, Some("write the instruction into the recipes of those images"));
+                self.cannot(
+                    stage,
+                    instruction,
+                    message,
+                    Some("write the instruction into the recipes of those images"),
+                );
             }
             _ => {}
         }

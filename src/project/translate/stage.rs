@@ -303,9 +303,33 @@ impl Stage {
     /// Whether a path is known to be a folder.
     pub(super) fn is_folder(&self, path: &str) -> bool {
         let known = [
-            "/", "/app", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/run", "/sbin", "/srv", "/tmp", "/usr",
-            "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/usr/share", "/var",
-            "/var/lib", "/var/log", "/var/www", "/usr/local/sbin", "/etc/nginx/conf.d", "/usr/share/nginx/html",
+            "/",
+            "/app",
+            "/bin",
+            "/etc",
+            "/home",
+            "/lib",
+            "/opt",
+            "/root",
+            "/run",
+            "/sbin",
+            "/srv",
+            "/tmp",
+            "/usr",
+            "/usr/bin",
+            "/usr/lib",
+            "/usr/local",
+            "/usr/local/bin",
+            "/usr/local/lib",
+            "/usr/sbin",
+            "/usr/share",
+            "/var",
+            "/var/lib",
+            "/var/log",
+            "/var/www",
+            "/usr/local/sbin",
+            "/etc/nginx/conf.d",
+            "/usr/share/nginx/html",
         ];
         (known.contains(&path) && path != "/app") || path == self.workdir || self.folders.contains(path)
     }

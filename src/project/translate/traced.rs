@@ -1,7 +1,7 @@
 //! `COPY --from=STAGE`: where the files of another stage come from.
 
-use super::super::draft::{Item, Kind, Layer, Run};
 use super::super::dockerfile::Instruction;
+use super::super::draft::{Item, Kind, Layer, Run};
 use super::super::remark::shortened;
 use super::copied::{Manner, quoted_template};
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
@@ -10,10 +10,8 @@ use crate::image::recipe::place::RecipeError;
 use crate::layer::pattern::glob;
 
 /// Folders that builds make, so that one of this name in the project is an older build's.
-const MADE: [&str; 16] = [
-    "dist", "build", "out", "public", ".next", ".output", "target", "release", "bin", "output", "_site", "publish", "www",
-    "standalone", "browser", "libs",
-];
+const MADE: [&str; 11] =
+    ["dist", "build", "out", ".next", ".output", "target", "release", "_site", "publish", "standalone", "browser"];
 
 /// Where something goes: a path, and whether files go into it.
 type To<'a> = (&'a str, bool);
@@ -38,6 +36,11 @@ impl Translator<'_> {
             let found = self.trace(&from, &path);
             let mut any = false;
             for (origin, rest) in found {
+                // What a stage of its own installed is needed by a build in this one.
+                if matches!(origin.what, What::Layer { below: "node_modules", .. }) && stage.prepared.is_empty() {
+                    stage.prepared.clone_from(&from.prepared);
+                    stage.node.clone_from(&from.node);
+                }
                 // Of a folder the content is meant; what lies in it keeps its way from there.
                 let (dest, into) = match below(&origin.dest, &path) {
                     Some(way) if !way.is_empty() => (joined(dest, way), false),
@@ -46,7 +49,8 @@ impl Translator<'_> {
                 any |= self.place(stage, instruction, (&origin, &rest), &path, is_folder, (&dest, into), manner);
             }
             if !any && from.python.is_some() && path.ends_with("/bin") {
-                let message = "programs that pip makes name the Python of the machine that made them, so they are left out";
+                let message =
+                    "programs that pip makes name the Python of the machine that made them, so they are left out";
                 self.note(instruction, message, Some("start them as modules: python3 -m gunicorn"));
                 any = true;
             }
@@ -81,7 +85,8 @@ impl Translator<'_> {
         };
         let host = covering(|what| matches!(what, What::Host { .. }));
         let build = covering(|what| matches!(what, What::Build { .. }));
-        let made = covering(|what| !matches!(what, What::Host { .. } | What::Build { .. })).filter(|(_, rest)| rest.is_empty());
+        let made = covering(|what| !matches!(what, What::Host { .. } | What::Build { .. }))
+            .filter(|(_, rest)| rest.is_empty());
         let mut found = Vec::new();
         if let Some(made) = made {
             found.push(made);
@@ -105,14 +110,19 @@ impl Translator<'_> {
                 (None, None) => {}
             }
         }
-        let inside = from.origins.iter().filter(|origin| below(&origin.dest, path).is_some_and(|rest| !rest.is_empty()));
+        let inside =
+            from.origins.iter().filter(|origin| below(&origin.dest, path).is_some_and(|rest| !rest.is_empty()));
         // Of two with one destination the later counts.
         let mut kept: Vec<&Origin> = Vec::new();
         for origin in inside.rev().take(200) {
             let hidden = kept.iter().any(|later| {
-                later.dest == origin.dest || matches!((&later.what, &origin.what), (What::Host { .. }, What::Host { .. })) && below(&origin.dest, &later.dest).is_some()
+                later.dest == origin.dest
+                    || matches!((&later.what, &origin.what), (What::Host { .. }, What::Host { .. }))
+                        && below(&origin.dest, &later.dest).is_some()
             });
-            let whole = found.iter().any(|(one, rest)| rest.is_empty() && matches!(one.what, What::Host { .. }) && matches!(origin.what, What::Host { .. }));
+            let whole = found.iter().any(|(one, rest)| {
+                rest.is_empty() && matches!(one.what, What::Host { .. }) && matches!(origin.what, What::Host { .. })
+            });
             if !hidden && !whole {
                 kept.push(origin);
             }
@@ -138,6 +148,7 @@ impl Translator<'_> {
         let moved = match &origin.what {
             What::Host { src, owner, mode, exclude } => {
                 let src = joined(src, rest);
+                let exclude = if rest.is_empty() { exclude.clone() } else { Vec::new() };
                 let is_folder = is_folder
                     || src == "."
                     || self.folder.has_folder(&src)
@@ -150,7 +161,7 @@ impl Translator<'_> {
                     owner: manner.owner.clone().or_else(|| owner.clone()),
                     mode: manner.mode.clone().or_else(|| mode.clone()),
                 };
-                let what = What::Host { src, owner: item.owner.clone(), mode: item.mode.clone(), exclude: exclude.clone() };
+                let what = What::Host { src, owner: item.owner.clone(), mode: item.mode.clone(), exclude };
                 self.add_items(stage, instruction, vec![item]);
                 Origin { dest: at, what }
             }
@@ -191,19 +202,28 @@ impl Translator<'_> {
                 let is_file = elsewhere.is_some() || last.trim_start_matches('.').contains(['.', '*']);
                 let known_folder = is_folder || MADE.contains(&last) || rest.is_empty();
                 let (copy, to) = if is_file && !is_folder {
-                    let to = if last.contains('*') { String::new() } else { quoted_template(file) };
-                    (format!("cp {} {{out}}/{to}", if last.contains('*') { local.replace(' ', "\\ ") } else { from }), folder)
+                    let to = if last.contains('*') && into { String::new() } else { quoted_template(file) };
+                    (
+                        format!(
+                            "cp {} {{out}}/{to}",
+                            if last.contains('*') { local.replace(' ', "\\ ") } else { from }
+                        ),
+                        folder,
+                    )
                 } else if known_folder {
                     (format!("cp -R {from}/. {{out}}/"), dest)
                 } else {
                     let to = quoted_template(file);
-                    let both = format!("if [ -d {from} ]; then cp -R {from}/. {{out}}/{to}/; else cp {from} {{out}}/{to}; fi");
-                    (format!("{}{both}", if into { "" } else { "" }), folder)
+                    let both =
+                        format!("if [ -d {from} ]; then cp -R {from}/. {{out}}/{to}/; else cp {from} {{out}}/{to}; fi");
+                    (both, folder)
                 };
                 let to = if rest.is_empty() { joined(to, &local) } else { to.to_owned() };
-                let copy = copy.replace("then cp -R", &format!("then mkdir -p {{out}}/{} && cp -R", quoted_template(file)));
+                let copy =
+                    copy.replace("then cp -R", &format!("then mkdir -p {{out}}/{} && cp -R", quoted_template(file)));
                 let lines: Vec<String> = lines.iter().cloned().chain([copy]).collect();
-                let run = Run { command: command::script(&lines), inputs: Vec::new(), dest: to, owner: manner.owner.clone() };
+                let run =
+                    Run { command: command::script(&lines), inputs: Vec::new(), dest: to, owner: manner.owner.clone() };
                 let layer = Layer { notes: notes.clone(), name: layer_name(last), kind: Kind::Run(run.clone()) };
                 self.layer(stage, instruction, layer);
                 let what = What::Layer { name: layer_name(last), run, below: "", notes: notes.clone() };
