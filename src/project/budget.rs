@@ -31,16 +31,9 @@ impl Budget {
     /// # Errors
     /// Where less is left.
     pub fn spend(&mut self, cost: usize) -> Result<(), Spent> {
-        match self.left.checked_sub(cost) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(Spent)
-            }
-        }
+        let left = self.left.checked_sub(cost);
+        self.left = left.unwrap_or_default();
+        left.map(|_| ()).ok_or(Spent)
     }
 }
 

@@ -57,8 +57,8 @@ fn project(more: &[&str]) -> Kind {
     Kind::Copy(vec![Item { src: ".".into(), dest: "/app".into(), exclude, ..Item::default() }])
 }
 
-fn words(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(|word| (*word).to_owned()).collect())
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// A name that may stand in a command without quotes.
@@ -85,7 +85,7 @@ fn go(folder: &Folder) -> Draft {
              gcr.io/distroless/static-debian12 as base, or copy a ca-certificates.crt to /etc/ssl/certs/."
                 .into(),
         ],
-        config: Config { entrypoint: words(&[&format!("/usr/bin/{name}")]), ..Config::default() },
+        config: Config { entrypoint: Some(words(&[&format!("/usr/bin/{name}")])), ..Config::default() },
         pieces: vec![layer(
             name,
             &["Cross-compiled on this machine at each build; what has not changed comes from Go's own cache."],
@@ -111,7 +111,7 @@ fn rust(folder: &Folder) -> Draft {
         base_notes: vec![
             "A static program needs nothing below it; certificates for HTTPS are a file or in the program (webpki-roots).".into(),
         ],
-        config: Config { entrypoint: words(&[&format!("/usr/bin/{name}")]), ..Config::default() },
+        config: Config { entrypoint: Some(words(&[&format!("/usr/bin/{name}")])), ..Config::default() },
         pieces: vec![layer(
             name,
             &["Cross-compiled on this machine, linked statically against musl: `rustup target add` the two targets. A crate that \

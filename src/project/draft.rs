@@ -301,11 +301,12 @@ mod tests {
         fn any_text_is_a_string_and_a_comment(text in any::<String>()) {
             let mut document = String::new();
             comment(&mut document, &text);
-            document.push_str(&format!("a = {}\nb = {}\n{} = 1\n", string(&text), script(&text), key(&format!("k{text}"))));
+            let name = format!("k{text}");
+            let _ = write!(document, "a = {}\nb = {}\n{} = 1\n", string(&text), script(&text), key(&name));
             let table: toml::Table = toml::from_str(&document).expect("TOML");
             prop_assert_eq!(table["a"].as_str(), Some(text.as_str()));
             prop_assert_eq!(table["b"].as_str(), Some(text.as_str()));
-            prop_assert!(table.contains_key(&format!("k{text}")));
+            prop_assert!(table.contains_key(&name));
             prop_assert_eq!(table.len(), 3);
         }
     }

@@ -1,4 +1,4 @@
-//! Variables: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, quotes and escapes, as BuildKit reads them.
+//! Variables: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, quotes and escapes, as `BuildKit` reads them.
 //!
 //! A value may hold `$TARGETARCH`, which is another one for each platform. So values are kept in the form that a recipe's
 //! paths have, with placeholders, and braces of their own written twice.
@@ -62,12 +62,12 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The value of a variable, those included that BuildKit sets by itself.
+    /// The value of a variable, those included that `BuildKit` sets by itself.
     pub fn get(&self, name: &str) -> Option<Text> {
         self.env.get(name).or_else(|| self.args.get(name)).cloned()
     }
 
-    /// What BuildKit sets for the platform, once `ARG NAME` asks for it.
+    /// What `BuildKit` sets for the platform, once `ARG NAME` asks for it.
     pub fn automatic(name: &str) -> Option<Text> {
         let text = match name {
             "TARGETARCH" => "{arch}",
@@ -256,13 +256,11 @@ impl Expander<'_> {
     }
 
     fn value(&mut self, name: &str) -> String {
-        match self.variables.get(name) {
-            Some(value) => value.0,
-            None => {
-                self.unset.push(name.into());
-                String::new()
-            }
+        if let Some(value) = self.variables.get(name) {
+            return value.0;
         }
+        self.unset.push(name.into());
+        String::new()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Dockerfile format, by the rules of BuildKit's parser (Dockerfile reference): from text to instructions with
+//! The Dockerfile format, by the rules of `BuildKit`'s parser (Dockerfile reference): from text to instructions with
 //! their places. What an instruction means is not known here.
 //!
 //! A Dockerfile may be a stranger's: more than [`MOST_BYTES`] or [`MOST_INSTRUCTIONS`] are refused, and every pass over
@@ -95,7 +95,7 @@ impl Dockerfile {
     /// Reads a Dockerfile. `file` is what errors call it.
     ///
     /// # Errors
-    /// Where BuildKit would refuse it as well, with the place, and where it is larger than any that people write.
+    /// Where `BuildKit` would refuse it as well, with the place, and where it is larger than any that people write.
     pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
         if text.len() > MOST_BYTES {
             return Err(RecipeError::new(format!("{file} has more than 1 MiB, which no Dockerfile needs")));

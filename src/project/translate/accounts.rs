@@ -75,7 +75,7 @@ impl Translator<'_> {
                 }
                 ("-G" | "--ingroup", Some(value)) => group = Some(value),
                 (flag, Some(value)) if !flag.starts_with("--") && flag.starts_with('-') && flag.ends_with('G') => {
-                    group = Some(value)
+                    group = Some(value);
                 }
                 (flag, _) if flag.starts_with('-') => {}
                 (name, _) => names.push(name),

@@ -11,6 +11,7 @@ use super::Translator;
 use super::command::Running;
 use super::copied::{Manner, quoted_template};
 use super::stage::{Origin, Stage, What, absolute, joined, split};
+use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
 
 impl Translator<'_> {
@@ -26,11 +27,9 @@ impl Translator<'_> {
         let line = || command.words.iter().map(|word| word.shell.as_str()).collect::<Vec<_>>().join(" ");
         match (command.name(), verb) {
             ("go" | "xx-go", "build" | "install") => self.go(stage, instruction, command, verb, running)?,
-            ("go" | "xx-go", _) => {}
             ("cargo" | "xx-cargo", "build" | "b" | "install" | "zigbuild") => {
                 self.cargo(stage, instruction, command, verb, running)?;
             }
-            ("cargo" | "xx-cargo", _) => {}
             ("mvn" | "mvnw" | "gradle" | "gradlew", _) => {
                 let builds =
                     ["package", "install", "verify", "build", "assemble", "bootJar", "shadowJar", "installDist", "jar"];
@@ -39,7 +38,6 @@ impl Translator<'_> {
                 }
             }
             ("dotnet", "publish") => self.dotnet(stage, instruction, command, running),
-            ("dotnet", _) => {}
             ("composer", "install" | "i") => {
                 let host = stage
                     .here(&running.folder, &mut self.budget)
@@ -54,7 +52,7 @@ impl Translator<'_> {
                 let run = Run { command, inputs, dest: running.folder.clone(), owner: None };
                 self.made(stage, instruction, "dependencies", run, "vendor", Vec::new());
             }
-            ("composer", _) => {}
+            ("go" | "xx-go" | "cargo" | "xx-cargo" | "dotnet" | "composer", _) => {}
             ("make" | "cmake" | "hugo" | "tsc" | "zola" | "mkdocs", _) => {
                 let native = matches!(command.name(), "make" | "cmake");
                 self.build(stage, instruction, line(), None, native, running)?;
@@ -188,7 +186,8 @@ impl Translator<'_> {
     pub(super) fn program(&mut self, stage: &mut Stage, instruction: &Instruction, path: &str, what: What) {
         let origin = Origin { dest: path.into(), what };
         if stage.kept {
-            self.place(stage, instruction, (&origin, ""), path, false, (path, false), &Manner::default());
+            let found = Found { origin: &origin, rest: "", path, is_folder: false };
+            self.place(stage, instruction, &found, (path, false), &Manner::default());
         } else {
             stage.origins.push(origin);
         }
@@ -268,7 +267,8 @@ impl Translator<'_> {
                 .and_then(|table| Some(table.get("package")?.get("name")?.as_str()?.to_owned()));
             let rest = format!("{there}/{}", doubled(&package.unwrap_or_else(|| "app".into())));
             let path = joined(&origin.dest, &rest);
-            self.place(stage, instruction, (&origin, &rest), &path, false, (&path, false), &Manner::default());
+            let found = Found { origin: &origin, rest: &rest, path: &path, is_folder: false };
+            self.place(stage, instruction, &found, (&path, false), &Manner::default());
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Translator<'_> {
                 }
             }
             match rest.trim() {
-                "" | "sh" | "bash" | "/bin/sh" | "/bin/bash" | "sh -e" | "bash -e" => text = heredoc.content.clone(),
+                "" | "sh" | "bash" | "/bin/sh" | "/bin/bash" | "sh -e" | "bash -e" => text.clone_from(&heredoc.content),
                 cat if cat.starts_with("cat") => {
                     let read = shell::read(cat, &stage.variables, &mut self.budget);
                     if let Ok(Script::Commands(commands)) = read

@@ -1,5 +1,7 @@
 //! `COPY` and `ADD`.
 
+use std::fmt::Write as _;
+
 use super::super::dockerfile::expand::{doubled, words};
 use super::super::dockerfile::{Form, Heredoc, Instruction};
 use super::super::draft::{Item, Kind, Layer, Piece, Run};
@@ -50,13 +52,11 @@ impl Translator<'_> {
         let manner = self.manner(stage, instruction)?;
         if let Some(from) = instruction.flag("from") {
             let from = from.to_owned();
-            return match self.stage_named(&from, index) {
-                Some(other) => self.copy_from(stage, instruction, other, &written, (&dest, into), &manner),
-                None => {
-                    self.copy_from_image(stage, instruction, &from);
-                    Ok(())
-                }
-            };
+            if let Some(other) = self.stage_named(&from, index) {
+                return self.copy_from(stage, instruction, other, &written, (&dest, into), &manner);
+            }
+            self.copy_from_image(stage, instruction, &from);
+            return Ok(());
         }
         let mut heredocs = instruction.heredocs.iter();
         let mut items = Vec::new();
@@ -244,7 +244,7 @@ impl Translator<'_> {
         if let Some(mode) =
             manner.mode.as_deref().filter(|mode| u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0))
         {
-            command.push_str(&format!("chmod {mode} {{out}}/{}\n", doubled(&quoted(name))));
+            let _ = writeln!(command, "chmod {mode} {{out}}/{}", doubled(&quoted(name)));
         }
         let run = Run { command, inputs: Vec::new(), dest: folder.into(), owner: manner.owner.clone() };
         let notes = vec!["A file of the project instead of a here-document would need no command.".into()];
@@ -263,14 +263,15 @@ impl Translator<'_> {
     ) {
         let plain = url.split(['#', '?']).next().unwrap_or_default();
         let shell = |text: &str| quoted_template(text);
-        let (command, folder) = if url.starts_with("git") || plain.ends_with(".git") || url.starts_with("ssh") {
-            let (repository, branch) = url.split_once('#').unwrap_or((url, ""));
-            let branch = if branch.is_empty() { String::new() } else { format!(" --branch {}", shell(branch)) };
-            (format!("git clone --depth 1{branch} {} {{out}} && rm -rf {{out}}/.git", shell(repository)), dest)
-        } else {
-            let (folder, name) = if into { (dest, split(plain).1) } else { split(dest) };
-            (format!("curl -fsSL -o {{out}}/{} {}", shell(name), shell(url)), folder)
-        };
+        let (command, folder) =
+            if url.starts_with("git") || plain.strip_suffix(".git").is_some() || url.starts_with("ssh") {
+                let (repository, branch) = url.split_once('#').unwrap_or((url, ""));
+                let branch = if branch.is_empty() { String::new() } else { format!(" --branch {}", shell(branch)) };
+                (format!("git clone --depth 1{branch} {} {{out}} && rm -rf {{out}}/.git", shell(repository)), dest)
+            } else {
+                let (folder, name) = if into { (dest, split(plain).1) } else { split(dest) };
+                (format!("curl -fsSL -o {{out}}/{} {}", shell(name), shell(url)), folder)
+            };
         let mut notes = vec!["Fetched on this machine: compare it with a digest that you know.".to_owned()];
         if let Some(sum) = instruction.flag("checksum") {
             notes.push(format!("The Dockerfile says that it is {sum}."));

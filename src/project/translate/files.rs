@@ -297,19 +297,17 @@ impl Translator<'_> {
             }
             let host =
                 stage.host(&whole, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
-            match host.filter(|host| !self.folder.has_folder(host) && host != "." && !path.contains('*')) {
-                Some(src) => {
-                    let item = Item { src, dest: whole, mode: Some(mode.clone()), ..Item::default() };
-                    let layer = Layer { notes: Vec::new(), name: "modes".into(), kind: Kind::Copy(vec![item]) };
-                    self.layer(stage, instruction, layer);
-                }
-                None => {
-                    let message = format!("the mode of {} is changed to {mode}", shortened(&whole, 60));
-                    let help = "copied and made files are 0755 where their owner may execute them on this machine, else 0644, and folders \
-                                0755; a rootfs layer keeps every mode";
-                    self.cannot(stage, instruction, message, Some(help));
-                }
+            let file = host.filter(|host| !self.folder.has_folder(host) && host != "." && !path.contains('*'));
+            if let Some(src) = file {
+                let item = Item { src, dest: whole, mode: Some(mode.clone()), ..Item::default() };
+                let layer = Layer { notes: Vec::new(), name: "modes".into(), kind: Kind::Copy(vec![item]) };
+                self.layer(stage, instruction, layer);
+                continue;
             }
+            let message = format!("the mode of {} is changed to {mode}", shortened(&whole, 60));
+            let help = "copied and made files are 0755 where their owner may execute them on this machine, else 0644, and \
+                        folders 0755; a rootfs layer keeps every mode";
+            self.cannot(stage, instruction, message, Some(help));
         }
         Ok(true)
     }

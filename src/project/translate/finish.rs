@@ -4,7 +4,6 @@ use super::super::draft::{Draft, Item, Kind, Layer, Piece};
 use super::super::remark::shortened;
 use super::Translator;
 use super::stage::{Stage, below, joined, split};
-use crate::image::recipe::place::RecipeError;
 use crate::oci::platform::Platform;
 
 /// Console scripts, and the modules that do the same.
@@ -34,7 +33,7 @@ const MODULES: [(&str, &str); 22] = [
 ];
 
 impl Translator<'_> {
-    pub(super) fn finish(&mut self, mut stage: Stage) -> Result<Draft, RecipeError> {
+    pub(super) fn finish(&self, mut stage: Stage) -> Draft {
         let file = &self.file.source.file;
         let mut draft = Draft {
             head: vec![
@@ -51,8 +50,8 @@ impl Translator<'_> {
         if let Some(mirror) = mirror(&draft.base) {
             draft.base_notes.push(format!("Docker Hub limits anonymous pulls; Amazon has the same image as {mirror}"));
         }
-        self.modules_for_scripts(&mut stage);
-        self.user(&mut stage);
+        modules_for_scripts(&mut stage);
+        user(&mut stage);
         fewer_copies(&mut stage.pieces);
         if let Some(index) =
             stage.pieces.iter().position(|piece| matches!(piece, Piece::Layer(layer) if has_modules(layer)))
@@ -65,7 +64,7 @@ impl Translator<'_> {
         if draft.base == "scratch" && !draft.pieces.iter().any(|piece| matches!(piece, Piece::Layer(_))) {
             draft.head.push("No layer came of it: see the comments below.".into());
         }
-        Ok(draft)
+        draft
     }
 
     /// The platform that the Dockerfile's `FROM` states, else both.
@@ -77,66 +76,68 @@ impl Translator<'_> {
             None => vec!["linux/amd64".into(), "linux/arm64".into()],
         }
     }
+}
 
-    /// Commands that pip's scripts would be: those name the Python of this machine, so a module is started instead.
-    fn modules_for_scripts(&mut self, stage: &mut Stage) {
-        let Some((folder, _)) = stage.python.clone() else { return };
-        let usual = stage.ground.python().map(|version| format!("/usr/local/lib/python{version}/site-packages"));
-        if usual.as_deref() != Some(&*folder) {
-            let folder = folder.replace("{{", "{").replace("}}", "}");
-            let path = match stage.config.env.get("PYTHONPATH").filter(|path| !path.is_empty()) {
-                Some(path) if path.split(':').any(|one| one == folder) => path.clone(),
-                Some(path) => format!("{folder}:{path}"),
-                None => folder,
-            };
-            stage.config.env.insert("PYTHONPATH".into(), path);
-        }
-        let mut told = Vec::new();
-        for words in [&mut stage.config.entrypoint, &mut stage.config.cmd].into_iter().flatten() {
-            if words.first().is_some_and(|word| word == "uv") && words.get(1).is_some_and(|word| word == "run") {
-                words.drain(..2);
-                while words.first().is_some_and(|word| word.starts_with("--")) {
-                    words.remove(0);
-                }
-            }
-            let shell = words.len() > 2 && words[1].starts_with('-') && words[1].ends_with('c');
-            if shell {
-                let line = &mut words[2];
-                let start = line.strip_prefix("exec ").map_or(0, |_| 5);
-                let end = line[start..].find(char::is_whitespace).map_or(line.len(), |length| start + length);
-                if let Some(module) = module(&line[start..end]) {
-                    told.push(line[start..end].to_owned());
-                    line.replace_range(start..end, &format!("python3 -m {module}"));
-                }
-            } else if let Some(module) = words.first().and_then(|word| module(word)) {
-                told.push(words[0].clone());
-                words.splice(..1, ["python3".into(), "-m".into(), module.into()]);
+/// Commands that pip's scripts would be: those name the Python of this machine, so a module is started instead.
+fn modules_for_scripts(stage: &mut Stage) {
+    let Some((folder, _)) = stage.python.clone() else { return };
+    let usual = stage.ground.python().map(|version| format!("/usr/local/lib/python{version}/site-packages"));
+    if usual.as_deref() != Some(&*folder) {
+        let folder = folder.replace("{{", "{").replace("}}", "}");
+        let path = match stage.config.env.get("PYTHONPATH").filter(|path| !path.is_empty()) {
+            Some(path) if path.split(':').any(|one| one == folder) => path.clone(),
+            Some(path) => format!("{folder}:{path}"),
+            None => folder,
+        };
+        stage.config.env.insert("PYTHONPATH".into(), path);
+    }
+    let mut told = Vec::new();
+    let script = stage.config.entrypoint.iter().chain(&stage.config.cmd).find_map(|words| words.first().cloned());
+    if let Some(script) = script.filter(|script| script.strip_suffix(".sh").is_some()) {
+        let script = shortened(&script, 60);
+        let note = format!("In {script} write python3 -m gunicorn and its kind: scripts of pip's are not on the PATH.");
+        stage.config.notes.push(note);
+    }
+    for words in [&mut stage.config.entrypoint, &mut stage.config.cmd].into_iter().flatten() {
+        if words.first().is_some_and(|word| word == "uv") && words.get(1).is_some_and(|word| word == "run") {
+            words.drain(..2);
+            while words.first().is_some_and(|word| word.starts_with("--")) {
+                words.remove(0);
             }
         }
-        for script in told {
-            stage.config.notes.push(format!(
-                "{} is a script of pip's, which names the Python of the machine that made it; the module does the same.",
-                shortened(&script, 60)
-            ));
+        let shell = words.iter().position(|word| matches!(word.as_str(), "-c" | "-ec" | "-lc")).map(|at| at + 1);
+        if let Some(line) = shell.and_then(|at| words.get_mut(at)) {
+            let start = line.strip_prefix("exec ").map_or(0, |_| 5);
+            let end = line[start..].find(char::is_whitespace).map_or(line.len(), |length| start + length);
+            if let Some(module) = module(&line[start..end]) {
+                told.push(line[start..end].to_owned());
+                line.replace_range(start..end, &format!("python3 -m {module}"));
+            }
+        } else if let Some(module) = words.first().and_then(|word| module(word)) {
+            told.push(words[0].clone());
+            words.splice(..1, ["python3".into(), "-m".into(), module.into()]);
         }
     }
-
-    /// The user by number, where it has no account in the image.
-    fn user(&mut self, stage: &mut Stage) {
-        let Some(user) = stage.user.take() else { return };
-        let (name, group) = user.split_once(':').map_or((user.as_str(), None), |(name, group)| (name, Some(group)));
-        if stage.accounts.contains_key(name) || group.is_some_and(|group| stage.groups.contains_key(group)) {
-            if let Some(owner) = stage.owner(&user) {
-                stage
-                    .config
-                    .notes
-                    .push(format!("{} has no account in the image, and needs none: {owner}", shortened(&user, 60)));
-                stage.config.user = Some(owner);
-                return;
-            }
-        }
-        stage.config.user = Some(user);
+    for script in told {
+        stage.config.notes.push(format!(
+            "{} is a script of pip's, which names the Python of the machine that made it; the module does the same.",
+            shortened(&script, 60)
+        ));
     }
+}
+
+/// The user by number, where it has no account in the image.
+fn user(stage: &mut Stage) {
+    let Some(user) = stage.user.take() else { return };
+    let (name, group) = user.split_once(':').map_or((user.as_str(), None), |(name, group)| (name, Some(group)));
+    let added = stage.accounts.contains_key(name) || group.is_some_and(|group| stage.groups.contains_key(group));
+    if let Some(owner) = stage.owner(&user).filter(|_| added) {
+        let note = format!("{} has no account in the image, and needs none: {owner}", shortened(&user, 60));
+        stage.config.notes.push(note);
+        stage.config.user = Some(owner);
+        return;
+    }
+    stage.config.user = Some(user);
 }
 
 fn module(script: &str) -> Option<&'static str> {
@@ -186,11 +187,11 @@ fn fewer_copies(pieces: &mut Vec<Piece>) {
             }
         }
     }
-    if let Some(Piece::Layer(layer)) = pieces.get_mut(last) {
-        if !dropped.is_empty() {
-            layer.notes.push("This copies as well:".into());
-            layer.notes.append(&mut dropped);
-        }
+    if let Some(Piece::Layer(layer)) = pieces.get_mut(last)
+        && !dropped.is_empty()
+    {
+        layer.notes.push("This copies as well:".into());
+        layer.notes.append(&mut dropped);
     }
     pieces.retain(|piece| !matches!(piece, Piece::Layer(Layer { kind: Kind::Copy(items), .. }) if items.is_empty()));
 }

@@ -15,6 +15,7 @@ mod packages;
 mod python;
 mod settings;
 mod stage;
+mod taken;
 mod traced;
 
 use std::collections::BTreeMap;
@@ -54,6 +55,9 @@ pub struct Translated {
 ///
 /// # Errors
 /// Where the file is not whole (`FROM` without an image, an unknown stage), or asks for too much.
+///
+/// # Panics
+/// Never: the stage that is asked for is among those that were translated.
 pub fn translate(file: &Dockerfile, folder: &Folder, wanted: &Wanted) -> Result<Translated, RecipeError> {
     let mut translator = Translator {
         file,
@@ -69,7 +73,7 @@ pub fn translate(file: &Dockerfile, folder: &Folder, wanted: &Wanted) -> Result<
     let target = translator.target()?;
     translator.stages_up_to(target)?;
     let stage = translator.done.remove(&target).expect("the stage that is asked for was translated");
-    let draft = translator.finish(stage)?;
+    let draft = translator.finish(stage);
     let mut remarks = translator.remarks;
     remarks.sort_by_key(|remark| remark.line);
     Ok(Translated { draft, remarks })
@@ -328,15 +332,14 @@ impl Translator<'_> {
     fn stage(&mut self, index: usize, kept: bool) -> Result<Stage, RecipeError> {
         let file = self.file;
         let Source { from, end, image, parent, .. } = self.stages[index].clone();
-        let mut stage = match parent {
-            Some(parent) => Stage { cmd_here: false, kept, ..self.done[&parent].clone() },
-            None => {
-                let ground = Ground::new(&image);
-                let mut stage = Stage { workdir: ground.workdir().into(), ground, kept, ..Stage::default() };
-                // What every official image says, so that `$PATH` has a value.
-                stage.variables.env.insert("PATH".into(), Text::literal(stage.ground.path()));
-                stage
-            }
+        let mut stage = if let Some(parent) = parent {
+            Stage { cmd_here: false, kept, ..self.done[&parent].clone() }
+        } else {
+            let ground = Ground::new(&image);
+            let mut stage = Stage { workdir: ground.workdir().into(), ground, kept, ..Stage::default() };
+            // What every official image says, so that `$PATH` has a value.
+            stage.variables.env.insert("PATH".into(), Text::literal(stage.ground.path()));
+            stage
         };
         stage.variables.args.clear();
         for instruction in &file.instructions[from + 1..end] {
@@ -348,7 +351,7 @@ impl Translator<'_> {
                 _ => self.setting(&mut stage, instruction)?,
             }
         }
-        self.settle_python(&mut stage);
+        python::settle(&mut stage);
         self.settle_builds(&mut stage);
         Ok(stage)
     }

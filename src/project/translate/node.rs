@@ -10,6 +10,7 @@ use super::Translator;
 use super::command::Running;
 use super::copied::quoted_template;
 use super::stage::{Origin, Stage, What, joined};
+use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
 
 /// Variables that bundlers put into what they make.
@@ -156,15 +157,12 @@ impl Translator<'_> {
         let layer = Layer { notes: notes.clone(), name: "dependencies".into(), kind: Kind::Run(run.clone()) };
         // A later command for the same folder replaces what an earlier one would have made.
         let earlier = stage.modules.get(&folder).copied();
-        match earlier.and_then(|piece| stage.pieces.get_mut(piece)) {
-            Some(Piece::Layer(before)) => {
-                before.notes.push(self.origin(instruction));
-                before.kind = layer.kind;
-            }
-            _ => {
-                stage.modules.insert(folder.clone(), stage.pieces.len());
-                self.layer(stage, instruction, layer);
-            }
+        if let Some(Piece::Layer(before)) = earlier.and_then(|piece| stage.pieces.get_mut(piece)) {
+            before.notes.push(self.origin(instruction));
+            before.kind = layer.kind;
+        } else {
+            stage.modules.insert(folder.clone(), stage.pieces.len());
+            self.layer(stage, instruction, layer);
         }
         let what = What::Layer { name: "dependencies".into(), run, below: "node_modules", notes };
         stage.origins.push(Origin { dest: joined(&folder, "node_modules"), what });
@@ -246,7 +244,8 @@ impl Translator<'_> {
         let message = format!("the result of the build is taken from {folder}, which is a guess");
         self.note(instruction, message, Some("correct the folder in the layer's command and dest"));
         let (dest, manner) = (origin.dest.clone(), super::copied::Manner::default());
-        self.place(stage, instruction, (&origin, ""), &dest, true, (&dest, false), &manner);
+        let found = Found { origin: &origin, rest: "", path: &dest, is_folder: true };
+        self.place(stage, instruction, &found, (&dest, false), &manner);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! However many commands of a stage install packages, they make one layer: pip resolves what belongs together at once.
 
+use std::fmt::Write as _;
+
 use super::super::dockerfile::Instruction;
 use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Kind, Layer, Piece, Run};
@@ -47,6 +49,18 @@ const TAKING: [&str; 30] = [
     "--wheel-dir",
     "--extra",
 ];
+
+/// What a command asks for.
+struct Asked {
+    /// The folder that it names.
+    dest: Option<String>,
+    arguments: Vec<String>,
+    inputs: Vec<String>,
+    /// Whether uv is asked.
+    uv: bool,
+    /// A command that prints requirements.
+    source: Option<String>,
+}
 
 impl Translator<'_> {
     pub(super) fn python(
@@ -159,7 +173,7 @@ impl Translator<'_> {
                     dest = Some(stage.ground.python().map_or(folder.clone(), |version| library(&folder, &version)));
                 }
                 ("-w" | "--wheel-dir", Some((path, _))) => {
-                    wheel_folder = Some(absolute(&running.folder, &doubled(&path)))
+                    wheel_folder = Some(absolute(&running.folder, &doubled(&path)));
                 }
                 ("-i" | "--index-url" | "--extra-index-url" | "--trusted-host", Some((_, shell))) => {
                     arguments.push(format!("{flag} {shell}"));
@@ -185,23 +199,18 @@ impl Translator<'_> {
                     packages += 1;
                     if spec.starts_with(['.', '/']) {
                         let path = absolute(&running.folder, spec.split(['[', '*']).next().unwrap_or_default());
-                        match self.wheels(stage, instruction, &path)? {
-                            Some(wanted) => {
-                                inputs.extend(
-                                    wanted.iter().filter_map(|word| word.strip_prefix("-r ")).map(str::to_owned),
-                                );
-                                arguments.extend(wanted);
-                            }
-                            None => {
-                                let host = self.host_file(
-                                    stage,
-                                    instruction,
-                                    spec.split('[').next().unwrap_or_default(),
-                                    running,
-                                )?;
-                                let extra = spec.find('[').map_or("", |at| &spec[at..]);
-                                arguments.push(local(&format!("{host}{}", doubled(extra))));
-                            }
+                        if let Some(wanted) = self.wheels(stage, instruction, &path)? {
+                            inputs.extend(wanted.iter().filter_map(|word| word.strip_prefix("-r ")).map(str::to_owned));
+                            arguments.extend(wanted);
+                        } else {
+                            let host = self.host_file(
+                                stage,
+                                instruction,
+                                spec.split('[').next().unwrap_or_default(),
+                                running,
+                            )?;
+                            let extra = spec.find('[').map_or("", |at| &spec[at..]);
+                            arguments.push(local(&format!("{host}{}", doubled(extra))));
                         }
                     } else {
                         arguments.push(word.shell.clone());
@@ -217,7 +226,7 @@ impl Translator<'_> {
             stage.origins.push(Origin { dest: folder, what: What::Wheels(arguments) });
             return Ok(());
         }
-        self.packages_into(stage, instruction, dest, arguments, inputs, uv, None);
+        self.packages_into(stage, instruction, Asked { dest, arguments, inputs, uv, source: None });
         Ok(())
     }
 
@@ -270,10 +279,12 @@ impl Translator<'_> {
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match word.text.as_str() {
-                "--no-dev" | "--all-extras" => source.push_str(&format!(" {}", word.text)),
+                "--no-dev" | "--all-extras" => {
+                    let _ = write!(source, " {}", word.text);
+                }
                 "--extra" | "--group" | "--no-group" => {
                     let value = words.next().map(|word| word.shell.as_str()).unwrap_or_default();
-                    source.push_str(&format!(" {} {value}", word.text));
+                    let _ = write!(source, " {} {value}", word.text);
                 }
                 _ => {}
             }
@@ -308,20 +319,13 @@ impl Translator<'_> {
         let folder = folder.or_else(|| uv.then(|| absolute(&running.folder, ".venv")));
         let dest = folder.and_then(|folder| Some(library(&folder, &stage.ground.python()?)));
         let from = if uv { "-r -" } else { "-r /dev/stdin" };
-        self.packages_into(stage, instruction, dest, vec![from.into()], inputs, uv, Some(source));
+        let asked = Asked { dest, arguments: vec![from.into()], inputs, uv, source: Some(source) };
+        self.packages_into(stage, instruction, asked);
         Ok(())
     }
 
-    fn packages_into(
-        &mut self,
-        stage: &mut Stage,
-        instruction: &Instruction,
-        dest: Option<String>,
-        arguments: Vec<String>,
-        inputs: Vec<String>,
-        uv: bool,
-        source: Option<String>,
-    ) {
+    fn packages_into(&mut self, stage: &mut Stage, instruction: &Instruction, asked: Asked) {
+        let Asked { dest, arguments, inputs, uv, source } = asked;
         let version = stage.ground.python();
         let dest = dest.unwrap_or_else(|| match (&stage.venv, &version) {
             (Some(venv), Some(version)) => library(venv, version),
@@ -354,50 +358,48 @@ impl Translator<'_> {
         let layer = Layer { notes: Vec::new(), name: "dependencies".into(), kind: Kind::Run(Run::default()) };
         self.layer(stage, instruction, layer);
     }
-
-    /// Writes the commands of a stage that was read to its end.
-    pub(super) fn settle_python(&mut self, stage: &mut Stage) {
-        for pip in &stage.pips {
-            let version = stage.ground.python();
-            let python = version.map_or(String::new(), |version| format!(" --python-version {version}"));
-            let how = match (pip.uv, stage.ground.is_musl()) {
-                (true, musl) => {
-                    let platform = if musl { "{machine}-unknown-linux-musl" } else { "{machine}-manylinux_2_28" };
-                    format!("uv pip install --target {{out}} --python-platform {platform}{python} --only-binary :all:")
-                }
-                (false, musl) => {
-                    let platforms = if musl {
-                        "--platform musllinux_1_2_{machine} --platform musllinux_1_1_{machine}"
-                    } else {
-                        "--platform manylinux_2_28_{machine} --platform manylinux2014_{machine}"
-                    };
-                    format!(
-                        "python3 -m pip install --no-compile --only-binary=:all: {platforms}{python} --implementation cp --target {{out}}"
-                    )
-                }
-            };
-            let source = pip.source.as_ref().map_or(String::new(), |source| format!("{source} | "));
-            let command = format!("{source}{how} {}", pip.arguments.join(" "));
-            let run =
-                Run { command, inputs: pip.inputs.iter().cloned().collect(), dest: pip.dest.clone(), owner: None };
-            let advice = "Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build \
-                          one on such a machine, or take another version.";
-            if let Some(Piece::Layer(layer)) = stage.pieces.get_mut(pip.piece) {
-                if !layer.notes.iter().any(|note| note == advice) {
-                    layer.notes.push(advice.into());
-                }
-                let owner = match &layer.kind {
-                    Kind::Run(run) => run.owner.clone(),
-                    _ => None,
-                };
-                layer.kind = Kind::Run(Run { owner, ..run.clone() });
-            }
-            let what = What::Layer { name: "dependencies".into(), run, below: "", notes: vec![advice.into()] };
-            stage.origins.push(Origin { dest: pip.dest.clone(), what });
-        }
-    }
 }
 
+/// Writes the commands of a stage that was read to its end.
+pub(super) fn settle(stage: &mut Stage) {
+    for pip in &stage.pips {
+        let version = stage.ground.python();
+        let python = version.map_or(String::new(), |version| format!(" --python-version {version}"));
+        let how = match (pip.uv, stage.ground.is_musl()) {
+            (true, musl) => {
+                let platform = if musl { "{machine}-unknown-linux-musl" } else { "{machine}-manylinux_2_28" };
+                format!("uv pip install --target {{out}} --python-platform {platform}{python} --only-binary :all:")
+            }
+            (false, musl) => {
+                let platforms = if musl {
+                    "--platform musllinux_1_2_{machine} --platform musllinux_1_1_{machine}"
+                } else {
+                    "--platform manylinux_2_28_{machine} --platform manylinux2014_{machine}"
+                };
+                format!(
+                    "python3 -m pip install --no-compile --only-binary=:all: {platforms}{python} --implementation cp --target {{out}}"
+                )
+            }
+        };
+        let source = pip.source.as_ref().map_or(String::new(), |source| format!("{source} | "));
+        let command = format!("{source}{how} {}", pip.arguments.join(" "));
+        let run = Run { command, inputs: pip.inputs.iter().cloned().collect(), dest: pip.dest.clone(), owner: None };
+        let advice = "Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build \
+                      one on such a machine, or take another version.";
+        if let Some(Piece::Layer(layer)) = stage.pieces.get_mut(pip.piece) {
+            if !layer.notes.iter().any(|note| note == advice) {
+                layer.notes.push(advice.into());
+            }
+            let owner = match &layer.kind {
+                Kind::Run(run) => run.owner.clone(),
+                _ => None,
+            };
+            layer.kind = Kind::Run(Run { owner, ..run.clone() });
+        }
+        let what = What::Layer { name: "dependencies".into(), run, below: "", notes: vec![advice.into()] };
+        stage.origins.push(Origin { dest: pip.dest.clone(), what });
+    }
+}
 /// Where Python looks for packages below a prefix.
 fn library(prefix: &str, version: &str) -> String {
     format!("{}/lib/python{version}/site-packages", prefix.trim_end_matches('/'))

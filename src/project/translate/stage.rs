@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::budget::{Budget, Spent};
 use super::super::dockerfile::expand::Variables;
 use super::super::draft::{Config, Piece, Run};
+use super::taken::Share;
 
 /// What the layers of a stage lie on, as far as its name says.
 #[derive(Debug, Clone, Default)]
@@ -181,6 +182,8 @@ pub(super) struct Stage {
     pub(super) node: Option<(String, String)>,
     /// The pieces that hold `node_modules`, by the folder above it.
     pub(super) modules: BTreeMap<String, usize>,
+    /// Layers of builds.
+    pub(super) shares: Vec<Share>,
     /// The line of a build whose result is no layer yet.
     pub(super) built: Option<usize>,
 }

@@ -1,17 +1,31 @@
 //! `COPY --from=STAGE`: where the files of another stage come from.
 
 use super::super::dockerfile::Instruction;
-use super::super::draft::{Item, Kind, Layer, Run};
+use super::super::draft::{Item, Kind, Layer, Piece, Run};
 use super::super::remark::shortened;
+use super::Translator;
 use super::copied::{Manner, quoted_template};
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
-use super::{Translator, command};
+use super::taken::{How, Share, Taken};
 use crate::image::recipe::place::RecipeError;
 use crate::layer::pattern::glob;
 
 /// Folders that builds make, so that one of this name in the project is an older build's.
 const MADE: [&str; 11] =
     ["dist", "build", "out", ".next", ".output", "target", "release", "_site", "publish", "standalone", "browser"];
+
+/// Something of a stage that is copied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    /// What puts it there.
+    pub(super) origin: &'a Origin,
+    /// What is left of the path below that.
+    pub(super) rest: &'a str,
+    /// The path that is asked for.
+    pub(super) path: &'a str,
+    /// Whether that is written as a folder.
+    pub(super) is_folder: bool,
+}
 
 /// Where something goes: a path, and whether files go into it.
 type To<'a> = (&'a str, bool);
@@ -46,7 +60,8 @@ impl Translator<'_> {
                     Some(way) if !way.is_empty() => (joined(dest, way), false),
                     _ => (dest.to_owned(), into),
                 };
-                any |= self.place(stage, instruction, (&origin, &rest), &path, is_folder, (&dest, into), manner);
+                let found = Found { origin: &origin, rest: &rest, path: &path, is_folder };
+                any |= self.place(stage, instruction, &found, (&dest, into), manner);
             }
             if !any && from.python.is_some() && path.ends_with("/bin") {
                 let message =
@@ -136,12 +151,11 @@ impl Translator<'_> {
         &mut self,
         stage: &mut Stage,
         instruction: &Instruction,
-        (origin, rest): (&Origin, &str),
-        path: &str,
-        is_folder: bool,
+        found: &Found<'_>,
         (dest, into): To<'_>,
         manner: &Manner,
     ) -> bool {
+        let Found { origin, rest, path, is_folder } = *found;
         let name = split(if rest.is_empty() { &origin.dest } else { path }).1;
         let (folder, file) = if into { (dest, name) } else { split(dest) };
         let whole = joined(folder, file);
@@ -197,35 +211,22 @@ impl Translator<'_> {
                 } else if elsewhere.is_some() && local.contains("/release/") {
                     local = format!("target/{{machine}}-unknown-linux-musl/release/{}", split(&local).1);
                 }
-                let from = quoted_template(&local).replace("'*'", "*");
                 let last = split(&local).1;
                 let is_file = elsewhere.is_some() || last.trim_start_matches('.').contains(['.', '*']);
                 let known_folder = is_folder || MADE.contains(&last) || rest.is_empty();
-                let (copy, to) = if is_file && !is_folder {
-                    let to = if last.contains('*') && into { String::new() } else { quoted_template(file) };
-                    (
-                        format!(
-                            "cp {} {{out}}/{to}",
-                            if last.contains('*') { local.replace(' ', "\\ ") } else { from }
-                        ),
-                        folder,
-                    )
+                let many = last.contains('*');
+                let from = if many { local.replace(' ', "\\ ") } else { quoted_template(&local) };
+                let taken = if is_file && !is_folder {
+                    let name = if many && into { String::new() } else { quoted_template(file) };
+                    Taken { from, how: How::File(name), dest: folder.into() }
                 } else if known_folder {
-                    (format!("cp -R {from}/. {{out}}/"), dest)
+                    let dest = if rest.is_empty() { joined(dest, &local) } else { dest.to_owned() };
+                    Taken { from, how: How::Content, dest }
                 } else {
-                    let to = quoted_template(file);
-                    let both =
-                        format!("if [ -d {from} ]; then cp -R {from}/. {{out}}/{to}/; else cp {from} {{out}}/{to}; fi");
-                    (both, folder)
+                    Taken { from, how: How::Either(quoted_template(file)), dest: folder.into() }
                 };
-                let to = if rest.is_empty() { joined(to, &local) } else { to.to_owned() };
-                let copy =
-                    copy.replace("then cp -R", &format!("then mkdir -p {{out}}/{} && cp -R", quoted_template(file)));
-                let lines: Vec<String> = lines.iter().cloned().chain([copy]).collect();
-                let run =
-                    Run { command: command::script(&lines), inputs: Vec::new(), dest: to, owner: manner.owner.clone() };
-                let layer = Layer { notes: notes.clone(), name: layer_name(last), kind: Kind::Run(run.clone()) };
-                self.layer(stage, instruction, layer);
+                let layer = Layer { notes: notes.clone(), name: layer_name(last), kind: Kind::Run(Run::default()) };
+                let run = self.take(stage, instruction, lines, taken, manner, layer);
                 let what = What::Layer { name: layer_name(last), run, below: "", notes: notes.clone() };
                 Origin { dest: dest.to_owned(), what }
             }
@@ -233,6 +234,37 @@ impl Translator<'_> {
         };
         stage.origins.push(moved);
         true
+    }
+}
+
+impl Translator<'_> {
+    /// Takes something out of a build: into the layer of that build where there is one, else into one of its own.
+    fn take(
+        &mut self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        lines: &[String],
+        taken: Taken,
+        manner: &Manner,
+        layer: Layer,
+    ) -> Run {
+        let origin = self.origin(instruction);
+        let mut shares = stage.shares.iter_mut().rev().take(8);
+        if let Some(share) = shares.find(|share| share.takes(lines, manner.owner.as_ref())) {
+            share.taken.push(taken);
+            if let Some(Piece::Layer(before)) = stage.pieces.get_mut(share.piece) {
+                before.notes.push(origin);
+                before.kind = Kind::Run(share.run());
+            }
+            share.run()
+        } else {
+            let (piece, owner) = (stage.pieces.len(), manner.owner.clone());
+            let share = Share { lines: lines.to_vec(), owner, piece, taken: vec![taken] };
+            let run = share.run();
+            self.layer(stage, instruction, Layer { kind: Kind::Run(run.clone()), ..layer });
+            stage.shares.push(share);
+            run
+        }
     }
 }
 
