@@ -103,7 +103,7 @@ fn rust(folder: &Folder) -> Draft {
     let name = bin.or(name).and_then(tame).unwrap_or("app");
     let locked = if folder.has_file("Cargo.lock") { " --locked" } else { "" };
     let command = format!(
-        "set -e\ncargo build --release{locked} --target {{machine}}-unknown-linux-musl\n\
+        "cargo build --release{locked} --target {{machine}}-unknown-linux-musl\n\
          cp target/{{machine}}-unknown-linux-musl/release/{name} {{out}}/{name}\n"
     );
     Draft {

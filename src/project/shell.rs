@@ -2,14 +2,14 @@
 //! joined by `&&`, `;` and line feeds. Loops, conditions and subshells are not read into.
 
 use super::budget::{Budget, Spent};
-use super::dockerfile::expand::{Variables, doubled};
+use super::dockerfile::expand::Variables;
 
 /// A word of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Word {
     /// Its text without quotes, variables put in where they are known.
     pub text: String,
-    /// The word for a shell, in the form of a recipe: quoted, braces written twice, `$TARGETARCH` as `{arch}`.
+    /// The word for a shell in a recipe's command: quoted, `$TARGETARCH` as `{arch}`.
     pub shell: String,
     /// Whether something in it is known only when it runs.
     pub dynamic: bool,
@@ -78,6 +78,68 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// A word as a command of a recipe must have it: as [`quoted`], and no brace of its own is taken for a placeholder.
+pub fn word(text: &str) -> String {
+    guarded(&quoted(text), '\'')
+}
+
+/// A text of a command in which `{arch}` and its kind stay what they are: a pair of quotes parts the brace from the name,
+/// which a shell takes for nothing, within quotes of that kind and outside of any.
+fn guarded(text: &str, quote: char) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let (before, behind) = (&rest[..at], &rest[at + 1..]);
+        out.push_str(before);
+        out.push('{');
+        let length = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        if length > 0 && behind[length..].starts_with('}') && !out.ends_with("${") {
+            out.push(quote);
+            out.push(quote);
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Whether a text has what a recipe's command may take for a placeholder.
+pub fn names_placeholder(text: &str) -> bool {
+    guarded(text, '"') != text
+}
+
+/// A path in a recipe's form, with placeholders and doubled braces, as a word of a command, where braces are not doubled.
+pub fn from_template(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,{}".contains(c);
+    if !text.is_empty() && text.chars().all(plain) && !text.contains("{{") && !text.contains("}}") {
+        return text.into();
+    }
+    let mut out = String::from("'");
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => out.push_str("'\\''"),
+            '{' if chars.peek() == Some(&'{') => {
+                chars.next();
+                out.push_str("{''");
+            }
+            '}' if chars.peek() == Some(&'}') => {
+                chars.next();
+                out.push('}');
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// As [`from_template`]; `*` and `?` are for the shell, where nothing else needs quotes.
+pub fn glob_from_template(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,*?".contains(c);
+    if text.chars().all(plain) { text.into() } else { from_template(text) }
+}
+
 /// Reads a script. Variables that are known are put in.
 ///
 /// # Errors
@@ -108,6 +170,13 @@ const COMPOUND: [&str; 14] =
 impl Reader<'_> {
     fn rest(&self) -> &str {
         &self.script[self.at..]
+    }
+
+    /// What follows up to the end of a word of letters in braces.
+    fn placeholder(&self) -> &str {
+        let rest = self.rest();
+        let length = rest.find('}').map_or(0, |end| end + 1);
+        if length > 12 { "" } else { &rest[..length] }
     }
 
     fn peek(&self) -> Option<char> {
@@ -218,13 +287,19 @@ impl Reader<'_> {
                     let text = &rest[..length];
                     word.text.push_str(text);
                     raw.push('\'');
-                    raw.push_str(&doubled(text));
+                    raw.push_str(&guarded(text, '\''));
                     raw.push('\'');
                     self.at = (self.at + length + 2).min(self.script.len());
                 }
                 '"' => {
                     quoted_word = !quoted_word;
                     raw.push('"');
+                    self.at += 1;
+                }
+                // A brace that a recipe would take for a placeholder's.
+                '{' if !guarded(self.placeholder(), '"').eq(self.placeholder()) => {
+                    word.text.push('{');
+                    raw.push_str(if quoted_word { "{\"\"" } else { "{''" });
                     self.at += 1;
                 }
                 '\\' => {
@@ -239,7 +314,7 @@ impl Reader<'_> {
                     }
                     word.text.push(next);
                     raw.push('\\');
-                    raw.push_str(&doubled(next.encode_utf8(&mut [0; 4])));
+                    raw.push(next);
                 }
                 '`' => {
                     let length = self.rest()[1..].find('`').map_or(self.rest().len(), |end| end + 2);
@@ -248,7 +323,7 @@ impl Reader<'_> {
                 '$' => self.dollar(&mut word, &mut raw, quoted_word)?,
                 c => {
                     word.text.push(c);
-                    raw.push_str(&doubled(c.encode_utf8(&mut [0; 4])));
+                    raw.push(c);
                     self.at += c.len_utf8();
                     // Outside of quotes a shell makes names of these.
                     if !quoted_word && "*?[~".contains(c) {
@@ -258,14 +333,14 @@ impl Reader<'_> {
             }
         }
         debug_assert!(self.at >= start);
-        word.shell = if word.dynamic { raw } else { doubled(&quoted(&word.text)) };
+        word.shell = if word.dynamic { raw } else { self::word(&word.text) };
         Ok(word)
     }
 
     fn dynamic(&mut self, word: &mut Word, raw: &mut String, length: usize) {
         let text = &self.script[self.at..self.at + length];
         word.text.push_str(text);
-        raw.push_str(&doubled(text));
+        raw.push_str(&guarded(text, '\''));
         word.dynamic = true;
         self.at += length;
     }
@@ -314,18 +389,18 @@ impl Reader<'_> {
                 if let Some(plain) = value.plain() {
                     word.text.push_str(&plain);
                     if in_quotes {
-                        for c in doubled(&plain).chars() {
+                        for c in guarded(&plain, '"').chars() {
                             if matches!(c, '\\' | '"' | '$' | '`') {
                                 raw.push('\\');
                             }
                             raw.push(c);
                         }
                     } else {
-                        raw.push_str(&doubled(&quoted(&plain)));
+                        raw.push_str(&self::word(&plain));
                     }
                 } else {
                     word.text.push_str(value.as_template());
-                    raw.push_str(value.as_template());
+                    raw.push_str(&value.as_template().replace("{{", "{").replace("}}", "}"));
                     word.dynamic = true;
                 }
                 self.at += length;
@@ -381,10 +456,24 @@ mod tests {
                 ("-ldflags=\"-X v=$(git rev-parse HEAD) -X a=my app\"", true),
                 ("-o", false),
                 ("x-{arch}", true),
-                ("${{B:-c}}", true),
+                ("${B:-c}", true),
                 ("*.go", true)
             ]
         );
+    }
+
+    #[test]
+    fn braces_are_no_placeholders() {
+        for (text, wanted) in
+            [("{arch}", "'{\'\'arch}'"), ("a{b c}", "'a{b c}'"), ("{{.Dir}}", "'{{.Dir}}'"), ("it's", "'it'\\''s'")]
+        {
+            assert_eq!(word(text), wanted);
+        }
+        assert_eq!(from_template("bin/app-{arch}"), "bin/app-{arch}");
+        assert_eq!(from_template("a b-{arch}-{{arch}}"), "'a b-{arch}-{''arch}'");
+        assert_eq!(glob_from_template("target/*.jar"), "target/*.jar");
+        let found = commands("x \"{out} $(a)\" ${HOME:-y}");
+        assert_eq!(found[0].words[1].shell, "\"{\"\"out} $(a)\"");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::super::dockerfile::Instruction;
 use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Kind, Layer, Run};
 use super::super::remark::shortened;
-use super::super::shell::Command;
+use super::super::shell::{Command, from_template};
 use super::Translator;
 use super::command::Running;
-use super::copied::{Manner, quoted_template};
+use super::copied::Manner;
 use super::stage::{Origin, Stage, What, absolute, joined, split};
 use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
@@ -37,14 +37,14 @@ impl Translator<'_> {
                     self.build(stage, instruction, line(), None, false, running)?;
                 }
             }
-            ("dotnet", "publish") => self.dotnet(stage, instruction, command, running),
+            ("dotnet", "publish") => self.dotnet(stage, instruction, command, running)?,
             ("composer", "install" | "i") => {
                 let host = stage
                     .here(&running.folder, &mut self.budget)
                     .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
                 let inputs: Vec<String> =
                     ["composer.json", "composer.lock"].iter().map(|file| joined(&host, file)).collect();
-                let sources: Vec<String> = inputs.iter().map(|input| quoted_template(input)).collect();
+                let sources: Vec<String> = inputs.iter().map(|input| from_template(input)).collect();
                 let command = format!(
                     "cp {} {{out}}/ && composer install --working-dir={{out}} --no-dev --no-scripts --no-interaction",
                     sources.join(" ")
@@ -93,7 +93,7 @@ impl Translator<'_> {
             .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let mut before = String::new();
         if host != "." {
-            let _ = write!(before, "cd {} && ", quoted_template(&host));
+            let _ = write!(before, "cd {} && ", from_template(&host));
         }
         before.push_str("CGO_ENABLED=0 GOOS={os} GOARCH={arch} ");
         let mut cgo = stage.config.env.get("CGO_ENABLED").is_some_and(|value| value == "1");
@@ -273,7 +273,16 @@ impl Translator<'_> {
         Ok(())
     }
 
-    fn dotnet(&mut self, stage: &mut Stage, instruction: &Instruction, command: &Command, running: &Running) {
+    fn dotnet(
+        &mut self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+        command: &Command,
+        running: &Running,
+    ) -> Result<(), RecipeError> {
+        let host = stage
+            .here(&running.folder, &mut self.budget)
+            .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let (mut line, mut output) = ("dotnet".to_owned(), None);
         let mut words = command.words.iter().skip(1);
         while let Some(word) = words.next() {
@@ -287,11 +296,14 @@ impl Translator<'_> {
             }
         }
         let dest = absolute(&running.folder, &doubled(&output.unwrap_or_else(|| "publish".into())));
-        let run = Run { command: format!("{line} --output {{out}}"), inputs: Vec::new(), dest, owner: None };
+        let mut lines = super::node::copied(&host);
+        lines.push(format!("{line} --output {{out}}"));
+        let run = Run { command: super::command::script(&lines), inputs: Vec::new(), dest, owner: None };
         let notes = vec![
             "Assemblies run on every platform; native libraries of packages come for all that they support.".to_owned(),
         ];
         self.made(stage, instruction, "app", run, "", notes);
+        Ok(())
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn script(lines: &[String]) -> String {
     if line.len() <= 160 && !lines.iter().any(|line| line.starts_with("if ")) {
         return line;
     }
-    format!("set -e\n{}\n", lines.join("\n"))
+    format!("{}\n", lines.join("\n"))
 }
 
 impl Translator<'_> {

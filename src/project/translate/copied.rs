@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::dockerfile::expand::{doubled, words};
 use super::super::dockerfile::{Form, Heredoc, Instruction};
 use super::super::draft::{Item, Kind, Layer, Piece, Run};
-use super::super::shell::quoted;
+use super::super::shell::{from_template, word};
 use super::Translator;
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use crate::image::recipe::place::RecipeError;
@@ -235,16 +235,24 @@ impl Translator<'_> {
         } else {
             doubled(&heredoc.content)
         };
+        // Nothing parts a brace from its name in a here-document.
+        let plain = content.replace("{{", "{").replace("}}", "}");
         let (folder, name) = if into { (dest, heredoc.name.as_str()) } else { split(dest) };
         let mut end = "END".to_owned();
+        let content = plain;
+        if super::super::shell::names_placeholder(&content) {
+            let message = "the here-document has words in braces, which a recipe takes for placeholders";
+            self.cannot(stage, instruction, message, Some("make it a file of the project, and copy that"));
+            return Ok(());
+        }
         while content.lines().any(|line| line == end) {
             end.push('_');
         }
-        let mut command = format!("cat > {{out}}/{} <<'{end}'\n{content}{end}\n", doubled(&quoted(name)));
+        let mut command = format!("cat > {{out}}/{} <<'{end}'\n{content}{end}\n", word(name));
         if let Some(mode) =
             manner.mode.as_deref().filter(|mode| u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0))
         {
-            let _ = writeln!(command, "chmod {mode} {{out}}/{}", doubled(&quoted(name)));
+            let _ = writeln!(command, "chmod {mode} {{out}}/{}", word(name));
         }
         let run = Run { command, inputs: Vec::new(), dest: folder.into(), owner: manner.owner.clone() };
         let notes = vec!["A file of the project instead of a here-document would need no command.".into()];
@@ -262,7 +270,7 @@ impl Translator<'_> {
         manner: &Manner,
     ) {
         let plain = url.split(['#', '?']).next().unwrap_or_default();
-        let shell = |text: &str| quoted_template(text);
+        let shell = from_template;
         let (command, folder) =
             if url.starts_with("git") || plain.strip_suffix(".git").is_some() || url.starts_with("ssh") {
                 let (repository, branch) = url.split_once('#').unwrap_or((url, ""));
@@ -318,7 +326,7 @@ fn unpacked(
     let kind = if dest == "/" && native {
         Kind::Tar(source.into())
     } else {
-        let command = format!("tar -xf {} -C {{out}}", quoted_template(source));
+        let command = format!("tar -xf {} -C {{out}}", from_template(source));
         Kind::Run(Run { command, inputs: vec![source.into()], dest: dest.into(), owner: manner.owner.clone() })
     };
     translator.layer(stage, instruction, Layer { notes: Vec::new(), name: "archive".into(), kind });
@@ -327,15 +335,6 @@ fn unpacked(
 fn is_archive(source: &str) -> bool {
     let endings = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"];
     endings.iter().any(|ending| source.ends_with(ending))
-}
-
-/// A text in a recipe's form as a shell must be given it: placeholders stay.
-pub(super) fn quoted_template(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,{}".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A mode of four octal digits.

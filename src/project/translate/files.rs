@@ -4,10 +4,10 @@ use super::super::dockerfile::Instruction;
 use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Item, Kind, Layer, Piece, Run};
 use super::super::remark::shortened;
-use super::super::shell::{Command, quoted};
+use super::super::shell::{Command, from_template, word};
 use super::Translator;
 use super::command::Running;
-use super::copied::{Manner, octal, quoted_template};
+use super::copied::{Manner, octal};
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use crate::image::recipe::place::RecipeError;
 
@@ -76,7 +76,7 @@ impl Translator<'_> {
                 } else {
                     dest
                 };
-                let line = format!("ln -s {} {{out}}/{}", doubled(&quoted(plain[0])), name(&dest));
+                let line = format!("ln -s {} {{out}}/{}", word(plain[0]), name(&dest));
                 self.small(stage, instruction, &dest, "links", &line);
                 Ok(true)
             }
@@ -279,7 +279,7 @@ impl Translator<'_> {
                 continue;
             }
             let (folder, name) = split(&whole);
-            let file = format!("{{out}}/{}", quoted_template(name));
+            let file = format!("{{out}}/{}", from_template(name));
             let made = stage.pieces.iter_mut().rev().find_map(|piece| match piece {
                 Piece::Layer(Layer { kind: Kind::Run(run), .. })
                     if run.dest == folder && run.command.contains(&file) =>
@@ -345,7 +345,7 @@ impl Translator<'_> {
         };
         let dest = absolute(&running.folder, &doubled(&path));
         let notes = vec!["Fetched on this machine: compare it with a digest that you know.".to_owned()];
-        let behind = format!(" {}", quoted_template(&doubled(url)));
+        let behind = format!(" {}", from_template(&doubled(url)));
         self.note(instruction, "what is fetched is not checked against a digest", None);
         self.program(stage, instruction, &dest, What::Program { before: "curl -fsSL -o ".into(), behind, notes });
         true
@@ -353,5 +353,5 @@ impl Translator<'_> {
 }
 
 fn name(path: &str) -> String {
-    quoted_template(split(path).1)
+    from_template(split(path).1)
 }

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use super::super::dockerfile::Instruction;
-use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Kind, Layer, Piece, Run};
-use super::super::shell::{Command, quoted};
+use super::super::shell::{Command, from_template, word};
 use super::Translator;
 use super::command::Running;
-use super::copied::quoted_template;
 use super::stage::{Origin, Stage, What, joined};
 use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
+
+/// Above each build.
+pub(super) const BUILT: &str = "Built in a copy of the folder, since the platforms are built side by side; add inputs, and it is \
+                                built only where they have changed.";
 
 /// Variables that bundlers put into what they make.
 const PUBLIC: [&str; 6] = ["VITE_", "REACT_APP_", "NEXT_PUBLIC_", "NUXT_PUBLIC_", "PUBLIC_", "GATSBY_"];
@@ -34,7 +36,7 @@ impl Translator<'_> {
                 let names = named
                     .iter()
                     .filter(|name| !matches!(name.split('@').next(), Some("npm" | "yarn" | "pnpm" | "corepack")));
-                let names: Vec<String> = names.map(|name| doubled(&quoted(name))).collect();
+                let names: Vec<String> = names.map(|name| word(name)).collect();
                 if names.is_empty() || !stage.kept {
                     return Ok(());
                 }
@@ -82,7 +84,7 @@ impl Translator<'_> {
                 let mut line = String::new();
                 let values = stage.variables.args.iter().chain(&stage.variables.env);
                 for (name, value) in values.filter(|(name, _)| PUBLIC.iter().any(|one| name.starts_with(one))) {
-                    let _ = write!(line, "{name}={} ", quoted_template(value.as_template()));
+                    let _ = write!(line, "{name}={} ", from_template(value.as_template()));
                 }
                 self.spend(instruction, line.len() + stage.variables.args.len())?;
                 for word in command.assignments.iter().chain(&command.words) {
@@ -144,7 +146,7 @@ impl Translator<'_> {
                 flag(production, " --omit=dev")
             ),
         };
-        let sources: Vec<String> = inputs.iter().map(|input| quoted_template(input)).collect();
+        let sources: Vec<String> = inputs.iter().map(|input| from_template(input)).collect();
         let command = format!("cp {} {{out}}/ && {install}", sources.join(" "));
         let mut notes = vec!["The command for the target's platform on this machine; scripts of packages do not run, so one that compiles itself needs a prebuilt binary.".to_owned()];
         if tool == "yarn" {
@@ -194,15 +196,14 @@ impl Translator<'_> {
             }
             stage.prepared.push(line);
         }
-        let mut lines = Vec::new();
-        if host != "." {
-            lines.push(format!("cd {}", quoted_template(&host)));
+        // cargo keeps what it makes for one platform apart from another's, and waits for itself.
+        let mut lines = if elsewhere.is_some() { entered(&host) } else { copied(&host) };
+        if stage.node.is_some() {
+            // A bundler runs on this machine: its own binaries are not to be the target's.
+            lines.push("unset npm_config_os npm_config_cpu npm_config_libc".to_owned());
         }
         lines.extend(stage.prepared.iter().cloned());
-        let mut notes = vec![
-            "Built in the project's folder on this machine, at each build: the tool knows itself what has changed."
-                .to_owned(),
-        ];
+        let mut notes = vec![BUILT.to_owned()];
         if native {
             notes.push("See to it that this builds for {arch}: nothing in the command says so.".into());
         }
@@ -247,6 +248,25 @@ impl Translator<'_> {
         let found = Found { origin: &origin, rest: "", path: &dest, is_folder: true };
         self.place(stage, instruction, &found, (&dest, false), &manner);
     }
+}
+
+/// Into the folder of a project.
+fn entered(host: &str) -> Vec<String> {
+    if host == "." { Vec::new() } else { vec![format!("cd {}", from_template(host))] }
+}
+
+/// Into a copy of the project, and there into one of its folders, which may need others beside it.
+pub(super) fn copied(host: &str) -> Vec<String> {
+    let mut lines: Vec<String> = [
+        "work=$(mktemp -d)",
+        "trap 'rm -rf \"$work\"' EXIT",
+        "tar -cf - --exclude=./.git --exclude=./node_modules . | tar -xf - -C \"$work\"",
+        "cd \"$work\"",
+    ]
+    .map(str::to_owned)
+    .into();
+    lines.extend(entered(host));
+    lines
 }
 
 fn flag(wanted: bool, text: &'static str) -> &'static str {

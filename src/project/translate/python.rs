@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::super::dockerfile::Instruction;
 use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Kind, Layer, Piece, Run};
-use super::super::shell::{Command, Word, quoted};
+use super::super::shell::{self, Command, Word, from_template};
 use super::Translator;
 use super::command::Running;
 use super::stage::{Origin, Pip, Stage, What, absolute, below, joined, split};
@@ -139,11 +139,9 @@ impl Translator<'_> {
         while let Some(word) = words.get(at) {
             at += 1;
             let (flag, mut value) = match word.text.split_once('=') {
-                Some((flag, value)) if flag.starts_with("--") => {
-                    (flag, Some((value.to_owned(), doubled(&quoted(value)))))
-                }
+                Some((flag, value)) if flag.starts_with("--") => (flag, Some((value.to_owned(), shell::word(value)))),
                 _ if word.text.starts_with("-r") && word.text.len() > 2 => {
-                    ("-r", Some((word.text[2..].to_owned(), doubled(&quoted(&word.text[2..])))))
+                    ("-r", Some((word.text[2..].to_owned(), shell::word(&word.text[2..]))))
                 }
                 _ => (word.text.as_str(), None),
             };
@@ -155,7 +153,7 @@ impl Translator<'_> {
                 ("-r" | "--requirement" | "-c" | "--constraint", Some((file, _))) => {
                     let host = self.host_file(stage, instruction, &file, running)?;
                     let short = if flag.contains('c') && !flag.contains("req") { "-c" } else { "-r" };
-                    arguments.push(format!("{short} {}", super::copied::quoted_template(&host)));
+                    arguments.push(format!("{short} {}", from_template(&host)));
                     inputs.push(host);
                     packages += usize::from(short == "-r");
                 }
@@ -306,11 +304,7 @@ impl Translator<'_> {
             .here(&running.folder, &mut self.budget)
             .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let inputs: Vec<String> = files.iter().map(|file| joined(&host, file)).collect();
-        let source = if host == "." {
-            source.to_owned()
-        } else {
-            format!("(cd {} && {source})", super::copied::quoted_template(&host))
-        };
+        let source = if host == "." { source.to_owned() } else { format!("(cd {} && {source})", from_template(&host)) };
         let folder = stage.venv.clone().or_else(|| {
             let named = stage.config.env.get("UV_PROJECT_ENVIRONMENT").filter(|_| uv)?;
             Some(absolute(&running.folder, &doubled(named)))
@@ -407,6 +401,6 @@ fn library(prefix: &str, version: &str) -> String {
 
 /// A path that pip does not take for a package's name.
 fn local(host: &str) -> String {
-    let path = super::copied::quoted_template(host);
+    let path = from_template(host);
     if host.starts_with('.') { path } else { format!("./{path}") }
 }

@@ -2,8 +2,8 @@
 //! by side, and two builds in one folder would disturb each other.
 
 use super::super::draft::Run;
+use super::super::shell::from_template;
 use super::command::script;
-use super::copied::quoted_template;
 use super::stage::below;
 
 /// More than this of one build is another layer.
@@ -57,7 +57,7 @@ impl Share {
         let mut lines = self.lines.clone();
         for Taken { from, how, dest: folder } in &self.taken {
             let way = below(folder, &dest).unwrap_or_default();
-            let out = if way.is_empty() { "{out}".to_owned() } else { format!("{{out}}/{}", quoted_template(way)) };
+            let out = if way.is_empty() { "{out}".to_owned() } else { format!("{{out}}/{}", from_template(way)) };
             if !way.is_empty() {
                 lines.push(format!("mkdir -p {out}"));
             }

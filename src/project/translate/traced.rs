@@ -3,8 +3,9 @@
 use super::super::dockerfile::Instruction;
 use super::super::draft::{Item, Kind, Layer, Piece, Run};
 use super::super::remark::shortened;
+use super::super::shell::{from_template, glob_from_template};
 use super::Translator;
-use super::copied::{Manner, quoted_template};
+use super::copied::Manner;
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use super::taken::{How, Share, Taken};
 use crate::image::recipe::place::RecipeError;
@@ -192,7 +193,7 @@ impl Translator<'_> {
                 Origin { dest: joined(dest, part), what: origin.what.clone() }
             }
             What::Program { before, behind, notes } => {
-                let command = format!("{before}{{out}}/{}{behind}", quoted_template(file));
+                let command = format!("{before}{{out}}/{}{behind}", from_template(file));
                 let run = Run { command, inputs: Vec::new(), dest: folder.into(), owner: manner.owner.clone() };
                 let layer = Layer { notes: notes.clone(), name: layer_name(file), kind: Kind::Run(run) };
                 self.layer(stage, instruction, layer);
@@ -215,15 +216,15 @@ impl Translator<'_> {
                 let is_file = elsewhere.is_some() || last.trim_start_matches('.').contains(['.', '*']);
                 let known_folder = is_folder || MADE.contains(&last) || rest.is_empty();
                 let many = last.contains('*');
-                let from = if many { local.replace(' ', "\\ ") } else { quoted_template(&local) };
+                let from = if many { glob_from_template(&local) } else { from_template(&local) };
                 let taken = if is_file && !is_folder {
-                    let name = if many && into { String::new() } else { quoted_template(file) };
+                    let name = if many && into { String::new() } else { from_template(file) };
                     Taken { from, how: How::File(name), dest: folder.into() }
                 } else if known_folder {
                     let dest = if rest.is_empty() { joined(dest, &local) } else { dest.to_owned() };
                     Taken { from, how: How::Content, dest }
                 } else {
-                    Taken { from, how: How::Either(quoted_template(file)), dest: folder.into() }
+                    Taken { from, how: How::Either(from_template(file)), dest: folder.into() }
                 };
                 let layer = Layer { notes: notes.clone(), name: layer_name(last), kind: Kind::Run(Run::default()) };
                 let run = self.take(stage, instruction, lines, taken, manner, layer);
