@@ -161,6 +161,7 @@ impl Translator<'_> {
         let notes = vec![
             "Cross-compiled on this machine at each build; what has not changed comes from Go's own cache.".to_owned(),
         ];
+        self.spend(instruction, super::A_FILE)?;
         let default = self.go_name(packages.first().map_or(".", String::as_str), &host, running);
         let into = output
             .as_ref()
@@ -261,6 +262,7 @@ impl Translator<'_> {
         }
         if stage.kept {
             let origin = origin.clone();
+            self.spend(instruction, super::A_FILE)?;
             let package = self
                 .folder
                 .toml("Cargo.toml")

@@ -14,6 +14,9 @@ use crate::layer::pattern::glob;
 /// What of the project's folder no image needs.
 const NEVER: [&str; 6] = ["/.git", "/Dockerfile", "/.dockerignore", "/dockless.toml", "/dockless.lock", "/oci"];
 
+/// Each glob may walk through the whole folder, so no more of them are looked up.
+const MOST_GLOBS: usize = 40;
+
 /// How the files of an instruction are to be.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Manner {
@@ -136,8 +139,11 @@ impl Translator<'_> {
         if let Some(folder) = self.folder.path()
             && !clean.contains('{')
         {
-            self.spend(instruction, 500)?;
-            let there = if is_glob {
+            self.spend(instruction, 10)?;
+            self.globs += usize::from(is_glob);
+            let there = if self.globs > MOST_GLOBS {
+                true
+            } else if is_glob {
                 glob::expand(folder, clean).is_ok_and(|found| !found.is_empty())
             } else {
                 clean == "." || self.folder.has(clean)

@@ -18,6 +18,7 @@ mod stage;
 mod taken;
 mod traced;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use super::budget::Budget;
@@ -32,6 +33,9 @@ use stage::{Ground, Stage};
 
 /// The most stages of a Dockerfile.
 const MOST_STAGES: usize = 100;
+
+/// What reading a file of the project costs of the budget, so that it is not read for each of many lines.
+const A_FILE: usize = 20_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +72,8 @@ pub fn translate(file: &Dockerfile, folder: &Folder, wanted: &Wanted) -> Result<
         stages: Vec::new(),
         done: BTreeMap::new(),
         remarks: Vec::new(),
+        globs: 0,
+        output: OnceCell::new(),
     };
     translator.find_stages()?;
     let target = translator.target()?;
@@ -105,6 +111,10 @@ struct Translator<'a> {
     stages: Vec<Source>,
     done: BTreeMap<usize, Stage>,
     remarks: Vec<Remark>,
+    /// How many globs were looked up in the folder.
+    globs: usize,
+    /// Where the build of the project puts its result.
+    output: OnceCell<&'static str>,
 }
 
 impl Translator<'_> {

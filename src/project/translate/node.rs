@@ -198,7 +198,8 @@ impl Translator<'_> {
         }
         // cargo keeps what it makes for one platform apart from another's, and waits for itself.
         let mut lines = if elsewhere.is_some() { entered(&host) } else { copied(&host) };
-        if stage.node.is_some() {
+        let tools = ["npm", "npx", "yarn", "pnpm", "bun"];
+        if stage.prepared.iter().any(|line| line.split_whitespace().any(|word| tools.contains(&word))) {
             // A bundler runs on this machine: its own binaries are not to be the target's.
             lines.push("unset npm_config_os npm_config_cpu npm_config_libc".to_owned());
         }
@@ -217,6 +218,10 @@ impl Translator<'_> {
 
     /// Where the build of the project puts its result, by what it is made with.
     pub(super) fn output_folder(&self) -> &'static str {
+        self.output.get_or_init(|| self.guessed_output())
+    }
+
+    fn guessed_output(&self) -> &'static str {
         let Some(package) = self.folder.json("package.json") else { return "dist" };
         let has =
             |name: &str| ["dependencies", "devDependencies"].iter().any(|table| package[*table].get(name).is_some());
