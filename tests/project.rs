@@ -341,3 +341,44 @@ fn a_project_without_a_dockerfile() {
         .collect();
     golden("projects.txt", shown.join("\n"));
 }
+
+/// A wheel of the project itself would be as old as its list of requirements.
+#[test]
+fn a_project_that_is_installed_is_installed_each_time() {
+    let recipe =
+        made("FROM python:3.12\nCOPY . /app\nWORKDIR /app\nRUN pip install -r requirements.txt && pip install .\n")
+            .text;
+    assert!(recipe.contains("-r requirements.txt .\""), "{recipe}");
+    assert!(!recipe.contains("inputs"), "{recipe}");
+    assert_eq!(recipe.matches("Dockerfile:4").count(), 1, "{recipe}");
+}
+
+#[test]
+fn wrappers_and_flags_of_pip() {
+    let run = |line: &str| {
+        let table: toml::Table =
+            toml::from_str(&made(&format!("FROM python:3.12-alpine\nRUN {line}\n")).text).expect("TOML");
+        table.get("layer").map(|layers| {
+            let layer = &layers[0];
+            format!(
+                "{} | {}",
+                layer["run"].as_str().expect("text").split("{out} ").last().expect("text"),
+                layer["dest"]
+            )
+        })
+    };
+    let packages = "\"/usr/local/lib/python3.12/site-packages\"";
+    for (line, wanted) in [
+        ("pip install --upgrade pip setuptools", None),
+        ("python -m pip install -U 'a>=1' b==2", Some(format!("'a>=1' b==2 | {packages}"))),
+        ("sudo PIP_X=1 pip3 install -rreq.txt -c c.txt", Some(format!("-r req.txt -c c.txt | {packages}"))),
+        (
+            "pip install --target=/deps a --index-url https://x.example.com/s",
+            Some("a --index-url https://x.example.com/s | \"/deps\"".into()),
+        ),
+        ("/opt/v/bin/pip install a", Some("a | \"/opt/v/lib/python3.12/site-packages\"".into())),
+        ("pip install --user a", Some("a | \"/root/.local/lib/python3.12/site-packages\"".into())),
+    ] {
+        assert_eq!(run(line), wanted, "{line}");
+    }
+}

@@ -342,7 +342,10 @@ impl Translator<'_> {
                 pip.inputs.insert(input);
             }
             if let Some(Piece::Layer(layer)) = stage.pieces.get_mut(pip.piece) {
-                layer.notes.push(origin);
+                // Several commands of one RUN are one line.
+                if !layer.notes.contains(&origin) || layer.notes.len() > 20 {
+                    layer.notes.push(origin);
+                }
             }
             return;
         }
@@ -377,7 +380,10 @@ pub(super) fn settle(stage: &mut Stage) {
         };
         let source = pip.source.as_ref().map_or(String::new(), |source| format!("{source} | "));
         let command = format!("{source}{how} {}", pip.arguments.join(" "));
-        let run = Run { command, inputs: pip.inputs.iter().cloned().collect(), dest: pip.dest.clone(), owner: None };
+        // The project itself is more than the files that name what it needs.
+        let whole = pip.arguments.iter().any(|argument| argument.starts_with('.'));
+        let inputs = if whole { Vec::new() } else { pip.inputs.iter().cloned().collect() };
+        let run = Run { command, inputs, dest: pip.dest.clone(), owner: None };
         let advice = "Wheels for the target, chosen on this machine. A package without a wheel for it stops the build: build \
                       one on such a machine, or take another version.";
         if let Some(Piece::Layer(layer)) = stage.pieces.get_mut(pip.piece) {
