@@ -25,6 +25,7 @@
 //! | 8 | `cli/` | the terminal; declared by `main.rs` alone |
 //! | 7 | [`release`] | build, put where it goes, verify, as one flow |
 //! | 6 | [`verify`] | facts × task definition → findings, pure |
+//! | 6 | [`project`] | a Dockerfile, or a folder → a recipe with comments |
 //! | 5 | [`image`] | recipe, plan, build, archives, the facts of any image |
 //! | 4 | [`layer`], [`serve`] | entries to blobs and back; the embedded registry |
 //! | 3 | [`layout`], [`registry`] | the layout folder; the client of a registry |
@@ -55,6 +56,7 @@ pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod oci;
+pub mod project;
 pub mod registry;
 pub mod release;
 pub mod secret;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Build(args) => cli::build::run(args, context),
+        Command::Init(args) => cli::init::run(args, context),
         Command::Lock(args) => cli::lock::run(args, context),
         Command::Verify(args) => cli::verify::run(args, context),
         Command::Targets(args) => cli::targets::run(args, context),

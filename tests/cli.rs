@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use snapbox::{Data, assert_data_eq};
 
-const COMMANDS: [&str; 10] =
-    ["build", "lock", "verify", "targets", "push", "render", "doctor", "inspect", "check", "serve"];
+const COMMANDS: [&str; 11] =
+    ["build", "init", "lock", "verify", "targets", "push", "render", "doctor", "inspect", "check", "serve"];
 
 fn dockless(words: &[&str]) -> Output {
     dockless_with(words, &[])
@@ -87,6 +87,8 @@ fn wrong_usage_says_what_is_wrong() {
         &["build", "recipe", "--layer", "rootfs"],
         &["build", "-j", "0"],
         &["build", "-q", "-v"],
+        &["init", "--stdout", "-o", "recipe.toml"],
+        &["init", "--build-arg", "NAME"],
         &["push", "oci"],
         &["verify"],
         &["verify", "oci"],

@@ -10,6 +10,7 @@ use dockless::serve::fault::named::{Named, table};
 pub mod build;
 pub mod doctor;
 pub mod iam_policy;
+pub mod init;
 pub mod lock;
 pub mod push;
 pub mod render;
@@ -48,6 +49,14 @@ pub enum Command {
     /// Prints the digest of the image index: `registry/repository@sha256:...`, a line per distinct repository, or
     /// `sha256:...` where there is no tag.
     Build(Box<build::Build>),
+    /// make a recipe from a Dockerfile, or from the files of a project
+    ///
+    /// A Dockerfile is translated instruction by instruction; each RUN becomes a layer that a command on this machine fills,
+    /// or a comment that says why it cannot. Without one the recipe is made from what go.mod, Cargo.toml, uv.lock,
+    /// pyproject.toml, requirements.txt or package.json say. Nothing is run.
+    ///
+    /// Prints the path of the recipe; what must be known of it goes to stderr, with the lines of the Dockerfile.
+    Init(init::Init),
     /// write down the digests of the base, so that every build takes the same
     ///
     /// Asks the registry what the recipe's base names now, and writes its digest by platform to dockless.lock beside the

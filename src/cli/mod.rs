@@ -21,6 +21,7 @@ pub mod failure;
 pub mod gate;
 pub mod iam_policy;
 pub mod image;
+pub mod init;
 pub mod inspect;
 pub mod lock;
 pub mod progress;
