@@ -1,7 +1,7 @@
 //! What an image's layers lie on: nothing, an image of a layout folder, or an image of a registry.
 //!
 //! A layer of a registry comes over the wire once: the stream that is held to its digest is the one that is looked into
-//! and the one that is written into the layout.
+//! and the one that is written into the layout. Later builds have it from the cache.
 
 mod fetch;
 mod find;

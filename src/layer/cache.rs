@@ -3,7 +3,7 @@
 //!
 //! A folder of the user's, in four parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its blob;
 //! `blobs/` has the compressed layers (hard links of those in layouts, where the disk is the same); `tables/` says where
-//! their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's layers, whose blobs are not kept.
+//! their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's.
 //!
 //! The contract:
 //! - What a build makes is byte for byte the same with a cache and without. A key covers all that a layer is made of,
@@ -46,6 +46,9 @@ const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);
 
 /// How often the folder is looked over at most: each build would be too often.
 const TRIM_EVERY: Duration = Duration::from_mins(1);
+
+/// The word for the compression of a layer that we did not make: no codec has it, so its chunks are not looked up.
+const FOREIGN: &str = "foreign";
 
 /// A cache folder.
 pub struct LayerCache {
@@ -109,9 +112,7 @@ impl LayerCache {
         let at = self.path("keys", key.digest());
         let record: Record = read(&at)?;
         let digest = Digest::from_bytes(record.digest);
-        let path = self.blob(digest);
-        let (contents, file) = (self.contents(digest), File::open(&path));
-        let (Some(contents), Ok(file), true) = (contents, file, self.holds(digest, record.size)) else {
+        let (Some(contents), Some((path, file))) = (self.contents(digest), self.blob_of(digest, record.size)) else {
             // Best effort: it leads nowhere.
             let _ = fs::remove_file(at);
             return None;
@@ -175,6 +176,23 @@ impl LayerCache {
         packed: &Packed,
         (file, digest, size): (&Path, Digest, u64),
     ) -> io::Result<()> {
+        self.link(file, digest, Table { codec: codec.to_string(), size, modified: 0, pieces: packed.pieces.clone() })?;
+        self.keep_contents(digest, &packed.contents)?;
+        if let Some(key) = key.filter(|key| key.is_safe()) {
+            let record = Record {
+                digest: *digest.as_bytes(),
+                size,
+                diff_id: *packed.diff_id.as_bytes(),
+                tar_size: packed.size,
+                timed_pyc: packed.timed_pyc,
+            };
+            write(&self.path("keys", key.digest()), &record)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a blob into the cache, with what is known of it.
+    fn link(&self, file: &Path, digest: Digest, table: Table) -> io::Result<()> {
         let to = self.blob(digest);
         match fs::hard_link(file, &to) {
             Ok(()) => {}
@@ -189,20 +207,20 @@ impl LayerCache {
             }
         }
         let modified = modified(&fs::metadata(&to)?);
-        let table = Table { codec: codec.to_string(), size, modified, pieces: packed.pieces.clone() };
-        write(&self.path("tables", digest), &table)?;
-        self.keep_contents(digest, &packed.contents)?;
-        if let Some(key) = key.filter(|key| key.is_safe()) {
-            let record = Record {
-                digest: *digest.as_bytes(),
-                size,
-                diff_id: *packed.diff_id.as_bytes(),
-                tar_size: packed.size,
-                timed_pyc: packed.timed_pyc,
-            };
-            write(&self.path("keys", key.digest()), &record)?;
-        }
-        Ok(())
+        write(&self.path("tables", digest), &Table { modified, ..table })
+    }
+
+    /// Keeps a layer that somebody else has made, a base's. Whether it could be kept is nobody's concern.
+    pub fn keep_foreign(&self, file: &Path, digest: Digest, size: u64) {
+        let table = Table { codec: FOREIGN.into(), size, modified: 0, pieces: Vec::new() };
+        let _ = self.link(file, digest, table);
+    }
+
+    /// The blob of this digest, by its path and held open, if it is here and whole.
+    pub fn blob_of(&self, digest: Digest, size: u64) -> Option<(PathBuf, File)> {
+        let path = self.blob(digest);
+        let file = File::open(&path).ok()?;
+        self.holds(digest, size).then_some((path, file))
     }
 
     /// What is inside the layer of this digest, if it was looked into before.

@@ -50,6 +50,33 @@ pub(crate) fn put_base(project: &Project, registry: &Registry) {
     registry.requests();
 }
 
+/// A layout that is new, an archive, another recipe: the cache has the layers.
+#[test]
+fn a_base_comes_once_whatever_the_output() {
+    let registry = Registry::new();
+    let project = project(&registry);
+    let cache = project.at("cache");
+    let variables = [("DOCKLESS_CACHE_DIR", cache.to_str().expect("UTF-8"))];
+    let build = |output: &str| project.run_with(&["build", "-q", "-o", output], &variables).done().line().to_owned();
+    let first = build("one");
+    let count = registry.requests().len();
+    assert_eq!(count, 8);
+    for output in ["two", "three.tar"] {
+        assert_eq!(build(output), first);
+        let requests = registry.requests();
+        // What the tag names now, and the documents below it: no layer.
+        assert_eq!((gets(&requests, "/blobs/"), requests.len()), (2, 5), "{requests:#?}");
+    }
+    project.run(&["check", "two"]).done();
+    // One that was damaged is fetched again.
+    for entry in std::fs::read_dir(project.at("cache/layers-1/blobs")).expect("the cache") {
+        std::fs::write(entry.expect("an entry").path(), "x").expect("written");
+    }
+    assert_eq!(build("four"), first);
+    assert_eq!(registry.requests().len(), count);
+    project.run(&["check", "four"]).done();
+}
+
 /// How often each blob and manifest was fetched.
 fn gets(requests: &[String], what: &str) -> usize {
     requests.iter().filter(|request| request.starts_with("GET ") && request.contains(what)).count()

@@ -75,7 +75,9 @@ fn one(
     let id = format!("{} of the base", short(descriptor));
     let size = descriptor.size;
     observer.note(Event::LayerStarted { id: &id, bytes: size });
-    let cached = session.layout().contains(descriptor);
+    let kept = || cache?.blob_of(descriptor.digest, size);
+    let cached = session.layout().contains(descriptor)
+        || kept().is_some_and(|(path, file)| session.adopt((&path, &file), descriptor).is_ok());
     let contents = if cached {
         super::looked_into(cache, session.layout(), descriptor, layer.compression)?
     } else {
@@ -87,6 +89,9 @@ fn one(
         };
         session.commit(writer)?;
         super::remember(cache, descriptor, &contents);
+        if let Some(cache) = cache {
+            cache.keep_foreign(&session.layout().blob_path(descriptor.digest), descriptor.digest, size);
+        }
         Arc::new(contents)
     };
     observer.note(Event::LayerFinished { id: &id, size, cached });
