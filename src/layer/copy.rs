@@ -222,7 +222,7 @@ impl Copy<'_> {
             gid: source.owner.1,
             mtime: (self.rules.mtime)(path)?,
             xattrs: None,
-            source: Some(entry::Source { path: path.into(), stamp: Stamp::of(&data) }),
+            source: Some(entry::Source { at: entry::At::Path(path.into()), stamp: Stamp::of(&data) }),
         };
         self.add(entry, path)
     }

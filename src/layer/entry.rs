@@ -1,9 +1,13 @@
 //! One entry of a layer, and the order that entries stand in.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::contents::{self, Head, Node, Xattrs};
 
@@ -55,10 +59,30 @@ pub struct Entry {
 /// What an entry was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its path on the disk.
-    pub path: Box<Path>,
+    /// Where it is.
+    pub at: At,
     /// How it stood there when it was listed.
     pub stamp: Stamp,
+}
+
+/// Where a file is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// At this path.
+    Path(Box<Path>),
+    /// At the entry's own path below this folder: a large tree has each path once.
+    Below(Arc<Path>),
+}
+
+impl At {
+    /// The path on the disk, of the source of an entry with this path.
+    pub fn path(&self, entry: &[u8]) -> Cow<'_, Path> {
+        match self {
+            Self::Path(path) => Cow::Borrowed(path),
+            Self::Below(folder) if entry.is_empty() => Cow::Borrowed(folder),
+            Self::Below(folder) => Cow::Owned(folder.join(OsStr::from_bytes(entry))),
+        }
+    }
 }
 
 /// What tells, without opening a file, that it is what it was: whatever writes to a file or changes its attributes moves
@@ -86,6 +110,11 @@ impl Stamp {
 }
 
 impl Entry {
+    /// Where its source is on the disk.
+    pub fn source_path(&self) -> Option<Cow<'_, Path>> {
+        Some(self.source.as_ref()?.at.path(&self.path))
+    }
+
     /// What is remembered of it.
     pub fn into_node(self, head: Head) -> Node {
         let (folder, name) = split(&self.path);

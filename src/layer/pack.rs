@@ -180,8 +180,10 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
     fn file_entry(&mut self, entry: Entry) -> Result<(), PackError> {
         self.begin(&entry)?;
         let mut head = Head::Other;
-        if let (Kind::File(size), Some(path)) = (&entry.kind, &entry.source) {
-            let (size, path) = (*size, &path.path);
+        if let Kind::File(size) = entry.kind
+            && let Some(path) = entry.source_path()
+        {
+            let path = path.as_ref();
             let failed = |source| PackError::Read { path: path.display().to_string(), source };
             let mut file = open(path).map_err(failed)?;
             let first = self.data(&mut file, size, path)?;

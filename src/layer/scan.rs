@@ -7,11 +7,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::contents::Xattrs;
-use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, WHITEOUT, name_order, path_order};
+use super::entry::{At, Entry, Kind, OPAQUE, Source, Stamp, WHITEOUT, name_order, path_order};
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -93,6 +94,7 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
 pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
     let mut scan = Scan {
+        root: folder.into(),
         owners,
         latest,
         entries: Vec::new(),
@@ -116,18 +118,18 @@ pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<
 pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError> {
     let mut markers = Vec::new();
     for (index, entry) in entries.iter_mut().enumerate() {
-        let Some(Source { path: source, .. }) = &entry.source else { continue };
-        let all = xattrs(source).map_err(ScanError::read(source))?;
+        let Some(source) = entry.source_path() else { continue };
+        let all = xattrs(&source).map_err(ScanError::read(&source))?;
         if all.is_empty() {
             continue;
         }
-        entry.xattrs = keep(&all);
         let opaque =
             entry.kind == Kind::Directory && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
         // Only once where overlayfs and a file both say it.
         if opaque && !source.join(OsStr::from_bytes(OPAQUE)).exists() {
             markers.push((index, super::entry::join(&entry.path, OPAQUE)));
         }
+        entry.xattrs = keep(&all);
     }
     if markers.is_empty() {
         return Ok(entries);
@@ -149,6 +151,7 @@ fn whiteout(path: Box<[u8]>) -> Entry {
 }
 
 struct Scan<'a> {
+    root: Arc<Path>,
     owners: &'a Owners,
     latest: Option<i64>,
     entries: Vec<Entry>,
@@ -230,7 +233,7 @@ impl Scan<'_> {
         };
         let mode = (data.mode() & 0o7777) as u16;
         let stamp = Stamp::of(data);
-        let source = Some(Source { path: source.into(), stamp });
+        let source = Some(Source { at: At::Below(Arc::clone(&self.root)), stamp });
         let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.
         if !kind.is_dir() && data.nlink() > 1 {
