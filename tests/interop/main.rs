@@ -25,6 +25,7 @@ mod rehearsal;
 mod rootfs;
 mod runtimes;
 mod skopeo;
+mod stories;
 mod support;
 mod transcript;
 mod tree;
