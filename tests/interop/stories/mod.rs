@@ -6,6 +6,7 @@
 
 mod bases;
 mod django;
+mod go;
 mod serving;
 
 use std::env;
