@@ -7,6 +7,7 @@
 mod bases;
 mod django;
 mod go;
+mod rust;
 mod serving;
 
 use std::env;
