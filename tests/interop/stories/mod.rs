@@ -7,6 +7,7 @@
 mod bases;
 mod django;
 mod go;
+mod nginx;
 mod rust;
 mod serving;
 
