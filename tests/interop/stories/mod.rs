@@ -6,6 +6,7 @@
 
 mod bases;
 mod django;
+mod fastapi;
 mod go;
 mod nginx;
 mod rust;
@@ -38,12 +39,17 @@ struct Story {
 impl Story {
     /// `None`, said aloud, where the tests were not asked for, or where this machine has no `client`.
     fn new(test: &str, name: &'static str, client: &str) -> Option<Self> {
+        Self::over(test, name, client, Registry::dockless)
+    }
+
+    /// The same over another registry.
+    fn over(test: &str, name: &'static str, client: &str, registry: fn(&Place, &str) -> Registry) -> Option<Self> {
         let place = Place::new(test, &TOOLS)?;
         if find(client).is_none() {
             say(&format!("SKIPPED: {test}: {client} is not installed"));
             return None;
         }
-        let registry = Registry::dockless(&place, "registry");
+        let registry = registry(&place, "registry");
         fs::create_dir(place.path(name)).expect("a folder");
         Some(Self { place, registry, name, port: serving::port(), begun: Instant::now() })
     }
