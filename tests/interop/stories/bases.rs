@@ -111,10 +111,8 @@ impl Kind {
         for arch in ARCHITECTURES {
             let root = self.root(arch);
             let root = root.to_str().expect("a path of text");
-            let _ = write!(
-                recipe,
-                "[[layer]]\nname = \"{arch}\"\nplatforms = [\"linux/{arch}\"]\nrootfs = \"{root}\"\n"
-            );
+            let _ =
+                write!(recipe, "[[layer]]\nname = \"{arch}\"\nplatforms = [\"linux/{arch}\"]\nrootfs = \"{root}\"\n");
         }
         fs::write(folder.join("dockless.toml"), recipe).expect("a file");
         let mut build = place.command();

@@ -9,6 +9,7 @@ mod django;
 mod fastapi;
 mod go;
 mod nginx;
+mod node;
 mod rust;
 mod serving;
 
