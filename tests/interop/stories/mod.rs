@@ -88,9 +88,10 @@ impl Story {
     fn dockless(&self, words: &[&str]) -> Told {
         let mut command = self.prepare(self.place.command());
         let registry = format!("http://{}", self.registry.address);
-        command
-            .env("DOCKER_CONFIG", self.place.path("no-logins"))
-            .env("DOCKLESS_REGISTRY_ENDPOINT", format!("docker.io={registry},gcr.io={registry}"));
+        command.env("DOCKER_CONFIG", self.place.path("no-logins")).env(
+            "DOCKLESS_REGISTRY_ENDPOINT",
+            ["docker.io", "gcr.io", "registry.example.com"].map(|host| format!("{host}={registry}")).join(","),
+        );
         run(command.args(words))
     }
 
