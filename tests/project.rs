@@ -352,6 +352,16 @@ fn a_project_that_is_installed_is_installed_each_time() {
     assert_eq!(recipe.matches("Dockerfile:4").count(), 1, "{recipe}");
 }
 
+/// By --prefix npm would look for the machine's settings, such as a proxy's certificates, in the prefix.
+#[test]
+fn npm_keeps_the_settings_of_the_machine() {
+    for (verb, option) in [("ci", ""), ("install", ""), ("ci", " --omit=dev")] {
+        let made = made(&format!("FROM node:22\nWORKDIR /app\nCOPY package*.json ./\nRUN npm {verb}{option}\n"));
+        assert!(made.text.contains(&format!("{{out}}/ && cd {{out}} && npm {verb} ")), "{}", made.text);
+        assert!(!made.text.contains("--prefix"), "{}", made.text);
+    }
+}
+
 #[test]
 fn wrappers_and_flags_of_pip() {
     let run = |line: &str| {

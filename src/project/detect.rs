@@ -251,11 +251,10 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
         let command = "cp package.json yarn.lock {out}/ && yarn install --cwd {out} --frozen-lockfile --production --ignore-scripts";
         (command.into(), &["package.json", "yarn.lock"])
     } else if folder.has_file("package-lock.json") {
-        let command =
-            format!("cp package.json package-lock.json {{out}}/ && npm ci --prefix {{out}} --omit=dev {target}");
+        let command = format!("cp package.json package-lock.json {{out}}/ && cd {{out}} && npm ci --omit=dev {target}");
         (command, &["package.json", "package-lock.json"])
     } else {
-        (format!("cp package.json {{out}}/ && npm install --prefix {{out}} --omit=dev {target}"), &["package.json"])
+        (format!("cp package.json {{out}}/ && cd {{out}} && npm install --omit=dev {target}"), &["package.json"])
     };
     let main = package["main"].as_str().unwrap_or_default();
     let start = package["scripts"]["start"].as_str().unwrap_or_default();

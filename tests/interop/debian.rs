@@ -54,7 +54,7 @@ pub(crate) fn arm64() -> PathBuf {
 }
 
 /// A folder that is whole, or not there.
-fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let _one_at_a_time = DOWNLOADING.lock().unwrap_or_else(PoisonError::into_inner);
     let finished = cache().join(format!("{name}-{VERSION}"));
     if !finished.exists() {

@@ -187,7 +187,7 @@ fn read_aside(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8
 }
 
 /// Ends a child and what it started.
-fn kill(child: &mut Child) {
+pub(crate) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // Gone already is as good.
         let _ = kill_process_group(group, Signal::KILL);

@@ -140,8 +140,9 @@ impl Translator<'_> {
                 "bun install --cwd {{out}} --ignore-scripts --os={{os}} --cpu=\"$npm_config_cpu\"{}",
                 flag(production, " --production")
             ),
+            // By --prefix npm would find the folder as well, and no longer the settings that the machine has for everyone.
             _ => format!(
-                "npm {} --prefix {{out}} --ignore-scripts{} {target}",
+                "cd {{out}} && npm {} --ignore-scripts{} {target}",
                 if verb == "ci" { "ci" } else { "install" },
                 flag(production, " --omit=dev")
             ),
