@@ -194,17 +194,15 @@ impl LayerCache {
     /// Takes a blob into the cache, with what is known of it.
     fn link(&self, file: &Path, digest: Digest, table: Table) -> io::Result<()> {
         let to = self.blob(digest);
-        match fs::hard_link(file, &to) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // Another disk, or one without links.
-            Err(_) => {
-                let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(self.folder.join("blobs"))?;
-                fs::copy(file, temporary.path())?;
-                // A layout may take it by a link, and counts on it.
-                temporary.as_file().sync_all()?;
-                temporary.persist(&to).map_err(|error| error.error)?;
-            }
+        let same = |data: fs::Metadata| super::entry::Stamp::of(&data).inode;
+        let linked = || fs::metadata(file).map(same).ok() == fs::metadata(&to).map(same).ok();
+        if fs::hard_link(file, &to).is_err() && !linked() {
+            // Another disk, or one without links; or there is a blob that we know nothing of: this one is whole.
+            let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(self.folder.join("blobs"))?;
+            fs::copy(file, temporary.path())?;
+            // A layout may take it by a link, and counts on it.
+            temporary.as_file().sync_all()?;
+            temporary.persist(&to).map_err(|error| error.error)?;
         }
         let modified = modified(&fs::metadata(&to)?);
         write(&self.path("tables", digest), &Table { modified, ..table })

@@ -187,6 +187,25 @@ fn what_is_damaged_is_found_and_made_anew() {
     }
 }
 
+/// A layer that is made anew comes to the name of a blob that was damaged: it was taken for the whole one.
+#[test]
+fn a_damaged_blob_without_a_key_is_replaced() {
+    let project = project();
+    let (first, _) = report(&project, &["-o", "one"]);
+    fs::remove_dir_all(project.at("one")).expect("the layout");
+    for path in blobs(&project) {
+        let mut bytes = fs::read(&path).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).expect("written");
+    }
+    fs::remove_dir_all(project.at("cache/layers-1/keys")).expect("the keys");
+    for output in ["two", "three"] {
+        assert_eq!(report(&project, &["-o", output]).0, first);
+        project.run(&["check", output]).done();
+    }
+}
+
 #[test]
 fn a_check_finds_what_was_changed_behind_its_times() {
     let project = project();
