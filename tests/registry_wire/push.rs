@@ -10,7 +10,7 @@ use dockless::oci::manifest::{Index, Manifest};
 use dockless::oci::media_type::MediaType;
 use dockless::oci::platform::Platform;
 use dockless::registry::error::Error;
-use dockless::registry::push::{Options, Pushed, push};
+use dockless::registry::push::{Options, Pushed, ahead, push};
 
 use crate::script::{Line, Request, Script, on};
 use crate::{Memory, client, layer, quick, reference};
@@ -197,5 +197,25 @@ async fn a_reference_with_another_digest_is_refused() {
         .header("Content-Length", "1")
         .header("Content-Type", "application/vnd.oci.image.index.v1+json")]);
     run(image(), &[named.to_string()], Options::default()).await.expect("pushed");
+    script.finish();
+}
+
+#[tokio::test]
+async fn what_is_handed_in_twice_is_sent_ahead_once() {
+    let (script, image) = (Script::new().await, image());
+    let shared = image.shared;
+    script.expect([head_blob(&shared).reply(404)]);
+    script.expect([on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", "/v2/app/blobs/uploads/1")]);
+    script.expect([on("PUT", "/v2/app/blobs/uploads/1?digest=*").reply(201)]);
+    let (made, handed_in) = ahead::channel();
+    let source = Arc::new(image.source);
+    for _ in 0..2 {
+        made.send((source.clone(), shared.clone())).expect("a sender that is waited for");
+    }
+    drop(made);
+    let (client, to) = (client(quick()), reference(&script.host, "app:v1"));
+    let sending = ahead::send(client, to, Options::default(), Arc::new(Silent), handed_in);
+    let sent = tokio::spawn(sending).await.expect("a task").expect("sent");
+    assert_eq!(sent[&shared.digest].status, BlobStatus::Uploaded);
     script.finish();
 }

@@ -3,7 +3,7 @@
 //! A layer that has just been made is nowhere else, so nothing is gained by waiting for the others. What is sent names
 //! nothing: if the image does not come about, the registry forgets blobs that no manifest names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -56,10 +56,13 @@ pub async fn send(
         Ok(Some((blob.digest, upload)))
     };
     let (mut running, mut more, mut sent) = (FuturesUnordered::new(), true, Sent::new());
+    // A layer that comes out the same for two platforms is handed in twice, often at the same moment.
+    let mut begun = BTreeSet::new();
     while more || !running.is_empty() {
         tokio::select! {
             blob = made.recv(), if more && running.len() < options.jobs.max(1) => match blob {
-                Some(blob) => running.push(one(blob)),
+                Some(blob) if begun.insert(blob.1.digest) => running.push(one(blob)),
+                Some(_) => {}
                 None => more = false,
             },
             Some(done) = running.next(), if !running.is_empty() => sent.extend::<Option<_>>(done?),
