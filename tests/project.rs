@@ -362,6 +362,18 @@ fn npm_keeps_the_settings_of_the_machine() {
     }
 }
 
+/// An `.npmrc` of the project's may hold the token of a private registry.
+#[test]
+fn the_settings_of_npm_do_not_stay_in_the_layer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::write(folder.path().join(name), "{}").expect("a file");
+    }
+    let text = "FROM node:22\nWORKDIR /app\nCOPY package*.json .npmrc ./\nRUN npm ci\n";
+    let made = from_dockerfile("Dockerfile", text, &Folder::at(folder.path()), &Wanted::default()).expect("a recipe");
+    assert!(made.text.contains("&& rm {out}/.npmrc"), "{}", made.text);
+}
+
 #[test]
 fn wrappers_and_flags_of_pip() {
     let run = |line: &str| {

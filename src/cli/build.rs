@@ -131,6 +131,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         }
     };
     request.options.made = Some(&take);
+    let early = ahead.is_some();
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
@@ -170,7 +171,12 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     }
     report::refuse(context, &args.records, &document)?;
     if args.result.push || args.result.rehearse.is_some() {
-        context.say("nothing was pushed: see the findings above");
+        // Layers may be at the registry by now; nothing names them, and nobody can pull them.
+        context.say(if early {
+            "no manifest and no tag was pushed: see the findings above"
+        } else {
+            "nothing was pushed: see the findings above"
+        });
     } else {
         context.say(format!("the image is in {}, but see the findings above", output.path().display()));
     }

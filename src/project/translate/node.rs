@@ -121,7 +121,9 @@ impl Translator<'_> {
             (verb != "install" || self.folder.path().is_none() || self.folder.has(&joined(&host, lock)))
                 .then_some(lock),
         );
-        files.extend([".npmrc", ".yarnrc.yml"].into_iter().filter(|file| self.folder.has(&joined(&host, file))));
+        let settings: Vec<&str> =
+            [".npmrc", ".yarnrc.yml"].into_iter().filter(|file| self.folder.has(&joined(&host, file))).collect();
+        files.extend(&settings);
         let inputs: Vec<String> = files.iter().map(|file| joined(&host, file)).collect();
         let locked = files.contains(&lock);
         let target = target(stage);
@@ -148,7 +150,9 @@ impl Translator<'_> {
             ),
         };
         let sources: Vec<String> = inputs.iter().map(|input| from_template(input)).collect();
-        let command = format!("cp {} {{out}}/ && {install}", sources.join(" "));
+        // They may hold a token, which installing needs and the image must not have.
+        let forget = settings.iter().map(|file| format!(" && rm {{out}}/{file}")).collect::<Vec<_>>().concat();
+        let command = format!("cp {} {{out}}/ && {install}{forget}", sources.join(" "));
         let mut notes = vec!["The command for the target's platform on this machine; scripts of packages do not run, so one that compiles itself needs a prebuilt binary.".to_owned()];
         if tool == "yarn" {
             notes.push(
