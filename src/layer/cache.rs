@@ -54,7 +54,7 @@ const FOREIGN: &str = "foreign";
 pub struct LayerCache {
     folder: PathBuf,
     limit: u64,
-    reuse: OnceLock<Arc<Reuse>>,
+    reuse: OnceLock<(Codec, Arc<Reuse>)>,
 }
 
 /// A layer that was made before.
@@ -253,7 +253,11 @@ impl LayerCache {
             }
             Arc::new(reuse)
         };
-        Arc::clone(self.reuse.get_or_init(load))
+        // A build has one codec. Chunks of another one are other bytes.
+        match self.reuse.get_or_init(|| (codec, load())) {
+            (loaded, reuse) if *loaded == codec => Arc::clone(reuse),
+            _ => load(),
+        }
     }
 
     /// Removes what was not used for longest, down to the bound, and what dead processes left.
