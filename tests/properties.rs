@@ -141,7 +141,7 @@ proptest! {
                     prop_assert_eq!(*size, wanted.len() as u64);
                     prop_assert_eq!(data, &wanted);
                 }
-                (Kind::Hardlink(target), _) => prop_assert!(seen.contains(target), "its target comes before it"),
+                (Kind::Hardlink(target), _) => prop_assert!(seen.contains(&**target), "its target comes before it"),
                 _ => prop_assert!(data.is_empty()),
             }
             prop_assert!(seen.insert(entry.path.clone()), "twice: {:?}", entry);
@@ -202,8 +202,8 @@ proptest! {
 
 fn has_line_feed(entry: &Entry) -> bool {
     let target = match &entry.kind {
-        Kind::Symlink(target) | Kind::Hardlink(target) => target,
-        _ => &entry.path,
+        Kind::Symlink(target) | Kind::Hardlink(target) => &**target,
+        _ => &*entry.path,
     };
     entry.path.contains(&b'\n') || target.contains(&b'\n')
 }

@@ -105,6 +105,8 @@ pub struct BuiltImage {
     pub configuration: ImageConfiguration,
     /// The layers, lowest first.
     pub layers: Vec<BuiltLayer>,
+    /// The merged root file system.
+    pub root: Arc<Root>,
 }
 
 /// A built image: all of its blobs are in the layout.
@@ -124,7 +126,7 @@ impl Built {
             manifest: image.manifest.clone(),
             config: image.configuration.clone(),
             layers: image.layers.iter().map(|layer| layer.descriptor.clone()).collect(),
-            root: Arc::new(Root::of(image.layers.iter().map(|layer| Arc::clone(&layer.contents)).collect())),
+            root: Arc::clone(&image.root),
         });
         Facts { name: name.into(), top: self.index.clone(), is_index: true, images: images.collect() }
     }
@@ -154,6 +156,7 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
         });
         let own = platform.tasks.iter().map(|task| made[*task].clone());
         let layers: Vec<BuiltLayer> = base.chain(own).collect();
+        let root = platform.root.completed(layers.iter().map(|layer| Arc::clone(&layer.contents)).collect());
         let base_config = platform.base.as_ref().map(|base| &base.config);
         let merged = merge(base_config, platform.config_file.as_ref(), &recipe.config, options.flags);
         let configuration = configuration(&platform.platform, base_config, merged, &layers, options);
@@ -169,7 +172,14 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
         session.put(&bytes)?;
         let mut manifest = Descriptor::of(MediaType::ImageManifest, &bytes);
         manifest.platform = Some(platform.platform.clone());
-        images.push(BuiltImage { platform: platform.platform, manifest, config, configuration, layers });
+        images.push(BuiltImage {
+            platform: platform.platform,
+            manifest,
+            config,
+            configuration,
+            layers,
+            root: Arc::new(root),
+        });
     }
     let manifests = images.iter().map(|image| image.manifest.clone()).collect();
     let bytes = crate::oci::canonical(&Index::new(manifests, annotations(recipe, options)));

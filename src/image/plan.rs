@@ -63,6 +63,8 @@ pub struct PlatformPlan {
     pub platform: Platform,
     /// What its layers lie on.
     pub base: Option<PlatformBase>,
+    /// The merged root of the base and of the lowest layers: as far up as a later layer asks what lies below it.
+    pub root: Root,
     /// Its own layers, lowest first, by their place among the tasks.
     pub tasks: Vec<usize>,
 }
@@ -122,11 +124,10 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     }
     let bases = base::open(recipe, platforms, given.bases, given.session, given.observer)?;
     let mut plans = Vec::new();
-    let mut roots = Vec::new();
     for ((platform, config_file), base) in platforms.iter().zip(config_files).zip(bases) {
         let layers = base.iter().flat_map(|base| &base.layers).map(|layer| Arc::clone(&layer.contents)).collect();
-        roots.push(Root::of(layers));
-        plans.push(PlatformPlan { config_file, platform: platform.clone(), base, tasks: Vec::new() });
+        let root = Root::of(layers);
+        plans.push(PlatformPlan { config_file, platform: platform.clone(), base, root, tasks: Vec::new() });
     }
     check_layers(recipe, &plans)?;
     let produced = if runs { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
@@ -146,9 +147,12 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                 let begun = key::Ground::now(given.codec);
                 let found = match listed.remove(&(number, index)) {
                     Some(listed) => reader.tell(layer, listed?),
-                    None => {
-                        Found::from(reader.content(layer, platform, &roots[index], produced.get(&(number, index)))?)
-                    }
+                    None => Found::from(reader.content(
+                        layer,
+                        platform,
+                        &plans[index].root,
+                        produced.get(&(number, index)),
+                    )?),
                 };
                 // A copy layer is shared where what lies below agrees, and so do the entries.
                 let same = tasks[first..].iter().position(|made| layer.is_shared() && made.content == found.content);
@@ -171,7 +175,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                     Some(made) => Arc::clone(made),
                     None => tasks[task].content.skeleton().map_err(|error| in_layer(layer, error))?,
                 };
-                roots[index].apply(&made);
+                plans[index].root.apply(&made);
                 skeletons[task - first] = Some(made);
             }
         }

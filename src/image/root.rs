@@ -19,7 +19,7 @@ pub const MAX_LINKS: usize = 40;
 pub struct Root {
     layers: Vec<Arc<Contents>>,
     /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
-    paths: BTreeMap<Box<[u8]>, Place>,
+    paths: BTreeMap<Arc<[u8]>, Place>,
 }
 
 /// Where an entry comes from.
@@ -61,6 +61,29 @@ impl Root {
         root
     }
 
+    /// The same root, now that its layers are whole and some have been put on top: `layers` are all of them, lowest
+    /// first. Those that this one has are applied, so they stay where they name the same paths.
+    #[must_use]
+    pub fn completed(mut self, layers: Vec<Arc<Contents>>) -> Self {
+        let same_node = |(old, new): (&Node, &Node)| {
+            let same_kind = matches!((&old.kind, &new.kind), (Kind::File { .. }, Kind::File { .. }));
+            old.path == new.path && (same_kind || old.kind == new.kind)
+        };
+        let same_places = |(old, new): (&Arc<Contents>, &Arc<Contents>)| {
+            Arc::ptr_eq(old, new)
+                || old.nodes.len() == new.nodes.len() && old.nodes.iter().zip(&new.nodes).all(same_node)
+        };
+        if self.layers.len() > layers.len() || !self.layers.iter().zip(&layers).all(same_places) {
+            return Self::of(layers);
+        }
+        let applied = self.layers.len();
+        self.layers.clone_from_slice(&layers[..applied]);
+        for layer in &layers[applied..] {
+            self.apply(layer);
+        }
+        self
+    }
+
     /// Puts one more layer on top.
     pub fn apply(&mut self, contents: &Arc<Contents>) {
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
@@ -70,14 +93,14 @@ impl Root {
         for (index, node) in contents.nodes.iter().enumerate() {
             let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
             let (folder, name) = split(&node.path);
-            let path: Box<[u8]> = if folder.is_empty() {
+            let path: Arc<[u8]> = if folder.is_empty() {
                 node.path.clone()
             } else {
                 if parent.as_ref().is_none_or(|[written, _]| **written != *folder) {
                     parent = Some([folder.into(), self.folder_for(folder)]);
                 }
                 match &parent {
-                    Some([_, resolved]) if **resolved != *folder => join(resolved, name),
+                    Some([_, resolved]) if **resolved != *folder => join(resolved, name).into(),
                     _ => node.path.clone(),
                 }
             };
@@ -96,7 +119,7 @@ impl Root {
                     // The link is the file: it shows what its target is at this moment.
                     let at = || {
                         let (folder, name) = split(target);
-                        self.paths.get(&join(&self.folder_for(folder), name)).copied()
+                        self.paths.get(&*join(&self.folder_for(folder), name)).copied()
                     };
                     let place = self.paths.get(target.as_ref()).copied().or_else(at).unwrap_or(place);
                     self.remove_below(&path);
@@ -120,7 +143,7 @@ impl Root {
         }
     }
 
-    fn below(&self, path: &[u8]) -> Vec<Box<[u8]>> {
+    fn below(&self, path: &[u8]) -> Vec<Arc<[u8]>> {
         let mut start = path.to_vec();
         if !start.is_empty() {
             start.push(b'/');
@@ -265,6 +288,26 @@ mod tests {
             vec![node("a", Kind::Directory), node("a", Kind::Opaque), file("a/y")],
         ]);
         assert_eq!(paths(&root), ["2:a", "2:a/y", "0:ab"]);
+    }
+
+    #[test]
+    fn a_root_is_completed_as_if_made_at_once() {
+        let lower = vec![link("bin", "usr/bin"), node("usr", Kind::Directory), file("usr/x")];
+        let upper = vec![file("bin/app"), node("usr/x", Kind::Whiteout)];
+        let known = |name: &str| node(name, Kind::File { size: 1, head: Head::PrivateKey });
+        let whole = |layers: &[&Vec<Node>]| -> Vec<Arc<Contents>> {
+            layers.iter().map(|nodes| Arc::new(Contents { nodes: (*nodes).clone() })).collect()
+        };
+        // What is known of the files later; a layer that came out otherwise than it was seen before.
+        let later = vec![lower[0].clone(), lower[1].clone(), known("usr/x")];
+        let other = vec![link("bin", "usr/sbin"), lower[1].clone(), known("usr/x")];
+        for lowest in [&later, &other, &vec![]] {
+            let completed = root(vec![lower.clone()]).completed(whole(&[lowest, &upper]));
+            let at_once = Root::of(whole(&[lowest, &upper]));
+            assert_eq!(completed.iter().collect::<Vec<_>>(), at_once.iter().collect::<Vec<_>>());
+        }
+        let kept = root(vec![lower]).completed(whole(&[&later]));
+        assert_eq!(kept.lookup(b"usr/x").expect("the file").0.kind, later[2].kind);
     }
 
     #[test]

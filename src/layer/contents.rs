@@ -4,6 +4,7 @@
 //! (paths, links and heads, never contents).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +67,8 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The path without a leading or trailing slash, empty for the root. Of a whiteout: the path that is gone; of an
-    /// opaque whiteout: the folder.
-    pub path: Box<[u8]>,
+    /// opaque whiteout: the folder. Shared with the entry it comes from and the merged root: a large tree has each path once.
+    pub path: Arc<[u8]>,
     /// What it is.
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky (07777).

@@ -4,15 +4,18 @@
 //! attributes (`/tmp` stays 1777), and a link that leads to a folder is followed (`/bin/app` becomes `/usr/bin/app`
 //! where `/bin` is a link).
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::contents::Xattrs;
-use super::entry::{self, Entry, Kind, Stamp, WHITEOUT, file_name, join, path_order};
+use super::entry::{self, At, Entry, Kind, Stamp, Tree, WHITEOUT, file_name, join, path_order};
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
 
@@ -92,26 +95,37 @@ pub struct Copied {
 /// # Errors
 /// Where a source cannot be read or cannot be in a layer, or two sources have one destination.
 pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
-    let mut copy = Copy { rules, made: BTreeMap::new(), copied: Copied::default(), own: Vec::new() };
+    let mut copy = Copy { rules, made: Vec::new(), places: HashMap::new(), copied: Copied::default(), own: Vec::new() };
     for source in sources {
         for path in &source.paths {
             copy.source(source, path)?;
         }
     }
-    let mut entries: Vec<Entry> = copy.made.into_values().map(|made| made.entry).collect();
-    entries.sort_by(|a, b| path_order(&a.path, &b.path));
+    let mut entries: Vec<Entry> = copy.made.into_iter().map(|made| made.entry).collect();
+    entries.sort_unstable_by(|a, b| path_order(&a.path, &b.path));
     Ok(Copied { entries, ..copy.copied })
 }
 
 struct Made {
     entry: Entry,
-    /// Where it came from; `None` for a folder on the way to a destination.
+    /// The folder that a folder came from; `None` for one on the way to a destination, and for a file, which knows.
     from: Option<PathBuf>,
+}
+
+impl Made {
+    fn origin(&self) -> String {
+        match self.entry.source_path().or(self.from.as_deref().map(Cow::Borrowed)) {
+            Some(path) => path.display().to_string(),
+            None => "the folder of another destination".into(),
+        }
+    }
 }
 
 struct Copy<'a> {
     rules: &'a Rules<'a>,
-    made: BTreeMap<Box<[u8]>, Made>,
+    made: Vec<Made>,
+    /// Where in `made` a path is.
+    places: HashMap<Arc<[u8]>, usize>,
     copied: Copied,
     /// What the build writes below the source at hand.
     own: Vec<PathBuf>,
@@ -125,7 +139,8 @@ impl Copy<'_> {
             let below = |own: &PathBuf| own.strip_prefix(&absolute).ok().map(|relative| path.join(relative));
             self.own = self.rules.own.iter().filter_map(below).collect();
             let dest = self.folder(&source.dest, Some((source, path)))?;
-            return self.content(source, path, path, &dest);
+            let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone() });
+            return self.content(source, &tree, path, &dest);
         }
         if self.ignored(path) {
             let reason = "it is left out by .dockerignore; take it back there with a line that begins with !".into();
@@ -137,7 +152,7 @@ impl Copy<'_> {
         } else {
             source.dest.clone()
         };
-        self.file(source, path, &dest)
+        self.file(source, path, &dest, None)
     }
 
     fn ignored(&self, path: &Path) -> bool {
@@ -154,30 +169,37 @@ impl Copy<'_> {
             })
     }
 
-    fn content(&mut self, source: &Source<'_>, top: &Path, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
+    fn content(&mut self, source: &Source<'_>, tree: &Arc<Tree>, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
         for name in names(folder)? {
             let path = folder.join(OsStr::from_bytes(&name));
             if self.own.contains(&path) || name.starts_with(SCRATCH) {
                 continue;
             }
-            let relative = path.strip_prefix(top).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+            let relative =
+                path.strip_prefix(&tree.folder).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
             let excluded = source.exclude.excludes(&relative) || self.ignored(&path);
             let is_folder = path.symlink_metadata().map_err(ScanError::read(&path))?.is_dir();
             let wanted = join(dest, &name);
             if is_folder && !excluded {
                 let dest = self.folder(&wanted, Some((source, &path)))?;
-                self.content(source, top, &path, &dest)?;
+                self.content(source, tree, &path, &dest)?;
             } else if is_folder && self.may_return(source, &relative, &path) {
                 // The folder itself is made on the way to what is taken back.
-                self.content(source, top, &path, &wanted)?;
+                self.content(source, tree, &path, &wanted)?;
             } else if !is_folder && !excluded {
-                self.file(source, &path, &wanted)?;
+                self.file(source, &path, &wanted, Some(tree))?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, source: &Source<'_>, path: &Path, wanted: &[u8]) -> Result<(), ScanError> {
+    fn file(
+        &mut self,
+        source: &Source<'_>,
+        path: &Path,
+        wanted: &[u8],
+        tree: Option<&Arc<Tree>>,
+    ) -> Result<(), ScanError> {
         let shown = || path.display().to_string();
         let (folder, name) = entry::split(wanted);
         if name.is_empty() {
@@ -214,37 +236,50 @@ impl Copy<'_> {
             let reason = "only files, folders and links are copied; use a rootfs layer for devices and pipes".into();
             return Err(ScanError::Name { path: shown(), reason });
         };
+        // Where a link below led to another folder, the file has another place in the tree than on the disk.
+        let at = match tree.filter(|tree| tree.path(&dest) == path) {
+            Some(tree) => At::Below(Arc::clone(tree)),
+            None => At::Path(Box::new(path.into())),
+        };
         let entry = Entry {
-            path: dest,
+            path: dest.into(),
             kind,
             mode,
             uid: source.owner.0,
             gid: source.owner.1,
             mtime: (self.rules.mtime)(path)?,
             xattrs: None,
-            source: Some(entry::Source { at: entry::At::Path(path.into()), stamp: Stamp::of(&data) }),
+            source: Some(entry::Source { at, stamp: Stamp::of(&data) }),
         };
         self.add(entry, path)
     }
 
     fn add(&mut self, entry: Entry, from: &Path) -> Result<(), ScanError> {
-        if let Some(first) = self.made.get(&entry.path) {
-            let both_folders = entry.kind == Kind::Directory && first.entry.kind == Kind::Directory;
-            if both_folders {
-                return Ok(());
-            }
-            let origin = |made: &Made| match &made.from {
-                Some(path) => path.display().to_string(),
-                None => "the folder of another destination".into(),
-            };
+        if let Some(first) = self.at(&entry.path) {
             return Err(ScanError::Twice {
                 path: String::from_utf8_lossy(&entry.path).into_owned(),
-                first: origin(first),
+                first: first.origin(),
                 second: from.display().to_string(),
             });
         }
-        self.made.insert(entry.path.clone(), Made { entry, from: Some(from.into()) });
+        self.put(Made { entry, from: None });
         Ok(())
+    }
+
+    /// What is at a path of the layer.
+    fn at(&self, path: &[u8]) -> Option<&Made> {
+        self.places.get(path).map(|place| &self.made[*place])
+    }
+
+    /// Puts something at its path, in place of what was there.
+    fn put(&mut self, made: Made) {
+        match self.places.entry(Arc::clone(&made.entry.path)) {
+            Occupied(place) => self.made[*place.get()] = made,
+            Vacant(place) => {
+                place.insert(self.made.len());
+                self.made.push(made);
+            }
+        }
     }
 
     /// Makes a folder and all above it; the answer is where it really is.
@@ -258,21 +293,21 @@ impl Copy<'_> {
                 let reason = "a name that begins with .wh. is a whiteout".into();
                 return Err(ScanError::Name { path: String::from_utf8_lossy(&next).into_owned(), reason });
             }
-            at = match self.made.get(&next) {
+            at = match self.at(&next) {
                 Some(made) if made.entry.kind == Kind::Directory => {
                     // A folder that was only on the way to something gets the owner of what is copied to it.
                     if let (None, Some((source, path))) = (&made.from, from)
                         && matches!(self.rules.below.at(&next), Ground::Nothing)
                     {
-                        let entry = own_folder(next.clone(), source.owner, (self.rules.mtime)(path)?);
-                        self.made.insert(next.clone(), Made { entry, from: Some(path.into()) });
+                        let entry = own_folder(&next, source.owner, (self.rules.mtime)(path)?);
+                        self.put(Made { entry, from: Some(path.into()) });
                     }
                     next
                 }
                 Some(made) => {
                     return Err(ScanError::Twice {
                         path: String::from_utf8_lossy(&next).into_owned(),
-                        first: made.from.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+                        first: made.origin(),
                         second: from.map_or_else(
                             || format!("the folder of /{}", String::from_utf8_lossy(wanted)),
                             |(_, path)| path.display().to_string(),
@@ -298,8 +333,10 @@ impl Copy<'_> {
                         self.folder(above, None)?;
                     }
                 }
-                let made = Entry { mode, uid, gid, xattrs, ..own_folder(path.clone(), (0, 0), 0) };
-                self.made.entry(path.clone()).or_insert(Made { entry: made, from: None });
+                if self.at(&path).is_none() {
+                    let entry = Entry { mode, uid, gid, xattrs, ..own_folder(&path, (0, 0), 0) };
+                    self.put(Made { entry, from: None });
+                }
                 Ok(path)
             }
             Ground::Nothing => {
@@ -307,7 +344,7 @@ impl Copy<'_> {
                     Some((source, path)) => (source.owner, (self.rules.mtime)(path)?, Some(path.to_owned())),
                     None => ((0, 0), 0, None),
                 };
-                self.made.insert(next.clone(), Made { entry: own_folder(next.clone(), owner, mtime), from });
+                self.put(Made { entry: own_folder(&next, owner, mtime), from });
                 Ok(next)
             }
             Ground::Other(what) => Err(ScanError::Name {
@@ -318,7 +355,8 @@ impl Copy<'_> {
     }
 }
 
-fn own_folder(path: Box<[u8]>, owner: (u32, u32), mtime: i64) -> Entry {
+fn own_folder(path: &[u8], owner: (u32, u32), mtime: i64) -> Entry {
+    let path = path.into();
     Entry { path, kind: Kind::Directory, mode: 0o755, uid: owner.0, gid: owner.1, mtime, xattrs: None, source: None }
 }
 

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::contents::{self, Head, Node, Xattrs};
@@ -39,7 +39,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The path in the archive without a leading or trailing slash; empty for the root.
-    pub path: Box<[u8]>,
+    pub path: Arc<[u8]>,
     /// What it is.
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky (07777).
@@ -68,10 +68,30 @@ pub struct Source {
 /// Where a file is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
-    /// At this path.
-    Path(Box<Path>),
-    /// At the entry's own path below this folder: a large tree has each path once.
-    Below(Arc<Path>),
+    /// At this path. (By a thin pointer: there are as many as entries.)
+    Path(Box<PathBuf>),
+    /// Below a folder, where the entry stands below the folder's own.
+    Below(Arc<Tree>),
+}
+
+/// A folder of the disk, and where in the archive it goes: a large tree has each path once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its path in the archive.
+    pub dest: Box<[u8]>,
+}
+
+impl Tree {
+    /// The path on the disk of what has this path in the archive.
+    pub fn path(&self, entry: &[u8]) -> PathBuf {
+        let below = entry.strip_prefix(&*self.dest).unwrap_or(entry);
+        match below.strip_prefix(b"/").unwrap_or(below) {
+            [] => self.folder.clone(),
+            below => self.folder.join(OsStr::from_bytes(below)),
+        }
+    }
 }
 
 impl At {
@@ -79,8 +99,7 @@ impl At {
     pub fn path(&self, entry: &[u8]) -> Cow<'_, Path> {
         match self {
             Self::Path(path) => Cow::Borrowed(path),
-            Self::Below(folder) if entry.is_empty() => Cow::Borrowed(folder),
-            Self::Below(folder) => Cow::Owned(folder.join(OsStr::from_bytes(entry))),
+            Self::Below(tree) => Cow::Owned(tree.path(entry)),
         }
     }
 }
@@ -120,7 +139,7 @@ impl Entry {
         let (folder, name) = split(&self.path);
         let (path, kind) = match (name.strip_prefix(WHITEOUT), self.kind) {
             (Some(_), _) if name == OPAQUE => (folder.into(), contents::Kind::Opaque),
-            (Some(hidden), _) => (join(folder, hidden), contents::Kind::Whiteout),
+            (Some(hidden), _) => (join(folder, hidden).into(), contents::Kind::Whiteout),
             (None, kind) => {
                 let kind = match kind {
                     Kind::Directory => contents::Kind::Directory,

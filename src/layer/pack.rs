@@ -102,13 +102,22 @@ const STRIDE: u64 = 1 << 20;
 ///
 /// # Errors
 /// Where a file cannot be read, changes while it is read, or `out` does not take the bytes.
-pub fn entries<W: Write + Send>(entries: Vec<Entry>, packing: Packing<'_>, out: W) -> Result<(W, Packed), PackError> {
+pub fn entries<W: Write + Send>(
+    mut entries: Vec<Entry>,
+    packing: Packing<'_>,
+    out: W,
+) -> Result<(W, Packed), PackError> {
+    // Taken from the end, so that they give their memory back while the nodes grow.
+    entries.reverse();
     let (out, finished, (contents, timed_pyc)) =
         stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
             let mut packer = Packer::new(stream, packing);
             packer.contents.nodes.reserve_exact(entries.len());
-            for entry in entries {
+            while let Some(entry) = entries.pop() {
                 packer.file_entry(entry)?;
+                if entries.len() < entries.capacity() / 8 * 7 {
+                    entries.shrink_to_fit();
+                }
             }
             Ok::<_, PackError>(packer.end())
         })?;

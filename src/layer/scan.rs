@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::contents::Xattrs;
-use super::entry::{At, Entry, Kind, OPAQUE, Source, Stamp, WHITEOUT, name_order, path_order};
+use super::entry::{At, Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -94,7 +94,7 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
 pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
     let mut scan = Scan {
-        root: folder.into(),
+        tree: Arc::new(Tree { folder: folder.into(), dest: Box::default() }),
         owners,
         latest,
         entries: Vec::new(),
@@ -102,7 +102,7 @@ pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<
         remarks: Remarks::default(),
         converted: false,
     };
-    scan.add(folder, Box::default(), &data)?;
+    scan.add(folder, Arc::from([]), &data)?;
     scan.folder(folder, &[])?;
     if scan.converted {
         // Their new names have another place.
@@ -140,23 +140,23 @@ pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError>
         marked.push(entry);
         // First in its folder.
         if let Some((_, path)) = markers.next_if(|(after, _)| *after == index) {
-            marked.push(whiteout(path));
+            marked.push(whiteout(path.into()));
         }
     }
     Ok(marked)
 }
 
-fn whiteout(path: Box<[u8]>) -> Entry {
+fn whiteout(path: Arc<[u8]>) -> Entry {
     Entry { path, kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: None, source: None }
 }
 
 struct Scan<'a> {
-    root: Arc<Path>,
+    tree: Arc<Tree>,
     owners: &'a Owners,
     latest: Option<i64>,
     entries: Vec<Entry>,
     /// The first path of a file with several links, by device and inode (image-spec layer.md "Hardlinks").
-    links: HashMap<(u64, u64), Box<[u8]>>,
+    links: HashMap<(u64, u64), Arc<[u8]>>,
     remarks: Remarks,
     /// Whether whiteouts of overlayfs became whiteouts of a layer.
     converted: bool,
@@ -175,8 +175,8 @@ impl Scan<'_> {
         self.entries.reserve(found.len());
         for (name, data) in found {
             let source = folder.join(OsStr::from_bytes(&name));
-            let path = super::entry::join(prefix, &name);
-            let below = data.is_dir().then(|| path.clone());
+            let path: Arc<[u8]> = super::entry::join(prefix, &name).into();
+            let below = data.is_dir().then(|| Arc::clone(&path));
             self.add(&source, path, &data)?;
             if let Some(path) = below {
                 self.folder(&source, &path)?;
@@ -185,7 +185,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn add(&mut self, source: &Path, path: Box<[u8]>, data: &Metadata) -> Result<(), ScanError> {
+    fn add(&mut self, source: &Path, path: Arc<[u8]>, data: &Metadata) -> Result<(), ScanError> {
         let (uid, gid) = self.owners.apply(data.uid(), data.gid());
         let mtime = self.latest.map_or(data.mtime(), |latest| data.mtime().min(latest));
         self.remarks.owned_by_root |= data.uid() == 0;
@@ -217,7 +217,7 @@ impl Scan<'_> {
                 // overlayfs' own whiteout.
                 let (folder, name) = super::entry::split(&path);
                 let hidden = super::entry::join(folder, &[WHITEOUT, name].concat());
-                self.entries.push(whiteout(hidden));
+                self.entries.push(whiteout(hidden.into()));
                 self.converted = true;
                 return Ok(());
             } else if kind.is_char_device() {
@@ -233,14 +233,14 @@ impl Scan<'_> {
         };
         let mode = (data.mode() & 0o7777) as u16;
         let stamp = Stamp::of(data);
-        let source = Some(Source { at: At::Below(Arc::clone(&self.root)), stamp });
+        let source = Some(Source { at: At::Below(Arc::clone(&self.tree)), stamp });
         let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.
         if !kind.is_dir() && data.nlink() > 1 {
             if let Some(first) = self.links.get(&stamp.inode) {
-                (entry.kind, entry.source) = (Kind::Hardlink(first.clone()), None);
+                (entry.kind, entry.source) = (Kind::Hardlink((**first).into()), None);
             } else {
-                self.links.insert(stamp.inode, entry.path.clone());
+                self.links.insert(stamp.inode, Arc::clone(&entry.path));
             }
         }
         self.entries.push(entry);

@@ -47,7 +47,7 @@ pub(super) struct Members {
     pub(super) file: Arc<File>,
     /// The archive, for messages.
     pub(super) shown: String,
-    table: BTreeMap<Box<[u8]>, Place>,
+    table: BTreeMap<Arc<[u8]>, Place>,
 }
 
 impl Members {

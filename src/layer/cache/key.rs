@@ -172,7 +172,7 @@ mod tests {
     use crate::layer::entry::{At, Source};
 
     fn file(stamp: Stamp) -> Entry {
-        let source = Some(Source { at: At::Path(Path::new("x").into()), stamp });
+        let source = Some(Source { at: At::Path(Box::new("x".into())), stamp });
         let (path, kind) = (b"x".as_slice().into(), Kind::File(1));
         Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 5, xattrs: None, source }
     }

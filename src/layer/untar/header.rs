@@ -185,7 +185,7 @@ impl Header<'_> {
             return Err(refused("is the root itself, but no folder"));
         }
         let entry = Entry {
-            path: clean_path,
+            path: clean_path.into(),
             mode: u16::try_from(self.number(100, 8, "mode")? & 0o7777).unwrap_or(0),
             uid: id("uid", 108)?,
             gid: id("gid", 116)?,
