@@ -107,8 +107,8 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let ready = if args.result.push
         && let Some(network) = &network
     {
-        let ground = push::ground(network, &args.result.tags, &args.sending, context)?;
-        network.runtime.block_on(reach(&network.client, &args.result.tags)).map_err(image::refused)?;
+        let mut ground = push::ground(network, &args.result.tags, &args.sending, context)?;
+        ground.seen = network.runtime.block_on(reach(&network.client, &args.result.tags)).map_err(image::refused)?;
         Some((network, ground))
     } else {
         None
@@ -125,9 +125,9 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         }
         _ => None,
     };
-    let take = |layout: &Layout, layer: &Descriptor| {
+    let take = |layout: &Layout, layer: &Descriptor, new: bool| {
         if let Some((ahead, _)) = &ahead {
-            ahead.take(layout, layer);
+            ahead.take(layout, layer, new);
         }
     };
     request.options.made = Some(&take);

@@ -1,7 +1,7 @@
 //! `push`: an image that exists to a registry.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dockless::aws::ecr::EcrHost;
@@ -156,7 +156,13 @@ pub async fn send(
     ground: Ground,
     context: &Context,
 ) -> Result<Pushed, Failure> {
-    let options = Options { mounts: ground.mounts, tag_rules: ground.tag_rules, sent: ground.sent, ..options(sending) };
+    let options = Options {
+        mounts: ground.mounts,
+        tag_rules: ground.tag_rules,
+        sent: ground.sent,
+        seen: ground.seen,
+        ..options(sending)
+    };
     let observer = Arc::clone(&context.progress) as _;
     dockless::registry::push::push(client, source, top, references, &options, observer).await.map_err(image::refused)
 }
@@ -168,6 +174,8 @@ fn options(sending: &Sending) -> Options {
 /// Layers on their way to a registry while others are being made.
 pub struct Ahead {
     made: UnboundedSender<Made>,
+    /// Layers of earlier builds: as long as there are no others, the whole image may be there, which one request shows.
+    waiting: Mutex<Option<Vec<Made>>>,
     sending: JoinHandle<Result<Sent, Error>>,
 }
 
@@ -177,13 +185,23 @@ impl Ahead {
         let (made, handed_in) = ahead::channel();
         let observer = Arc::clone(&context.progress) as _;
         let send = ahead::send(network.client.clone(), reference.clone(), options(sending), observer, handed_in);
-        Self { made, sending: network.runtime.spawn(send) }
+        Self { made, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
     }
 
-    /// Hands in a layer.
-    pub fn take(&self, layout: &Layout, layer: &Descriptor) {
-        // Whoever waited for it has failed, and says so in the end.
-        let _ = self.made.send((Arc::new(layout.clone()), layer.clone()));
+    /// Hands in a layer, and whether it was made just now.
+    pub fn take(&self, layout: &Layout, layer: &Descriptor, new: bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut layers = vec![(Arc::new(layout.clone()) as Arc<dyn BlobSource>, layer.clone())];
+        match waiting.as_mut() {
+            Some(waiting) if !new => return waiting.append(&mut layers),
+            Some(waiting) => layers.append(waiting),
+            None => {}
+        }
+        *waiting = None;
+        for layer in layers {
+            // Whoever waited for it has failed, and says so in the end.
+            let _ = self.made.send(layer);
+        }
     }
 
     /// Waits for all that was handed in.

@@ -59,14 +59,14 @@ pub struct Options<'a> {
     pub pool: &'a Pool,
     /// Layers that were made before.
     pub cache: Caching<'a>,
-    /// Whoever wants each new layer as soon as it is whole.
+    /// Whoever wants each layer as soon as it is whole.
     pub made: Option<&'a Made<'a>>,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
 }
 
-/// Takes a layer that was made just now, and the layout that has it; returns soon.
-pub type Made<'a> = dyn Fn(&Layout, &Descriptor) + Sync + 'a;
+/// Takes a layer that is whole, the layout that has it, and whether it was made just now; returns soon.
+pub type Made<'a> = dyn Fn(&Layout, &Descriptor, bool) + Sync + 'a;
 
 /// How a build uses layers that were made before.
 #[derive(Clone, Copy, Default)]
@@ -357,7 +357,7 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     warn_of_pyc(id, timed_pyc, observer);
     let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
     if let Some(made) = options.made {
-        made(session.layout(), &descriptor);
+        made(session.layout(), &descriptor, true);
     }
     Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
 }
@@ -373,6 +373,9 @@ fn adopt(
     let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), known.digest, known.size);
     session.adopt((&known.path, &known.file), &descriptor)?;
     warn_of_pyc(id, known.timed_pyc, options.observer);
+    if let Some(made) = options.made {
+        made(session.layout(), &descriptor, false);
+    }
     let contents = Arc::clone(&known.contents);
     Ok(BuiltLayer { name: Some(name.into()), descriptor, diff_id: known.diff_id, contents, cached: true })
 }

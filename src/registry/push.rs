@@ -50,6 +50,8 @@ pub struct Options {
     pub tag_rules: BTreeMap<String, TagRule>,
     /// What is known to be in the first reference's repository, since it was sent ahead.
     pub sent: ahead::Sent,
+    /// What tags were seen to name a moment ago, as `registry/repository:tag`: it is not asked again.
+    pub seen: Seen,
 }
 
 impl Default for Options {
@@ -61,9 +63,13 @@ impl Default for Options {
             mounts: BTreeMap::new(),
             tag_rules: BTreeMap::new(),
             sent: BTreeMap::new(),
+            seen: Seen::new(),
         }
     }
 }
+
+/// What tags name, by `registry/repository:tag`; `None` where there was no such tag.
+pub type Seen = BTreeMap<String, Option<Digest>>;
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq)]
@@ -249,7 +255,12 @@ impl Job<'_> {
         let mut wanted: Vec<&str> = if tags.is_empty() { vec![&by_digest] } else { tags.to_vec() };
         let mut there = false;
         for name in wanted.clone() {
-            match self.named(name).await? {
+            let seen = self.options.seen.get(&format!("{}:{name}", self.repository.full_name()));
+            let current = match seen {
+                Some(seen) => *seen,
+                None => self.named(name).await?,
+            };
+            match current {
                 Some(current) if current == top.digest => {
                     wanted.retain(|one| *one != name);
                     there = true;
@@ -285,8 +296,16 @@ impl Job<'_> {
             return Err(Error::EmptyBlob { digest: empty.digest, repository: self.repository.full_name() });
         }
         uploads.extend(self.send(missing).await?);
-        for (manifest, _) in self.tree.manifests.iter().filter(|(manifest, _)| manifest.digest != top.digest) {
-            self.put(&manifest.digest.to_string(), manifest).await?;
+        // Those that name blobs alone, side by side; then indexes, each after what it names.
+        let below = || self.tree.manifests.iter().map(|(below, _)| below).filter(|below| below.digest != top.digest);
+        let is_index = |manifest: &&Descriptor| kind(&manifest.media_type) == Kind::Index;
+        let puts: Vec<BoxFuture<'_, _>> = below()
+            .filter(|manifest| !is_index(manifest))
+            .map(|manifest| async { self.put(&manifest.digest.to_string(), manifest).await }.boxed())
+            .collect();
+        stream::iter(puts).buffered(QUESTIONS).try_collect::<()>().await?;
+        for index in below().filter(is_index) {
+            self.put(&index.digest.to_string(), index).await?;
         }
         for name in &wanted {
             self.put(name, top).await?;

@@ -18,6 +18,7 @@ use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 use crate::registry::client::{Access, Client};
 use crate::registry::error::Error;
+use crate::registry::push::Seen;
 use crate::registry::push::ahead::Sent;
 
 /// How many names are offered for one that does not exist.
@@ -34,6 +35,8 @@ pub struct Ground {
     pub mounts: BTreeMap<Digest, String>,
     /// What was sent ahead, while the image was being made.
     pub sent: Sent,
+    /// What tags named before the build.
+    pub seen: Seen,
 }
 
 impl Ground {
@@ -156,22 +159,24 @@ pub async fn preflight(
 }
 
 /// Asks each registry for what the first of its references names: one that cannot be reached, or that does not know us, is
-/// an error before a build instead of after it.
-pub async fn reach(client: &Client, references: &[Reference]) -> Result<(), Error> {
-    let mut seen: Vec<&str> = Vec::new();
+/// an error before a build instead of after it. What was seen on the way need not be asked again.
+pub async fn reach(client: &Client, references: &[Reference]) -> Result<Seen, Error> {
+    let mut seen = Seen::new();
+    let mut asked: Vec<&str> = Vec::new();
     for reference in references {
-        if seen.contains(&reference.registry()) {
+        if asked.contains(&reference.registry()) {
             continue;
         }
-        seen.push(reference.registry());
+        asked.push(reference.registry());
         let Some(tag) = reference.tag_or_latest() else { continue };
         match client.repository(reference, Access::Push)?.head_manifest(tag).await {
+            Ok(head) => drop(seen.insert(format!("{}:{tag}", reference.name()), head.map(|head| head.digest))),
             // Whoever may push need not be allowed to read, and the first push may create the repository.
-            Ok(_) | Err(Error::Denied(_) | Error::NameUnknown(_)) => {}
+            Err(Error::Denied(_) | Error::NameUnknown(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// Creates the repositories that were missing.
