@@ -50,6 +50,25 @@ pub enum Event<'a> {
         /// Whether it was there already.
         cached: bool,
     },
+    /// The command of a `run` layer was started.
+    RunStarted {
+        /// Which: the layer and its platform.
+        id: &'a str,
+    },
+    /// It is still running. Comes a few times a second.
+    RunSaid {
+        /// Which.
+        id: &'a str,
+        /// The last line that it said, empty where it has not said any. Secrets are masked.
+        line: &'a str,
+    },
+    /// It has done its work.
+    RunFinished {
+        /// Which.
+        id: &'a str,
+        /// Whether nothing was run, since the result of an earlier run was there.
+        cached: bool,
+    },
     /// A blob is being brought to a registry.
     BlobStarted {
         /// Which.

@@ -39,6 +39,7 @@ enum Face {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Layer,
+    Run,
     Blob,
 }
 
@@ -54,6 +55,7 @@ impl Job<'_> {
     fn name(self) -> String {
         let word = match self.kind {
             Kind::Layer => "layer",
+            Kind::Run => "run",
             Kind::Blob => "blob",
         };
         // Of a digest, as much as people compare.
@@ -144,17 +146,19 @@ impl Observer for Progress {
 #[derive(Debug)]
 struct Running<T> {
     layers: HashMap<String, T>,
+    runs: HashMap<String, T>,
     blobs: HashMap<String, T>,
 }
 
 impl<T> Running<T> {
     fn new() -> Self {
-        Self { layers: HashMap::new(), blobs: HashMap::new() }
+        Self { layers: HashMap::new(), runs: HashMap::new(), blobs: HashMap::new() }
     }
 
     fn of(&mut self, kind: Kind) -> &mut HashMap<String, T> {
         match kind {
             Kind::Layer => &mut self.layers,
+            Kind::Run => &mut self.runs,
             Kind::Blob => &mut self.blobs,
         }
     }
@@ -176,6 +180,7 @@ impl<T> Running<T> {
 enum Step<'a> {
     Started { job: Job<'a>, total: Option<u64> },
     Advanced { job: Job<'a>, bytes: u64 },
+    Said { job: Job<'a>, line: &'a str },
     Finished { job: Job<'a>, size: Option<u64>, word: Option<&'static str> },
 }
 
@@ -183,6 +188,7 @@ impl<'a> Step<'a> {
     /// The step that an event is; `None` for those that are lines.
     fn of(event: Event<'a>) -> Option<Self> {
         let layer = |id| Job { kind: Kind::Layer, id };
+        let run = |id| Job { kind: Kind::Run, id };
         let blob = |id| Job { kind: Kind::Blob, id };
         Some(match event {
             Event::LayerStarted { id, bytes } => {
@@ -191,6 +197,11 @@ impl<'a> Step<'a> {
             Event::LayerAdvanced { id, bytes } => Self::Advanced { job: layer(id), bytes },
             Event::LayerFinished { id, size, cached } => {
                 Self::Finished { job: layer(id), size: Some(size), word: cached.then_some("cached") }
+            }
+            Event::RunStarted { id } => Self::Started { job: run(id), total: None },
+            Event::RunSaid { id, line } => Self::Said { job: run(id), line },
+            Event::RunFinished { id, cached } => {
+                Self::Finished { job: run(id), size: None, word: cached.then_some("cached") }
             }
             Event::BlobStarted { id, size } => Self::Started { job: blob(id), total: Some(size) },
             Event::BlobAdvanced { id, bytes } => Self::Advanced { job: blob(id), bytes },

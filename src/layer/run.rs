@@ -25,8 +25,8 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use thiserror::Error;
@@ -122,12 +122,15 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs a command to its end; the answer is how long it took.
+/// How often it is said that a command is still running.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs a command to its end. `still` hears a few times a second that it is running, and
+/// the last line that it said.
 ///
 /// # Errors
 /// Where it cannot be started, fails, or is ended.
-pub fn run(task: &Task, groups: &Groups) -> Result<Duration, RunError> {
-    let started = Instant::now();
+pub fn run(task: &Task, groups: &Groups, still: impl Fn(&str) + Sync) -> Result<(), RunError> {
     let log = File::create(&task.log).map_err(system(format!("write {}", task.log.display())))?;
     let (reader, writer) = io::pipe().map_err(system("make a pipe"))?;
     let group = groups.open()?;
@@ -150,13 +153,24 @@ pub fn run(task: &Task, groups: &Groups) -> Result<Duration, RunError> {
         command.spawn().map_err(|source| RunError::Start { program: program.to_string_lossy().into_owned(), source })?
     };
     let said = Said::listen(reader, log, Masks::new(&task.secrets));
-    let ending = ending(&child);
+    let ending = std::thread::scope(|scope| {
+        let (over, running) = mpsc::channel::<()>();
+        let (last, still) = (said.last(), &still);
+        scope.spawn(move || {
+            while running.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                still(&last());
+            }
+        });
+        let ending = ending(&child);
+        drop(over);
+        ending
+    });
     let ended = group.close();
     // Its end is known, or the group is: either way there is nothing to wait for.
     child.wait().map_err(system("wait for a command"))?;
     let lines = said.end();
     match ending? {
-        None => Ok(started.elapsed()),
+        None => Ok(()),
         Some(_) if ended => Err(RunError::Ended),
         Some(ending) => Err(RunError::Failed { ending, said: lines }),
     }
@@ -267,6 +281,7 @@ impl Drop for Group<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Instant;
 
     use super::*;
 
@@ -281,7 +296,7 @@ mod tests {
     }
 
     fn failed(folder: &Path, text: &str) -> (Ending, Vec<String>) {
-        match run(&task(folder, text), &Groups::default()) {
+        match run(&task(folder, text), &Groups::default(), |_| ()) {
             Err(RunError::Failed { ending, said }) => (ending, said),
             other => panic!("{text}: {other:?}"),
         }
@@ -305,11 +320,30 @@ mod tests {
     }
 
     #[test]
+    fn what_it_says_is_heard_while_it_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let heard = Mutex::new(Vec::new());
+        let still = |line: &str| heard.lock().expect("a lock").push(line.to_owned());
+        // It ends when what it said has been heard.
+        let text = "echo first; echo $TOKEN; while [ ! -e heard ]; do sleep 0.05; done";
+        let listen = |line: &str| {
+            still(line);
+            if line == "***" {
+                fs::write(folder.path().join("heard"), "").expect("a file");
+            }
+        };
+        run(&task(folder.path(), text), &Groups::default(), listen).expect("it ends");
+        assert!(heard.into_inner().expect("a lock").iter().all(|line| ["", "first", "***"].contains(&line.as_str())));
+    }
+
+    #[test]
     fn what_it_leaves_behind_ends_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let late = folder.path().join("late");
         let text = "(sleep 2; touch late) & echo done";
-        let took = run(&task(folder.path(), text), &Groups::default()).expect("it ends");
+        let started = Instant::now();
+        run(&task(folder.path(), text), &Groups::default(), |_| ()).expect("it ends");
+        let took = started.elapsed();
         assert!(took < Duration::from_millis(1900), "{took:?}");
         std::thread::sleep(Duration::from_millis(2200));
         assert!(!late.exists());
@@ -321,13 +355,13 @@ mod tests {
         let groups = Groups::default();
         let started = Instant::now();
         std::thread::scope(|scope| {
-            let long = scope.spawn(|| run(&task(folder.path(), "sleep 60"), &groups));
+            let long = scope.spawn(|| run(&task(folder.path(), "sleep 60"), &groups, |_| ()));
             std::thread::sleep(Duration::from_millis(200));
             groups.end();
             assert!(matches!(long.join().expect("a thread"), Err(RunError::Ended)));
         });
         assert!(started.elapsed() < Duration::from_secs(30));
-        assert!(matches!(run(&task(folder.path(), "true"), &groups), Err(RunError::Ended)));
+        assert!(matches!(run(&task(folder.path(), "true"), &groups, |_| ()), Err(RunError::Ended)));
     }
 
     #[test]
@@ -339,11 +373,11 @@ mod tests {
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
         let words = |words: &[&str]| words.iter().map(OsString::from).collect();
         let there = Task { words: words(&["./script", "a b"]), ..task(folder.path(), "") };
-        run(&there, &Groups::default()).expect("it is found");
+        run(&there, &Groups::default(), |_| ()).expect("it is found");
         let pwd = fs::read_to_string(folder.path().join("where")).expect("a file");
         assert_eq!(Path::new(pwd.trim()).canonicalize().expect("there"), folder.path().canonicalize().expect("there"));
         let absent = Task { words: words(&["no-such-program"]), ..task(folder.path(), "") };
-        let error = run(&absent, &Groups::default()).expect_err("absent");
+        let error = run(&absent, &Groups::default(), |_| ()).expect_err("absent");
         assert_eq!(error.to_string(), "cannot start no-such-program");
     }
 }

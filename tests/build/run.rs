@@ -227,7 +227,7 @@ inputs = ["input"]
     };
     let again = step("nothing changed", false, &["-v"], &[]);
     assert_eq!(again.line(), first.line());
-    assert!(again.stderr.contains("layer made (linux/amd64): the result of the last run"), "{again:#?}");
+    assert!(again.stderr.contains("run made (linux/amd64)  (cached)"), "{again:#?}");
     step("the path is the machine's", false, &[], &[("PATH", "/bin:/usr/bin"), ("HOME", "/root")]);
     step("it is allowed not to run", false, &["--no-run"], &[]);
     project.write("input", "2\n");

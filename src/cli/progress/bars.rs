@@ -8,8 +8,15 @@ use std::time::Duration;
 use dockless::event::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Job, Running, Step, finished, lock};
-use crate::cli::text::size;
+use super::{Job, Kind, Running, Step, finished, lock};
+use crate::cli::text::{printable, size};
+
+/// What is known to have an end.
+const SIZED: &str = "{prefix:28!} [{bar:30}] {sizes}  {rate}";
+/// What is not.
+const UNSIZED: &str = "{prefix:28!} {sizes}  {rate}";
+/// A command: how long it has been running, and what it said last.
+const COMMAND: &str = "{prefix:28!} {elapsed}  {wide_msg}";
 
 /// Draws bars on stderr.
 pub(super) struct Bars {
@@ -37,6 +44,12 @@ impl Bars {
                     bar.set_position(bytes);
                 }
             }
+            Some(Step::Said { job, line }) => {
+                let bar = lock(&self.running).get(job).map(|bar| bar.clone());
+                if let Some(bar) = bar {
+                    bar.set_message(printable(line).into_owned());
+                }
+            }
             Some(Step::Finished { job, size, word }) => {
                 let bar = lock(&self.running).remove(job);
                 let total = bar.as_ref().and_then(ProgressBar::length);
@@ -61,16 +74,17 @@ impl Bars {
     /// Takes every bar off the screen.
     pub(super) fn close(&self) {
         let mut running = lock(&self.running);
-        let Running { layers, blobs } = &mut *running;
-        for (_, bar) in layers.drain().chain(blobs.drain()) {
+        let Running { layers, runs, blobs } = &mut *running;
+        for (_, bar) in layers.drain().chain(runs.drain()).chain(blobs.drain()) {
             self.take_off(&bar);
         }
     }
 
     fn started(&self, job: Job<'_>, total: Option<u64>) {
         let bar = match total {
-            Some(total) => ProgressBar::new(total).with_style(style("{prefix:28!} [{bar:30}] {sizes}  {rate}")),
-            None => ProgressBar::no_length().with_style(style("{prefix:28!} {sizes}  {rate}")),
+            _ if job.kind == Kind::Run => ProgressBar::no_length().with_style(style(COMMAND)),
+            Some(total) => ProgressBar::new(total).with_style(style(SIZED)),
+            None => ProgressBar::no_length().with_style(style(UNSIZED)),
         };
         let bar = self.screen.add(bar.with_prefix(job.name()));
         let replaced = lock(&self.running).insert(job, bar.clone());
@@ -99,7 +113,7 @@ fn style(template: &str) -> ProgressStyle {
     let rate = |state: &ProgressState, to: &mut dyn fmt::Write| {
         let _ = write!(to, "{}/s", size(state.per_sec() as u64));
     };
-    // The templates are the two above: a wrong one would be seen by the test, and costs a look here.
+    // The templates are those above: a wrong one would be seen by the test, and costs a look here.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
@@ -128,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        for template in ["{prefix:28!} [{bar:30}] {sizes}  {rate}", "{prefix:28!} {sizes}  {rate}"] {
+        for template in [SIZED, UNSIZED, COMMAND] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

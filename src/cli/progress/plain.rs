@@ -7,7 +7,7 @@ use std::time::Duration;
 use dockless::event::Event;
 
 use super::{Job, Running, Step, finished};
-use crate::cli::text::size;
+use crate::cli::text::{duration, printable, size};
 
 /// How long a job is silent.
 const EVERY: Duration = Duration::from_secs(10);
@@ -39,6 +39,7 @@ impl<W: Write> Plain<W> {
             None => None,
             Some(Step::Started { job, total }) => self.started(job, total, now),
             Some(Step::Advanced { job, bytes }) => self.advanced(job, bytes, now),
+            Some(Step::Said { job, line }) => self.said(job, line, now),
             Some(Step::Finished { job, size, word }) => {
                 let line = self.running.remove(job);
                 let took = line.as_ref().map_or(Duration::ZERO, |line| now.saturating_sub(line.started));
@@ -81,6 +82,19 @@ impl<W: Write> Plain<W> {
     }
 }
 
+impl<W: Write> Plain<W> {
+    /// How long a command has been running, and the last that it said.
+    fn said(&mut self, job: Job<'_>, said: &str, now: Duration) -> Option<String> {
+        let line = self.running.get(job)?;
+        if now.saturating_sub(line.said.0) < EVERY {
+            return None;
+        }
+        line.said.0 = now;
+        let running = now.saturating_sub(line.started);
+        Some(format!("{}  {}  {}", job.name(), duration(running), printable(said)).trim_end().to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use dockless::event::BlobStatus;
@@ -104,6 +118,13 @@ mod tests {
         at(33_000, Event::BlobAdvanced { id, bytes: 10_000_000 });
         at(80_000, Event::BlobFinished { id, status: BlobStatus::Uploaded });
         at(80_000, Event::BlobFinished { id: "other", status: BlobStatus::Present });
+        at(0, Event::RunStarted { id: "deps (linux/amd64)" });
+        at(9_900, Event::RunSaid { id: "deps (linux/amd64)", line: "" });
+        at(10_100, Event::RunSaid { id: "deps (linux/amd64)", line: "" });
+        at(20_000, Event::RunSaid { id: "deps (linux/amd64)", line: "Collecting django" });
+        at(20_100, Event::RunSaid { id: "deps (linux/amd64)", line: "Collecting \u{1b}[31mdjango" });
+        at(21_000, Event::RunFinished { id: "deps (linux/amd64)", cached: false });
+        at(21_000, Event::RunFinished { id: "deps (linux/arm64)", cached: true });
         at(80_000, Event::LayerAdvanced { id: "never started", bytes: 1 });
         at(80_000, Event::LayerStarted { id: "evil\u{1b}[2J\n::stop-commands::x", bytes: 9_000_000 });
         let said = String::from_utf8(plain.writer).expect("text");
@@ -118,6 +139,11 @@ blob 44136fa355b3  50%  20.0 MB of 40.0 MB  1.9 MB/s
 blob 44136fa355b3  25%  10.0 MB of 40.0 MB  0 B/s
 blob 44136fa355b3  40.0 MB  (uploaded)  in 1 min 8 s
 blob other  (present)
+run deps (linux/amd64)  started
+run deps (linux/amd64)  10 s
+run deps (linux/amd64)  20 s  Collecting \u{fffd}[31mdjango
+run deps (linux/amd64)  in 21 s
+run deps (linux/arm64)  (cached)
 layer evil\u{fffd}[2J
   | ::stop-commands::x  started, 9.0 MB
 ";

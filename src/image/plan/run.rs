@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::{Given, Reader, time_of};
 use crate::event::Event;
@@ -86,7 +85,7 @@ pub(super) fn produce(
     jobs.sort_by(|a, b| a.0.cmp(&b.0));
     let mut taken = Vec::new();
     for (name, job) in jobs {
-        let waiting = || given.observer.note(Event::Warning(&format!("{}: waiting for another build", job.id())));
+        let waiting = || given.observer.note(Event::Warning(&format!("layer {}: waiting for another build", job.id())));
         let place = Place::take(given.runs.folder, &name, waiting).map_err(|error| {
             let message = format!("layer {}: cannot make a folder for its result", job.layer.name);
             job.wrong(message).help("DOCKLESS_CACHE_DIR says where results are kept").caused_by(error)
@@ -99,7 +98,7 @@ pub(super) fn produce(
     for (job, place) in taken {
         let kept = job.key.filter(|_| !given.runs.anew).and_then(|key| place.kept(key));
         if let Some(mentions) = kept {
-            given.observer.note(Event::Detail(&format!("{}: the result of the last run", job.id())));
+            given.observer.note(Event::RunFinished { id: &job.id(), cached: true });
             produced.insert(job.at, Produced { place, mentions });
             continue;
         }
@@ -278,13 +277,15 @@ impl<'a> Commands<'a> {
             |error| job.wrong(format!("layer {name}: cannot empty the folder of its result")).caused_by(error);
         place.empty().map_err(unusable)?;
         let shown = Shown(&task.words);
-        self.given.observer.note(Event::Detail(&format!("{}: running {shown}", job.id())));
-        let took = match run(task, groups) {
-            Ok(took) => took,
+        self.given.observer.note(Event::Detail(&format!("layer {}: running {shown}", job.id())));
+        let id = job.id();
+        self.given.observer.note(Event::RunStarted { id: &id });
+        let still = |line: &str| self.given.observer.note(Event::RunSaid { id: &id, line });
+        match run(task, groups, still) {
+            Ok(()) => self.given.observer.note(Event::RunFinished { id: &id, cached: false }),
             Err(RunError::Ended) => return Ok(None),
             Err(error) => return Err(job.failed(error, task)),
-        };
-        self.given.observer.note(Event::Detail(&format!("{}: ran in {}", job.id(), seconds(took))));
+        }
         let look = place.look().map_err(|error| {
             job.wrong(format!("layer {name}: cannot read what its command made for {}", job.platform)).caused_by(error)
         })?;
@@ -298,10 +299,10 @@ impl<'a> Commands<'a> {
         };
         if let Some(key) = job.key {
             if self.inputs(job)?.map(|inputs| self.key(job, inputs)) != Some(key) {
-                let text = format!("{}: its inputs changed while it ran, so it will be run again", job.id());
+                let text = format!("layer {}: its inputs changed while it ran, so it will be run again", job.id());
                 self.given.observer.note(Event::Warning(&text));
             } else if let Err(error) = place.keep(key, &look) {
-                let text = format!("{}: its result cannot be kept for the next build: {error}", job.id());
+                let text = format!("layer {}: its result cannot be kept for the next build: {error}", job.id());
                 self.given.observer.note(Event::Warning(&text));
             }
         }
@@ -311,9 +312,9 @@ impl<'a> Commands<'a> {
 }
 
 impl Job<'_> {
-    /// `layer app (linux/arm64)`
+    /// `app (linux/arm64)`
     fn id(&self) -> String {
-        format!("layer {} ({})", self.layer.name, self.platform)
+        format!("{} ({})", self.layer.name, self.platform)
     }
 
     fn words(&self, out: &str) -> Vec<OsString> {
@@ -382,11 +383,6 @@ impl fmt::Display for Shown<'_> {
 struct Failed {
     command: String,
     said: Vec<String>,
-}
-
-/// `3.2 s`
-fn seconds(took: Duration) -> String {
-    format!("{}.{} s", took.as_secs(), took.subsec_millis() / 100)
 }
 
 impl Produced {

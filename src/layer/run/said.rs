@@ -106,6 +106,12 @@ impl Said {
         Self { tail, done }
     }
 
+    /// Tells the last whole line so far that is not blank.
+    pub(super) fn last(&self) -> impl Fn() -> String + Send + use<> {
+        let tail = Arc::clone(&self.tail);
+        move || lock(&tail).lines.iter().rev().find(|line| !line.trim().is_empty()).cloned().unwrap_or_default()
+    }
+
     /// The last lines, once the command has ended.
     pub(super) fn end(self) -> Vec<String> {
         let _ = self.done.recv_timeout(GRACE);
