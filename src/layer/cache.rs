@@ -19,6 +19,7 @@ pub mod key;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -194,7 +195,7 @@ impl LayerCache {
     /// Takes a blob into the cache, with what is known of it.
     fn link(&self, file: &Path, digest: Digest, table: Table) -> io::Result<()> {
         let to = self.blob(digest);
-        let same = |data: fs::Metadata| super::entry::Stamp::of(&data).inode;
+        let same = |data: fs::Metadata| (data.dev(), data.ino());
         let linked = || fs::metadata(file).map(same).ok() == fs::metadata(&to).map(same).ok();
         if fs::hard_link(file, &to).is_err() && !linked() {
             // Another disk, or one without links; or there is a blob that we know nothing of: this one is whole.
@@ -316,7 +317,7 @@ impl LayerCache {
 }
 
 fn modified(data: &fs::Metadata) -> i64 {
-    super::entry::Stamp::of(data).modified
+    data.mtime().saturating_mul(1_000_000_000).saturating_add(data.mtime_nsec())
 }
 
 fn hash(mut file: File) -> io::Result<Digest> {
@@ -345,4 +346,45 @@ fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
     file.write_all(&bytes)?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+    use crate::layer::compress::Pool;
+    use crate::layer::entry::{At, Entry, Kind, Source, Stamp};
+    use crate::layer::pack::{Packing, entries};
+
+    /// A library may build with one codec and then another over the same open cache.
+    #[test]
+    fn chunks_of_another_codec_are_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = folder.path().join("file");
+        let text: String = (0..400_000).map(|number| format!("{number} ")).collect();
+        fs::write(&source, &text).expect("a file");
+        let pool = Pool::new(1);
+        let pack = |codec, reuse: Option<&Arc<Reuse>>| {
+            let at = Source { at: At::Path(Box::new(source.clone())), stamp: Stamp::default() };
+            let (path, kind) = (b"file".as_slice().into(), Kind::File(text.len() as u64));
+            let entry = Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: None, source: Some(at) };
+            let packing = Packing { pool: &pool, codec, reuse, observer: &Silent, id: "file" };
+            entries(vec![entry], packing, Vec::new()).expect("a layer")
+        };
+        let cache = LayerCache::open(&folder.path().join("cache"), LIMIT).expect("a cache");
+        let mut made = Vec::new();
+        for codec in [Codec::GZIP, Codec::ZSTD] {
+            let (bytes, packed) = pack(codec, None);
+            let blob = folder.path().join(codec.to_string());
+            fs::write(&blob, &bytes).expect("a blob");
+            cache.keep(None, codec, &packed, (&blob, Digest::of(&bytes), bytes.len() as u64));
+            made.push((codec, bytes));
+        }
+        for (codec, bytes) in made.iter().chain(&made) {
+            let (again, packed) = pack(*codec, Some(&cache.reuse(*codec)));
+            assert!(again == *bytes, "{codec}");
+            assert_eq!(packed.reused, packed.pieces.len(), "{codec}");
+        }
+        assert_eq!(pack(Codec::Gzip(1), Some(&cache.reuse(Codec::Gzip(1)))).1.reused, 0);
+    }
 }

@@ -237,10 +237,11 @@ impl Scan<'_> {
         let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.
         if !kind.is_dir() && data.nlink() > 1 {
-            if let Some(first) = self.links.get(&stamp.inode) {
+            let inode = (data.dev(), data.ino());
+            if let Some(first) = self.links.get(&inode) {
                 (entry.kind, entry.source) = (Kind::Hardlink((**first).into()), None);
             } else {
-                self.links.insert(stamp.inode, Arc::clone(&entry.path));
+                self.links.insert(inode, Arc::clone(&entry.path));
             }
         }
         self.entries.push(entry);

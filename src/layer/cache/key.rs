@@ -106,9 +106,7 @@ impl Making {
     }
 
     fn stamp(&mut self, stamp: &Stamp) {
-        self.number(stamp.inode.0);
-        self.number(stamp.inode.1);
-        self.signed(stamp.modified);
+        self.number(stamp.identity);
         self.signed(stamp.changed);
         self.newest = self.newest.max(stamp.changed);
         self.fine |= stamp.changed % 1_000_000_000 != 0;
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn whatever_is_another_has_another_key() {
         let ground = Ground { codec: Codec::GZIP, begun: i64::MAX };
-        let stamp = Stamp { inode: (1, 2), modified: 3, changed: 4 };
+        let stamp = Stamp { identity: 3, changed: 4 };
         let base = file(stamp);
         let mut others = vec![Vec::new(), vec![base.clone(), base.clone()]];
         let mut with = |change: &dyn Fn(&mut Entry)| {
@@ -198,12 +196,7 @@ mod tests {
         with(&|entry| entry.mtime = 6);
         with(&|entry| entry.xattrs = Some(Box::new(vec![(b"a".as_slice().into(), b"b".as_slice().into())])));
         with(&|entry| entry.source = None);
-        let stamps = [(9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9)];
-        others.extend(
-            stamps.map(|(device, inode, modified, changed)| {
-                vec![file(Stamp { inode: (device, inode), modified, changed })]
-            }),
-        );
+        others.extend([(9, 4), (3, 9)].map(|(identity, changed)| vec![file(Stamp { identity, changed })]));
         let mut keys: Vec<Digest> = others.iter().map(|entries| ground.entries(entries).digest).collect();
         keys.push(ground.entries(std::slice::from_ref(&base)).digest);
         keys.push(Ground { codec: Codec::Gzip(5), ..ground }.entries(&[base]).digest);
@@ -218,7 +211,7 @@ mod tests {
     fn a_file_of_this_moment_is_not_safe() {
         let second = 1_000_000_000;
         let key = |changed: i64, begun: i64| {
-            let stamp = Stamp { inode: (1, 1), modified: 0, changed };
+            let stamp = Stamp { identity: 1, changed };
             Ground { codec: Codec::GZIP, begun }.entries(&[file(stamp)])
         };
         assert!(!key(7 * second + 1, 7 * second + 1).safe);
