@@ -361,7 +361,7 @@ mod tests {
     fn chunks_of_another_codec_are_not_taken() {
         let folder = tempfile::tempdir().expect("a folder");
         let source = folder.path().join("file");
-        let text: String = (0..400_000).map(|number| format!("{number} ")).collect();
+        let text = (0..400_000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
         fs::write(&source, &text).expect("a file");
         let pool = Pool::new(1);
         let pack = |codec, reuse: Option<&Arc<Reuse>>| {

@@ -127,7 +127,7 @@ impl Stamp {
     }
 }
 
-/// Spreads a number over all its bits, each number to another one (the finalizer of SplitMix64).
+/// Spreads a number over all its bits, each number to another one (the finalizer of `SplitMix64`).
 fn mix(number: u64) -> u64 {
     let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
