@@ -130,7 +130,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
             ahead.take(layout, layer, new);
         }
     };
-    request.options.made = Some(&take);
+    request.options.made = ahead.is_some().then_some(&take);
     let early = ahead.is_some();
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);

@@ -251,7 +251,8 @@ fn copy_blob(source: &dyn BlobSource, descriptor: &Descriptor, session: &Session
     Ok(())
 }
 
-/// Makes all layers, as many at a time as there are threads, the largest first.
+/// Makes all layers, as many at a time as there are threads. The largest is first, so that the last is not long alone; but
+/// where they are sent meanwhile the smallest is, so that something is on its way soon.
 fn make_layers(
     platforms: &[PlatformPlan],
     tasks: Vec<Task>,
@@ -261,7 +262,10 @@ fn make_layers(
     let names: Vec<String> = tasks.iter().map(|task| event_id(task, platforms)).collect();
     let sizes: Vec<u64> = tasks.iter().map(|task| task.content.expected_size()).collect();
     let mut order: Vec<usize> = (0..tasks.len()).collect();
-    order.sort_by_key(|index| std::cmp::Reverse(sizes[*index]));
+    order.sort_by_key(|index| sizes[*index]);
+    if options.made.is_none() {
+        order.reverse();
+    }
     let slots: Vec<Mutex<Option<Task>>> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
     let results: Vec<Mutex<Option<Result<BuiltLayer, BuildError>>>> = slots.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);

@@ -16,6 +16,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -147,27 +148,40 @@ struct Job {
 
 /// How many chunks may exist.
 struct Permits {
-    free: Mutex<usize>,
+    state: Mutex<Free>,
     freed: Condvar,
     buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+struct Free {
+    count: usize,
+    /// The ranks of the streams that wait for one.
+    waiting: Vec<u64>,
 }
 
 struct Permit(Arc<Permits>);
 
 impl Permit {
-    fn take(permits: &Arc<Permits>) -> Self {
-        let free = lock(&permits.free);
-        let mut free =
-            permits.freed.wait_while(free, |free| *free == 0).unwrap_or_else(std::sync::PoisonError::into_inner);
-        *free -= 1;
+    /// Waits for one. The stream that began first goes first: a layer is done as soon as it can be, and may be sent, and the
+    /// next ones have what it leaves over.
+    fn take(permits: &Arc<Permits>, rank: u64) -> Self {
+        let mut state = lock(&permits.state);
+        state.waiting.push(rank);
+        let blocked = |state: &mut Free| state.count == 0 || state.waiting.iter().min() != Some(&rank);
+        let mut state = permits.freed.wait_while(state, blocked).unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.waiting.retain(|other| *other != rank);
+        state.count -= 1;
+        if state.count > 0 {
+            permits.freed.notify_all();
+        }
         Self(Arc::clone(permits))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *lock(&self.0.free) += 1;
-        self.0.freed.notify_one();
+        lock(&self.0.state).count += 1;
+        self.0.freed.notify_all();
     }
 }
 
@@ -193,6 +207,8 @@ pub struct Pool {
     permits: Arc<Permits>,
     threads: Vec<JoinHandle<()>>,
     width: usize,
+    /// How many streams have begun.
+    streams: AtomicU64,
 }
 
 impl Pool {
@@ -203,7 +219,7 @@ impl Pool {
         let queue = Arc::new(Mutex::new(queue));
         let permits = Arc::new(Permits {
             // One chunk at each thread, one waiting for it, and one being filled by each of two layers.
-            free: Mutex::new(2 * width + 2),
+            state: Mutex::new(Free { count: 2 * width + 2, waiting: Vec::new() }),
             freed: Condvar::new(),
             buffers: Mutex::new(Vec::new()),
         });
@@ -213,7 +229,7 @@ impl Pool {
                 std::thread::spawn(move || work(&queue, &permits))
             })
             .collect();
-        Self { jobs: Some(jobs), permits, threads, width }
+        Self { jobs: Some(jobs), permits, threads, width, streams: AtomicU64::new(0) }
     }
 
     /// How many threads it has.
@@ -291,6 +307,8 @@ pub struct Finished {
 /// The bytes of one layer on their way into the pool.
 pub struct Stream<'p> {
     pool: &'p Pool,
+    /// How many had begun before it.
+    rank: u64,
     codec: Codec,
     reuse: Option<Arc<Reuse>>,
     cut: Cut,
@@ -335,7 +353,7 @@ impl Stream<'_> {
     /// The chunk so far: data is read straight into it. What is there may be looked at, not changed.
     pub fn space(&mut self) -> &mut Vec<u8> {
         if self.permit.is_none() {
-            self.permit = Some(Permit::take(&self.pool.permits));
+            self.permit = Some(Permit::take(&self.pool.permits, self.rank));
             self.buffer = self.pool.permits.buffer();
         }
         &mut self.buffer
@@ -394,6 +412,7 @@ pub fn stream<W: Write + Send, T, E: From<io::Error>>(
         let writer = scope.spawn(move || write(&results, codec, out, permits));
         let mut stream = Stream {
             pool,
+            rank: pool.streams.fetch_add(1, Ordering::Relaxed),
             codec,
             reuse,
             cut: codec.cut(),
