@@ -60,7 +60,7 @@ layer=(build --layer "$root" -p linux/amd64 -q)
 
 for run in $(seq 0 "$runs"); do
     # The first round warms the page cache and does not count.
-    if [ "$run" = 1 ]; then rm -f cold peer zstd warm push peer-push; fi
+    if [ "$run" = 1 ]; then rm -f cold peer zstd warm both peer-both push peer-push; fi
     rm -rf oci
     measure cold "$dockless" "${layer[@]}" --no-cache
     measure peer sh umoci.sh "$root"
@@ -68,6 +68,11 @@ for run in $(seq 0 "$runs"); do
     measure zstd "$dockless" "${layer[@]}" --no-cache --compression zstd -o oci-zstd
     "$dockless" "${layer[@]}" >/dev/null 2>&1
     measure warm "$dockless" "${layer[@]}"
+    # Both begin with nothing: neither what was built nor what was sent is known.
+    rm -rf oci-pushed umoci
+    measure both "$dockless" "${layer[@]}" --no-cache -o oci-pushed -t "$tag/ours-both-$run:v1" --push
+    measure peer-both sh -c 'sh umoci.sh "$1" && skopeo copy -q --dest-tls-verify=false oci:umoci:v1 "docker://$2"' \
+        sh "$root" "$tag/theirs-both-$run:v1"
     measure push "$dockless" push oci "$tag/ours-$run:v1" -q
     measure peer-push skopeo copy -q --dest-tls-verify=false oci:umoci:v1 "docker://$tag/theirs-$run:v1"
 done
@@ -80,4 +85,5 @@ echo '|---|---|---|---|---|'
 row 'build, gzip (umoci)' cold peer
 row 'build, zstd (umoci, gzip)' zstd peer
 row 'build, nothing changed (umoci)' warm peer
+row 'build and push (umoci, skopeo)' both peer-both
 row 'push of a layout (skopeo)' push peer-push
