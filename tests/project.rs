@@ -403,3 +403,59 @@ fn wrappers_and_flags_of_pip() {
         assert_eq!(run(line), wanted, "{line}");
     }
 }
+
+/// The recipe that a Dockerfile becomes, as one line.
+fn line(text: &str) -> String {
+    made(text).text.replace("\n# ", " ").replace('\n', " ")
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_read_stops_the_build() {
+    // The shell of a layer has no pipefail: of `uv export | uv pip install -r -` only the second is asked.
+    for (install, export) in [("uv sync --frozen", "uv export"), ("poetry install", "poetry export")] {
+        let text = made(&format!("FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n")).text;
+        assert!(text.contains(&format!("run = \"requirements=$({export} ")), "{text}");
+        assert!(text.contains(") && printf '%s\\\\n' \\\"$requirements\\\" | "), "{text}");
+    }
+}
+
+#[test]
+fn an_environment_of_this_machine_stays_out() {
+    let whole = "FROM python:3.12\nWORKDIR /app\nCOPY . .\n";
+    assert!(line(&format!("{whole}RUN uv sync --frozen\n")).contains(", \"/oci\", \"/.venv\"]"));
+    assert!(!line(&format!("{whole}RUN pip install -r requirements.txt\n")).contains(".venv"));
+}
+
+#[test]
+fn a_folder_that_is_given_away_comes_with_its_owner_alone() {
+    let text = line("FROM debian\nWORKDIR /srv\nCOPY . .\nRUN chown -R 7:8 var/data\n");
+    assert!(text.contains(", \"/oci\", \"/var/data\"]"), "{text}");
+    assert!(text.contains("{ src = \"var/data\", dest = \"/srv/var/data\", owner = \"7:8\" }"), "{text}");
+}
+
+#[test]
+fn a_program_of_npm_is_installed_by_the_settings_for_everyone() {
+    let text = line("FROM node:20\nRUN npm install -g serve\n");
+    assert!(text.contains("--prefix {out} --globalconfig \\\"$(npm config get globalconfig)\\\" "), "{text}");
+    assert!(text.contains("npm must be 10.4 or newer"), "{text}");
+}
+
+#[test]
+fn what_pnpm_writes_for_itself_does_not_stay_in_the_layer() {
+    let text = line("FROM node:20\nCOPY . .\nRUN pnpm install\n");
+    assert!(
+        text.contains("&& rm -f {out}/node_modules/.modules.yaml {out}/node_modules/.pnpm-workspace-state*.json\""),
+        "{text}"
+    );
+    assert!(text.contains("pnpm must be 10.14 or newer"), "{text}");
+}
+
+#[test]
+fn a_build_installs_what_the_lock_file_says() {
+    for install in ["yarn install --frozen-lockfile", "pnpm install --frozen-lockfile", "yarn install"] {
+        let text = format!(
+            "FROM node:20 AS b\nWORKDIR /a\nCOPY . .\nRUN {install}\nRUN yarn build\nFROM nginx\nCOPY --from=b /a/dist /x\n"
+        );
+        assert!(made(&text).text.contains(&format!("\n{install}\n")), "{}", made(&text).text);
+    }
+}

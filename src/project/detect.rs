@@ -4,6 +4,7 @@ use super::draft::{Config, Draft, Item, Kind, Layer, Piece, Run};
 use super::folder::Folder;
 use super::init::Made;
 use super::remark::{Remark, Weight};
+use super::translate::node::{NEWER_NPM, NEWER_PNPM, OF_PNPM};
 
 /// The user that no image has an account for.
 const USER: &str = "10001:10001";
@@ -149,10 +150,13 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
     );
     let (command, inputs): (String, &[&str]) = match from {
         "uv.lock" => (
-            format!("uv export --quiet --frozen --no-dev --no-hashes --no-emit-project | {uv} -r -"),
+            format!(
+                "requirements=$(uv export --quiet --frozen --no-dev --no-hashes --no-emit-project) && printf '%s\\n' \
+                 \"$requirements\" | {uv} -r - && rm -f {{out}}/.lock"
+            ),
             &["uv.lock", "pyproject.toml"],
         ),
-        "pyproject.toml" => (format!("{uv} -r pyproject.toml"), &["pyproject.toml"]),
+        "pyproject.toml" => (format!("{uv} -r pyproject.toml && rm -f {{out}}/.lock"), &["pyproject.toml"]),
         _ => (
             format!(
                 "python3 -m pip install --no-compile --only-binary=:all: --platform manylinux_2_28_{{machine}} --platform \
@@ -244,7 +248,7 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
     let target = "--ignore-scripts --os={os} --cpu=\"$npm_config_cpu\" --libc=glibc";
     let (command, inputs): (String, &[&str]) = if folder.has_file("pnpm-lock.yaml") {
         let command = format!(
-            "cp package.json pnpm-lock.yaml {{out}}/ && pnpm install --dir {{out}} --frozen-lockfile --prod {target}"
+            "cp package.json pnpm-lock.yaml {{out}}/ && pnpm install --dir {{out}} --frozen-lockfile --prod {target} && {OF_PNPM}"
         );
         (command, &["package.json", "pnpm-lock.yaml"])
     } else if folder.has_file("yarn.lock") {
@@ -266,11 +270,15 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
         "the program is started by `{}`, which is a guess",
         super::remark::shortened(&entrypoint.join(" "), 80)
     );
+    let newer = match command {
+        _ if command.contains("yarn install") => None,
+        _ if command.contains("pnpm install") => Some(NEWER_PNPM),
+        _ => Some(NEWER_NPM),
+    };
+    let scripts = "The packages for the target's platform; their scripts do not run, so one that compiles itself needs a prebuilt binary.";
     let mut pieces = vec![layer(
         "dependencies",
-        &[
-            "The packages for the target's platform; their scripts do not run, so one that compiles itself needs a prebuilt binary.",
-        ],
+        &[Some(scripts), newer].into_iter().flatten().collect::<Vec<_>>(),
         run(command, inputs, "/app"),
     )];
     if package["scripts"]["build"].is_string() {

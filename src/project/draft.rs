@@ -55,6 +55,16 @@ pub enum Piece {
     Note(Vec<String>),
 }
 
+impl Piece {
+    /// The folder that a command fills.
+    pub fn filled(&self) -> Option<&str> {
+        match self {
+            Self::Layer(Layer { kind: Kind::Run(run), .. }) => Some(&run.dest),
+            _ => None,
+        }
+    }
+}
+
 /// A layer.
 #[derive(Debug, Clone)]
 pub struct Layer {

@@ -6,14 +6,15 @@
 //! Nobody else's registry answers as Amazon ECR does: pushes to ECR go to ours, and what is held to its word there is the
 //! client, by the log of the server.
 //!
-//! These tests need root, those tools, a Debian mirror and the registries of pip and npm, and take minutes: they run where
-//! `DOCKLESS_INTEROP=1` asks for them (`.ci/run` does), and then a missing tool is a failure. Otherwise each says that it
-//! was skipped.
+//! These tests need root, those tools, a Debian mirror and the registries of pip, npm, Maven and their kind, and take
+//! minutes: they run where `DOCKLESS_INTEROP=1` asks for them (`.ci/run` does), and then a missing tool is a failure.
+//! Otherwise each says that it was skipped.
 #![cfg(target_os = "linux")]
 
 mod clients;
 mod compression;
 mod debian;
+mod dockerfiles;
 mod ecr_faults;
 mod ecr_kills;
 mod ecr_limits;

@@ -10,6 +10,7 @@ use super::command::Running;
 use super::copied::{Manner, octal};
 use super::stage::{Origin, Stage, What, absolute, below, joined, split};
 use crate::image::recipe::place::RecipeError;
+use crate::layer::pattern::glob;
 
 impl Translator<'_> {
     /// Translates a command that is about files; false where it is none, or cannot be.
@@ -236,6 +237,18 @@ impl Translator<'_> {
                 stage.host(&path, &mut self.budget).map_err(|spent| self.wrong(instruction, spent.to_string()))?;
             if let Some(src) = host.filter(|_| !any) {
                 any = true;
+                // A folder that is there keeps its owner: an earlier copy must not bring it.
+                let copies = stage.pieces.iter_mut().filter_map(|piece| match piece {
+                    Piece::Layer(Layer { kind: Kind::Copy(items), .. }) => Some(items),
+                    _ => None,
+                });
+                for item in copies.flatten() {
+                    if let Some(rest) = below(&path, &item.dest).filter(|rest| !rest.is_empty() && !glob::is_glob(rest))
+                        && joined(&item.src, rest) == src
+                    {
+                        item.exclude.push(format!("/{rest}"));
+                    }
+                }
                 let item = Item { src, dest: path.clone(), owner: Some(owner.clone()), ..Item::default() };
                 let layer = Layer { notes: Vec::new(), name: "owners".into(), kind: Kind::Copy(vec![item]) };
                 self.layer(stage, instruction, layer);

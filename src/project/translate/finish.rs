@@ -1,5 +1,7 @@
 //! From the stage that is asked for to the draft.
 
+use std::collections::BTreeSet;
+
 use super::super::draft::{Draft, Item, Kind, Layer, Piece};
 use super::super::remark::shortened;
 use super::Translator;
@@ -57,7 +59,12 @@ impl Translator<'_> {
             stage.pieces.iter().position(|piece| matches!(piece, Piece::Layer(layer) if has_modules(layer)))
             && stage.pieces[index..].iter().any(|piece| matches!(piece, Piece::Layer(_)))
         {
-            leave_out_modules(&mut stage.pieces);
+            leave_out(&mut stage.pieces, "node_modules", |_| true);
+        }
+        // What uv installs goes into an environment beside the project, and the one of this machine must not lie in it.
+        let filled: BTreeSet<String> = stage.pieces.iter().filter_map(Piece::filled).map(str::to_owned).collect();
+        for folder in filled.iter().filter(|folder| folder.contains("/.venv/")) {
+            leave_out(&mut stage.pieces, "/.venv", |dest| below(folder, &joined(dest, ".venv")).is_some());
         }
         draft.config = stage.config;
         draft.pieces = stage.pieces;
@@ -200,12 +207,12 @@ fn has_modules(layer: &Layer) -> bool {
     matches!(&layer.kind, Kind::Run(run) if layer.name == "dependencies" && run.command.contains("package.json"))
 }
 
-/// `node_modules` of this machine must not lie on those of the target.
-fn leave_out_modules(pieces: &mut [Piece]) {
+/// Packages of this machine must not lie on those of the target: no copy of the whole project brings them there.
+fn leave_out(pieces: &mut [Piece], what: &str, there: impl Fn(&str) -> bool) {
     for piece in pieces {
         let Piece::Layer(Layer { kind: Kind::Copy(items), .. }) = piece else { continue };
-        for item in items.iter_mut().filter(|item| item.src == ".") {
-            item.exclude.push("node_modules".into());
+        for item in items.iter_mut().filter(|item| item.src == "." && there(&item.dest)) {
+            item.exclude.push(what.into());
         }
     }
 }

@@ -10,7 +10,7 @@ mod command;
 mod copied;
 mod files;
 mod finish;
-mod node;
+pub(super) mod node;
 mod packages;
 mod python;
 mod settings;

@@ -15,6 +15,17 @@ use crate::image::recipe::place::RecipeError;
 pub(super) const BUILT: &str = "Built in a copy of the folder, since the platforms are built side by side; add inputs, and it is \
                                 built only where they have changed.";
 
+/// Above each layer that npm fills.
+pub(crate) const NEWER_NPM: &str = "npm must be 10.4 or newer: an older one does not know --os, --cpu and --libc, takes binaries \
+                                              for this machine, and says nothing.";
+
+/// Above each layer that pnpm fills.
+pub(crate) const NEWER_PNPM: &str = "pnpm must be 10.14 or newer: an older one does not know --os, --cpu and --libc.";
+
+/// What pnpm writes down for itself, with the time and with folders of this machine.
+pub(crate) const OF_PNPM: &str =
+    "rm -f {out}/node_modules/.modules.yaml {out}/node_modules/.pnpm-workspace-state*.json";
+
 /// Variables that bundlers put into what they make.
 const PUBLIC: [&str; 6] = ["VITE_", "REACT_APP_", "NEXT_PUBLIC_", "NUXT_PUBLIC_", "PUBLIC_", "GATSBY_"];
 
@@ -40,13 +51,15 @@ impl Translator<'_> {
                 if names.is_empty() || !stage.kept {
                     return Ok(());
                 }
+                // The settings for everyone are looked for below the prefix, unless they are named.
                 let command = format!(
-                    "npm install --global --prefix {{out}} --ignore-scripts {} {}",
+                    "npm install --global --prefix {{out}} --globalconfig \"$(npm config get globalconfig)\" --ignore-scripts {} {}",
                     target(stage),
                     names.join(" ")
                 );
                 let run = Run { command, dest: "/usr/local".into(), ..Run::default() };
-                self.layer(stage, instruction, Layer { notes: Vec::new(), name: "tools".into(), kind: Kind::Run(run) });
+                let notes = vec![NEWER_NPM.to_owned()];
+                self.layer(stage, instruction, Layer { notes, name: "tools".into(), kind: Kind::Run(run) });
             }
             ("npm" | "pnpm", "install" | "i" | "ci" | "clean-install")
             | ("yarn", "" | "install")
@@ -64,6 +77,12 @@ impl Translator<'_> {
                     }) || words.windows(2).any(|pair| pair == ["--only", "production"] || pair == ["--omit", "dev"])
                         || stage.config.env.get("NODE_ENV").is_some_and(|value| value == "production");
                 self.modules(stage, instruction, &tool, verb, production, running)?;
+                let frozen = words.iter().find(|word| matches!(**word, "--frozen-lockfile" | "--immutable"));
+                if let (Some(frozen), Some(last)) = (frozen, stage.prepared.last_mut())
+                    && *last == format!("{tool} install")
+                {
+                    let _ = write!(last, " {frozen}");
+                }
             }
             ("npm" | "pnpm" | "yarn", "prune") => {
                 let (tool, verb) = stage.node.clone().unwrap_or((tool, "install".into()));
@@ -134,7 +153,7 @@ impl Translator<'_> {
                 flag(production, " --production")
             ),
             "pnpm" => format!(
-                "pnpm install --dir {{out}} --ignore-scripts{}{} {target}",
+                "pnpm install --dir {{out}} --ignore-scripts{}{} {target} && {OF_PNPM}",
                 flag(locked, " --frozen-lockfile"),
                 flag(production, " --prod")
             ),
@@ -154,12 +173,15 @@ impl Translator<'_> {
         let forget = settings.iter().map(|file| format!(" && rm {{out}}/{file}")).collect::<Vec<_>>().concat();
         let command = format!("cp {} {{out}}/ && {install}{forget}", sources.join(" "));
         let mut notes = vec!["The command for the target's platform on this machine; scripts of packages do not run, so one that compiles itself needs a prebuilt binary.".to_owned()];
-        if tool == "yarn" {
-            notes.push(
+        let note = match tool {
+            "yarn" => {
                 "yarn 1 takes optional binaries for this machine's platform alone: npm and pnpm can be told another."
-                    .to_owned(),
-            );
-        }
+            }
+            "pnpm" => NEWER_PNPM,
+            "bun" => "",
+            _ => NEWER_NPM,
+        };
+        notes.extend((!note.is_empty()).then(|| note.to_owned()));
         let run = Run { command, inputs, dest: folder.clone(), owner: None };
         let layer = Layer { notes: notes.clone(), name: "dependencies".into(), kind: Kind::Run(run.clone()) };
         // A later command for the same folder replaces what an earlier one would have made.
@@ -270,7 +292,7 @@ pub(super) fn copied(host: &str) -> Vec<String> {
     let mut lines: Vec<String> = [
         "work=$(mktemp -d)",
         "trap 'rm -rf \"$work\"' EXIT",
-        "tar -cf - --exclude=./.git --exclude=./node_modules . | tar -xf - -C \"$work\"",
+        "tar -cf - --exclude=./.git --exclude=./node_modules --exclude=./oci . | tar -xf - -C \"$work\"",
         "cd \"$work\"",
     ]
     .map(str::to_owned)

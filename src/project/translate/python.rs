@@ -378,8 +378,14 @@ pub(super) fn settle(stage: &mut Stage) {
                 )
             }
         };
-        let source = pip.source.as_ref().map_or(String::new(), |source| format!("{source} | "));
-        let command = format!("{source}{how} {}", pip.arguments.join(" "));
+        // In a pipe nobody would see that the lock file could not be read, and the layer would be empty.
+        let source = pip
+            .source
+            .as_ref()
+            .map_or(String::new(), |source| format!("requirements=$({source}) && printf '%s\\n' \"$requirements\" | "));
+        // uv leaves the file by which it locks the folder.
+        let end = if pip.uv { " && rm -f {out}/.lock" } else { "" };
+        let command = format!("{source}{how} {}{end}", pip.arguments.join(" "));
         // The project itself is more than the files that name what it needs.
         let whole = pip.arguments.iter().any(|argument| argument.starts_with('.'));
         let inputs = if whole { Vec::new() } else { pip.inputs.iter().cloned().collect() };
