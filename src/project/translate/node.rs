@@ -292,8 +292,12 @@ pub(super) fn copied(host: &str) -> Vec<String> {
     let mut lines: Vec<String> = [
         "work=$(mktemp -d)",
         "trap 'rm -rf \"$work\"' EXIT",
-        "tar -cf - --exclude=./.git --exclude=./node_modules --exclude=./oci . | tar -xf - -C \"$work\"",
-        "cd \"$work\"",
+        // Not through a pipe: nobody would see that a file could not be read.
+        "tar -cf \"$work/all.tar\" --exclude=./.git --exclude=./node_modules --exclude=./oci .",
+        "mkdir \"$work/copy\"",
+        "tar -xf \"$work/all.tar\" -C \"$work/copy\"",
+        "rm \"$work/all.tar\"",
+        "cd \"$work/copy\"",
     ]
     .map(str::to_owned)
     .into();
