@@ -293,6 +293,7 @@ fn make_layers(
         }
         work();
     });
+    options.pool.rest();
     let mut made = Vec::new();
     let mut missing = false;
     for result in results {

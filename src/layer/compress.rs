@@ -232,6 +232,11 @@ impl Pool {
         Self { jobs: Some(jobs), permits, threads, width, streams: AtomicU64::new(0) }
     }
 
+    /// Gives back the memory that it keeps for the next stream.
+    pub fn rest(&self) {
+        lock(&self.permits.buffers).clear();
+    }
+
     /// How many threads it has.
     pub fn width(&self) -> usize {
         self.width

@@ -164,18 +164,23 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn folder(&mut self, folder: &Path, prefix: &[u8]) -> Result<(), ScanError> {
-        let mut found = Vec::new();
+        // The names in one piece: between paths that stay, each by itself would leave a hole that nothing else fits into.
+        let (mut names, mut found) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder).map_err(ScanError::read(folder))? {
             let entry = entry.map_err(ScanError::read(folder))?;
             // Looked up in the open folder: the kernel does not walk the path again for each file.
             let data = entry.metadata().map_err(|error| ScanError::read(&entry.path())(error))?;
-            found.push((entry.file_name().into_vec(), data));
+            let start = names.len();
+            names.extend_from_slice(entry.file_name().as_bytes());
+            found.push((start..names.len(), data));
         }
-        found.sort_unstable_by(|(a, _), (b, _)| name_order(a, b));
+        found.sort_unstable_by(|(a, _), (b, _)| name_order(&names[a.clone()], &names[b.clone()]));
         self.entries.reserve(found.len());
         for (name, data) in found {
-            let source = folder.join(OsStr::from_bytes(&name));
-            let path: Arc<[u8]> = super::entry::join(prefix, &name).into();
+            let name = &names[name];
+            let source = folder.join(OsStr::from_bytes(name));
+            let slash: &[u8] = if prefix.is_empty() { b"" } else { b"/" };
+            let path: Arc<[u8]> = prefix.iter().chain(slash).chain(name).copied().collect();
             let below = data.is_dir().then(|| Arc::clone(&path));
             self.add(&source, path, &data)?;
             if let Some(path) = below {
