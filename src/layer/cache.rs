@@ -353,7 +353,7 @@ mod tests {
     use super::*;
     use crate::event::Silent;
     use crate::layer::compress::Pool;
-    use crate::layer::entry::{At, Entry, Kind, Source, Stamp};
+    use crate::layer::entry::{Entry, Kind, Source, Stamp, Tree};
     use crate::layer::pack::{Packing, entries};
 
     /// A library may build with one codec and then another over the same open cache.
@@ -365,7 +365,8 @@ mod tests {
         fs::write(&source, &text).expect("a file");
         let pool = Pool::new(1);
         let pack = |codec, reuse: Option<&Arc<Reuse>>| {
-            let at = Source { at: At::Path(Box::new(source.clone())), stamp: Stamp::default() };
+            let tree = Tree { folder: source.clone(), dest: b"file".as_slice().into() };
+            let at = Source { tree: tree.into(), stamp: Stamp::default() };
             let (path, kind) = (b"file".as_slice().into(), Kind::File(text.len() as u64));
             let entry = Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: None, source: Some(at) };
             let packing = Packing { pool: &pool, codec, reuse, observer: &Silent, id: "file" };

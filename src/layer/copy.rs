@@ -4,7 +4,6 @@
 //! attributes (`/tmp` stays 1777), and a link that leads to a folder is followed (`/bin/app` becomes `/usr/bin/app`
 //! where `/bin` is a link).
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::contents::Xattrs;
-use super::entry::{self, At, Entry, Kind, Stamp, Tree, WHITEOUT, file_name, join, path_order};
+use super::entry::{self, Entry, Kind, Stamp, Tree, WHITEOUT, file_name, join, path_order};
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
 
@@ -114,7 +113,7 @@ struct Made {
 
 impl Made {
     fn origin(&self) -> String {
-        match self.entry.source_path().or(self.from.as_deref().map(Cow::Borrowed)) {
+        match self.entry.source_path().or_else(|| self.from.clone()) {
             Some(path) => path.display().to_string(),
             None => "the folder of another destination".into(),
         }
@@ -237,9 +236,9 @@ impl Copy<'_> {
             return Err(ScanError::Name { path: shown(), reason });
         };
         // Where a link below led to another folder, the file has another place in the tree than on the disk.
-        let at = match tree.filter(|tree| tree.path(&dest) == path) {
-            Some(tree) => At::Below(Arc::clone(tree)),
-            None => At::Path(Box::new(path.into())),
+        let tree = match tree.filter(|tree| tree.path(&dest) == path) {
+            Some(tree) => Arc::clone(tree),
+            None => Arc::new(Tree { folder: path.into(), dest: dest.clone() }),
         };
         let entry = Entry {
             path: dest.into(),
@@ -249,7 +248,7 @@ impl Copy<'_> {
             gid: source.owner.1,
             mtime: (self.rules.mtime)(path)?,
             xattrs: None,
-            source: Some(entry::Source { at, stamp: Stamp::of(&data) }),
+            source: Some(entry::Source { tree, stamp: Stamp::of(&data) }),
         };
         self.add(entry, path)
     }

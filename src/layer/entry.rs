@@ -1,12 +1,11 @@
 //! One entry of a layer, and the order that entries stand in.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::contents::{self, Head, Node, Xattrs};
@@ -59,25 +58,16 @@ pub struct Entry {
 /// What an entry was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is.
-    pub at: At,
+    /// What it lies in, by a thin pointer: there are as many of them as entries.
+    pub tree: Arc<Tree>,
     /// How it stood there when it was listed.
     pub stamp: Stamp,
 }
 
-/// Where a file is on the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
-    /// At this path. (By a thin pointer: there are as many as entries.)
-    Path(Box<PathBuf>),
-    /// Below a folder, where the entry stands below the folder's own.
-    Below(Arc<Tree>),
-}
-
-/// A folder of the disk, and where in the archive it goes: a large tree has each path once.
+/// A folder of the disk, or a file alone, and where in the archive it goes: a large tree has each path once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The folder.
+    /// The folder, or the file.
     pub folder: PathBuf,
     /// Its path in the archive.
     pub dest: Box<[u8]>,
@@ -90,16 +80,6 @@ impl Tree {
         match below.strip_prefix(b"/").unwrap_or(below) {
             [] => self.folder.clone(),
             below => self.folder.join(OsStr::from_bytes(below)),
-        }
-    }
-}
-
-impl At {
-    /// The path on the disk, of the source of an entry with this path.
-    pub fn path(&self, entry: &[u8]) -> Cow<'_, Path> {
-        match self {
-            Self::Path(path) => Cow::Borrowed(path),
-            Self::Below(tree) => Cow::Owned(tree.path(entry)),
         }
     }
 }
@@ -136,8 +116,8 @@ fn mix(number: u64) -> u64 {
 
 impl Entry {
     /// Where its source is on the disk.
-    pub fn source_path(&self) -> Option<Cow<'_, Path>> {
-        Some(self.source.as_ref()?.at.path(&self.path))
+    pub fn source_path(&self) -> Option<PathBuf> {
+        Some(self.source.as_ref()?.tree.path(&self.path))
     }
 
     /// What is remembered of it.

@@ -115,7 +115,7 @@ pub fn entries<W: Write + Send>(
             packer.contents.nodes.reserve_exact(entries.len());
             while let Some(entry) = entries.pop() {
                 packer.file_entry(entry)?;
-                if entries.len() < entries.capacity() / 8 * 7 {
+                if entries.len() < entries.capacity() / 16 * 15 {
                     entries.shrink_to_fit();
                 }
             }
@@ -192,7 +192,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         if let Kind::File(size) = entry.kind
             && let Some(path) = entry.source_path()
         {
-            let path = path.as_ref();
+            let path = path.as_path();
             let failed = |source| PackError::Read { path: path.display().to_string(), source };
             let mut file = open(path).map_err(failed)?;
             let first = self.data(&mut file, size, path)?;

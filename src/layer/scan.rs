@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::contents::Xattrs;
-use super::entry::{At, Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
+use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -238,7 +238,7 @@ impl Scan<'_> {
         };
         let mode = (data.mode() & 0o7777) as u16;
         let stamp = Stamp::of(data);
-        let source = Some(Source { at: At::Below(Arc::clone(&self.tree)), stamp });
+        let source = Some(Source { tree: Arc::clone(&self.tree), stamp });
         let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.
         if !kind.is_dir() && data.nlink() > 1 {

@@ -167,10 +167,11 @@ impl Making {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::entry::{At, Source};
+    use crate::layer::entry::{Source, Tree};
 
     fn file(stamp: Stamp) -> Entry {
-        let source = Some(Source { at: At::Path(Box::new("x".into())), stamp });
+        let tree = Tree { folder: "x".into(), dest: b"x".as_slice().into() };
+        let source = Some(Source { tree: tree.into(), stamp });
         let (path, kind) = (b"x".as_slice().into(), Kind::File(1));
         Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 5, xattrs: None, source }
     }
