@@ -416,6 +416,9 @@ fn a_lock_file_that_cannot_be_read_stops_the_build() {
         let text = made(&format!("FROM python:3.12\nWORKDIR /app\nCOPY . .\nRUN {install}\n")).text;
         assert!(text.contains(&format!("run = \"requirements=$({export} ")), "{text}");
         assert!(text.contains(") && printf '%s\\\\n' \\\"$requirements\\\" | "), "{text}");
+        // `$((` would be arithmetic.
+        let text = made(&format!("FROM python:3.12\nWORKDIR /app\nCOPY backend/ .\nRUN {install}\n")).text;
+        assert!(text.contains(&format!("run = \"requirements=$(cd backend && {export} ")), "{text}");
     }
 }
 

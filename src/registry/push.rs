@@ -8,7 +8,7 @@ pub mod ahead;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -50,7 +50,7 @@ pub struct Options {
     pub tag_rules: BTreeMap<String, TagRule>,
     /// What is known to be in the first reference's repository, since it was sent ahead.
     pub sent: ahead::Sent,
-    /// What tags were seen to name a moment ago, as `registry/repository:tag`: it is not asked again.
+    /// What tags were seen to name before the push.
     pub seen: Seen,
 }
 
@@ -68,8 +68,12 @@ impl Default for Options {
     }
 }
 
-/// What tags name, by `registry/repository:tag`; `None` where there was no such tag.
-pub type Seen = BTreeMap<String, Option<Digest>>;
+/// What tags were seen to name and when, by `registry/repository:tag`; `None` where there was no such tag.
+pub type Seen = BTreeMap<String, (Instant, Option<Digest>)>;
+
+/// How long it counts that a tag was seen to name the very image: a build may take long, and what was there may be gone, or
+/// the tag be another's. That it was not there counts longer, since then all is sent.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,8 +261,8 @@ impl Job<'_> {
         for name in wanted.clone() {
             let seen = self.options.seen.get(&format!("{}:{name}", self.repository.full_name()));
             let current = match seen {
-                Some(seen) => *seen,
-                None => self.named(name).await?,
+                Some((at, seen)) if *seen != Some(top.digest) || at.elapsed() < FRESH => *seen,
+                _ => self.named(name).await?,
             };
             match current {
                 Some(current) if current == top.digest => {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use thiserror::Error as ThisError;
 
@@ -170,7 +171,10 @@ pub async fn reach(client: &Client, references: &[Reference]) -> Result<Seen, Er
         asked.push(reference.registry());
         let Some(tag) = reference.tag_or_latest() else { continue };
         match client.repository(reference, Access::Push)?.head_manifest(tag).await {
-            Ok(head) => drop(seen.insert(format!("{}:{tag}", reference.name()), head.map(|head| head.digest))),
+            Ok(head) => {
+                let found = (Instant::now(), head.map(|head| head.digest));
+                seen.insert(format!("{}:{tag}", reference.name()), found);
+            }
             // Whoever may push need not be allowed to read, and the first push may create the repository.
             Err(Error::Denied(_) | Error::NameUnknown(_)) => {}
             Err(error) => return Err(error),

@@ -80,9 +80,7 @@ impl<W: Write> Plain<W> {
             None => format!("{}  {}  {rate}/s", job.name(), size(bytes)),
         })
     }
-}
 
-impl<W: Write> Plain<W> {
     /// How long a command has been running, and the last that it said.
     fn said(&mut self, job: Job<'_>, said: &str, now: Duration) -> Option<String> {
         let line = self.running.get(job)?;

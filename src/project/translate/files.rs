@@ -243,7 +243,8 @@ impl Translator<'_> {
                     _ => None,
                 });
                 for item in copies.flatten() {
-                    if let Some(rest) = below(&path, &item.dest).filter(|rest| !rest.is_empty() && !glob::is_glob(rest))
+                    if let Some(rest) = below(&path, &item.dest)
+                        .filter(|rest| !rest.is_empty() && !glob::is_glob(rest) && !rest.contains(['\\', '{', '}']))
                         && joined(&item.src, rest) == src
                     {
                         item.exclude.push(format!("/{rest}"));

@@ -12,8 +12,8 @@ use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
 
 /// Above each build.
-pub(super) const BUILT: &str = "Built in a copy of the folder, since the platforms are built side by side; add inputs, and it is \
-                                built only where they have changed.";
+pub(super) const BUILT: &str = "Built in a copy of the folder, since the platforms are built side by side (what cannot be read is left \
+                                out by one more --exclude=./NAME); add inputs, and it is built only where they have changed.";
 
 /// Above each layer that npm fills.
 pub(crate) const NEWER_NPM: &str = "npm must be 10.4 or newer: an older one does not know --os, --cpu and --libc, takes binaries \
@@ -292,8 +292,10 @@ pub(super) fn copied(host: &str) -> Vec<String> {
     let mut lines: Vec<String> = [
         "work=$(mktemp -d)",
         "trap 'rm -rf \"$work\"' EXIT",
-        // Not through a pipe: nobody would see that a file could not be read.
-        "tar -cf \"$work/all.tar\" --exclude=./.git --exclude=./node_modules --exclude=./oci .",
+        // Not through a pipe: nobody would see that a file could not be read. That one changes meanwhile (GNU tar's 1) is as
+        // it may be: another layer may be compiled beside this one. The last image is no source.
+        "image=$([ ! -e oci/oci-layout ] || echo --exclude=./oci)",
+        "tar -cf \"$work/all.tar\" --exclude=./.git --exclude=./node_modules $image . || [ $? -eq 1 ]",
         "mkdir \"$work/copy\"",
         "tar -xf \"$work/all.tar\" -C \"$work/copy\"",
         "rm \"$work/all.tar\"",

@@ -304,7 +304,7 @@ impl Translator<'_> {
             .here(&running.folder, &mut self.budget)
             .map_err(|spent| self.wrong(instruction, spent.to_string()))?;
         let inputs: Vec<String> = files.iter().map(|file| joined(&host, file)).collect();
-        let source = if host == "." { source.to_owned() } else { format!("(cd {} && {source})", from_template(&host)) };
+        let source = if host == "." { source.to_owned() } else { format!("cd {} && {source}", from_template(&host)) };
         let folder = stage.venv.clone().or_else(|| {
             let named = stage.config.env.get("UV_PROJECT_ENVIRONMENT").filter(|_| uv)?;
             Some(absolute(&running.folder, &doubled(named)))
@@ -378,7 +378,8 @@ pub(super) fn settle(stage: &mut Stage) {
                 )
             }
         };
-        // In a pipe nobody would see that the lock file could not be read, and the layer would be empty.
+        // In a pipe nobody would see that the lock file could not be read, and the layer would be empty. What $(…) runs changes
+        // its own folder alone.
         let source = pip
             .source
             .as_ref()

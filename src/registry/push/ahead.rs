@@ -1,7 +1,7 @@
 //! Blobs that go to a registry while the image that will name them is still being made.
 //!
-//! A layer that has just been made is nowhere else, so nothing is gained by waiting for the others. What is sent names
-//! nothing: if the image does not come about, the registry forgets blobs that no manifest names.
+//! A layer that has just been made is seldom anywhere else, so nothing is gained by waiting for the others; each is asked for
+//! first, as are the layers of earlier builds that come with it. What is sent names nothing: if the image does not come about, the registry forgets blobs that no manifest names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
