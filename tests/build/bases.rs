@@ -164,6 +164,24 @@ fn layers_of_a_base_in_the_same_registry_are_not_sent() {
     assert_eq!(sent, 3, "two configurations and a layer: {requests:#?}");
 }
 
+#[test]
+fn layers_of_a_base_in_another_registry_go_down_once_and_up_once() {
+    let (home, target) = (Registry::new(), Registry::new());
+    let project = project(&home);
+    let (cache, tag) = (project.at("cache"), target.reference("team/app:v1"));
+    let build = || {
+        let variables = [("DOCKLESS_CACHE_DIR", cache.to_str().expect("UTF-8"))];
+        project.run_with(&["build", "-q", "-t", &tag, "--push"], &variables).done();
+        let sent = |request: &String| request.starts_with("PUT ") && request.contains("/blobs/uploads/");
+        (gets(&home.requests(), "/blobs/"), target.requests().iter().filter(|request| sent(request)).count())
+    };
+    // Three layers of the base and its two configurations down; those layers, our own and two configurations up.
+    assert_eq!(build(), (5, 6));
+    project.write("app", "another app");
+    assert_eq!(build(), (2, 3));
+    assert_eq!(build().1, 0);
+}
+
 /// Changes the documents of a layout's only image, bottom up, as another tool would have written them.
 fn rewrite(project: &Project, layout: &str, change: &dyn Fn(&mut Value, &str)) {
     let layout = Layout::open(&project.at(layout)).expect("a layout");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dockless::event::{BlobStatus, Silent};
 use dockless::oci::canonical;
@@ -88,6 +89,23 @@ async fn the_same_digest_is_one_request() {
     assert_eq!(pushed.references, [format!("{}/app@{digest}", script.host)]);
     assert!(pushed.uploads.iter().all(|upload| upload.status == BlobStatus::Present) && pushed.uploads.len() == 3);
     script.finish();
+}
+
+/// What was seen before a long build may be gone, or the tag be another's.
+#[tokio::test]
+async fn that_a_tag_names_the_image_counts_for_a_moment() {
+    let (script, image) = (Script::new().await, image());
+    let (name, top) = (format!("{}/app:v1", script.host), image.top);
+    let seen = |at| Options { seen: BTreeMap::from([(name.clone(), (at, Some(top.digest)))]), ..Options::default() };
+    let now = Instant::now();
+    run(self::image(), std::slice::from_ref(&name), seen(now)).await.expect("nothing to do");
+    script.expect([head_tag("v1")
+        .header("Docker-Content-Digest", top.digest.to_string())
+        .header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        .header("Content-Length", top.size.to_string())]);
+    let before = now.checked_sub(Duration::from_secs(6)).expect("a machine that has been up for so long");
+    run(self::image(), std::slice::from_ref(&name), seen(before)).await.expect("nothing to do");
+    assert_eq!(script.finish().len(), 1);
 }
 
 #[tokio::test]
