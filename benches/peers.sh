@@ -4,6 +4,8 @@
 #   benches/peers.sh ROOTFS [RUNS]        ROOTFS: a folder, such as a node_modules or what debootstrap made
 #
 # Prints a table in Markdown: medians of wall seconds and of peak memory, and the median of the ratios pair by pair.
+# skopeo remembers where it has sent a blob, and has the registry take it over from there: where that memory is not emptied
+# (/var/lib/containers/cache for root), its rows are those of a push that sends little after the first round.
 # `DOCKLESS=PATH` names the binary (default: the one of profile `dist`).
 set -euo pipefail
 
