@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use dockless::aws::ecr::EcrHost;
 use dockless::event::{Event, Observer as _};
 use dockless::image::base::Bases;
-use dockless::image::build::{Caching, Options};
+use dockless::image::build::{Caching, Made, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
@@ -125,12 +125,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         }
         _ => None,
     };
-    let take = |layout: &Layout, layer: &Descriptor, new: bool| {
-        if let Some((ahead, _)) = &ahead {
-            ahead.take(layout, layer, new);
-        }
-    };
-    request.options.made = ahead.is_some().then_some(&take);
+    let take = ahead
+        .as_ref()
+        .map(|(ahead, _)| move |layout: &Layout, layer: &Descriptor, new: bool| ahead.take(layout, layer, new));
+    request.options.made = take.as_ref().map(|take| take as &Made<'_>);
     let early = ahead.is_some();
     let shipped = make(&request).map_err(failed)?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);

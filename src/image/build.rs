@@ -278,6 +278,9 @@ fn make_layers(
                 Ok(layer) => {
                     let size = layer.descriptor.size;
                     options.observer.note(Event::LayerFinished { id: &names[index], size, cached: layer.cached });
+                    if let Some(made) = options.made {
+                        made(session.layout(), &layer.descriptor, !layer.cached);
+                    }
                 }
                 // What is not begun need not be: the build has failed.
                 Err(_) => next.store(order.len(), Ordering::Relaxed),
@@ -361,9 +364,6 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     let Packed { diff_id, contents, timed_pyc, .. } = packed;
     warn_of_pyc(id, timed_pyc, observer);
     let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
-    if let Some(made) = options.made {
-        made(session.layout(), &descriptor, true);
-    }
     Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
 }
 
@@ -378,9 +378,6 @@ fn adopt(
     let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), known.digest, known.size);
     session.adopt((&known.path, &known.file), &descriptor)?;
     warn_of_pyc(id, known.timed_pyc, options.observer);
-    if let Some(made) = options.made {
-        made(session.layout(), &descriptor, false);
-    }
     let contents = Arc::clone(&known.contents);
     Ok(BuiltLayer { name: Some(name.into()), descriptor, diff_id: known.diff_id, contents, cached: true })
 }

@@ -125,8 +125,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
 /// How often it is said that a command is still running.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs a command to its end. `still` hears a few times a second that it is running, and
-/// the last line that it said.
+/// Runs a command to its end. `still` hears a few times a second that it is running, and the last line that it said.
 ///
 /// # Errors
 /// Where it cannot be started, fails, or is ended.
@@ -323,11 +322,10 @@ mod tests {
     fn what_it_says_is_heard_while_it_runs() {
         let folder = tempfile::tempdir().expect("a folder");
         let heard = Mutex::new(Vec::new());
-        let still = |line: &str| heard.lock().expect("a lock").push(line.to_owned());
         // It ends when what it said has been heard.
         let text = "echo first; echo $TOKEN; while [ ! -e heard ]; do sleep 0.05; done";
         let listen = |line: &str| {
-            still(line);
+            heard.lock().expect("a lock").push(line.to_owned());
             if line == "***" {
                 fs::write(folder.path().join("heard"), "").expect("a file");
             }

@@ -5,6 +5,7 @@ use super::folder::Folder;
 use super::init::Made;
 use super::remark::{Remark, Weight};
 use super::translate::node::{NEWER_NPM, NEWER_PNPM, OF_PNPM};
+use super::translate::python::{OF_UV, fed};
 
 /// The user that no image has an account for.
 const USER: &str = "10001:10001";
@@ -150,13 +151,10 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
     );
     let (command, inputs): (String, &[&str]) = match from {
         "uv.lock" => (
-            format!(
-                "requirements=$(uv export --quiet --frozen --no-dev --no-hashes --no-emit-project) && printf '%s\\n' \
-                 \"$requirements\" | {uv} -r - && rm -f {{out}}/.lock"
-            ),
+            fed("uv export --quiet --frozen --no-dev --no-hashes --no-emit-project", &format!("{uv} -r -")) + OF_UV,
             &["uv.lock", "pyproject.toml"],
         ),
-        "pyproject.toml" => (format!("{uv} -r pyproject.toml && rm -f {{out}}/.lock"), &["pyproject.toml"]),
+        "pyproject.toml" => (format!("{uv} -r pyproject.toml{OF_UV}"), &["pyproject.toml"]),
         _ => (
             format!(
                 "python3 -m pip install --no-compile --only-binary=:all: --platform manylinux_2_28_{{machine}} --platform \

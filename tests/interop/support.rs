@@ -236,6 +236,12 @@ const HTPASSWD: &str = "user:$2b$05$QOO..fysiZOu56eZlYS0/u/TcukwxQ91XdPa/Tpf2T.N
                         AWS:$2b$05$rqqHfXc8WEWJ3g0ytn7mQ.dVksFCkSOH/sWBD/WJ.fShs/.M0cB/O\n";
 
 impl Registry {
+    /// Sends a command's traffic with these hosts here, without anybody's login.
+    pub(crate) fn stand_in_for<const N: usize>(&self, place: &Place, command: &mut Command, hosts: [&str; N]) {
+        let endpoints = hosts.map(|host| format!("{host}=http://{}", self.address)).join(",");
+        command.env("DOCKER_CONFIG", place.path("no-logins")).env("DOCKLESS_REGISTRY_ENDPOINT", endpoints);
+    }
+
     /// Debian's docker-registry over a folder of the test's.
     pub(crate) fn docker_registry(place: &Place, name: &str) -> Self {
         Self::start_distribution(place, "docker-registry", name, false)

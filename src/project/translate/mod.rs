@@ -12,7 +12,7 @@ mod files;
 mod finish;
 pub(super) mod node;
 mod packages;
-mod python;
+pub(super) mod python;
 mod settings;
 mod stage;
 mod taken;

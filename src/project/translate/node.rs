@@ -174,14 +174,14 @@ impl Translator<'_> {
         let command = format!("cp {} {{out}}/ && {install}{forget}", sources.join(" "));
         let mut notes = vec!["The command for the target's platform on this machine; scripts of packages do not run, so one that compiles itself needs a prebuilt binary.".to_owned()];
         let note = match tool {
-            "yarn" => {
-                "yarn 1 takes optional binaries for this machine's platform alone: npm and pnpm can be told another."
-            }
-            "pnpm" => NEWER_PNPM,
-            "bun" => "",
-            _ => NEWER_NPM,
+            "yarn" => Some(
+                "yarn 1 takes optional binaries for this machine's platform alone: npm and pnpm can be told another.",
+            ),
+            "pnpm" => Some(NEWER_PNPM),
+            "bun" => None,
+            _ => Some(NEWER_NPM),
         };
-        notes.extend((!note.is_empty()).then(|| note.to_owned()));
+        notes.extend(note.map(str::to_owned));
         let run = Run { command, inputs, dest: folder.clone(), owner: None };
         let layer = Layer { notes: notes.clone(), name: "dependencies".into(), kind: Kind::Run(run.clone()) };
         // A later command for the same folder replaces what an earlier one would have made.

@@ -357,6 +357,15 @@ impl Translator<'_> {
     }
 }
 
+/// Removes the file by which uv locks the folder that it fills.
+pub(crate) const OF_UV: &str = " && rm -f {out}/.lock";
+
+/// A command that reads the packages from its input, and the one that lists them. In a pipe nobody would see that the lock file
+/// could not be read, and the layer would be empty.
+pub(crate) fn fed(list: &str, install: &str) -> String {
+    format!("requirements=$({list}) && printf '%s\\n' \"$requirements\" | {install}")
+}
+
 /// Writes the commands of a stage that was read to its end.
 pub(super) fn settle(stage: &mut Stage) {
     for pip in &stage.pips {
@@ -378,15 +387,11 @@ pub(super) fn settle(stage: &mut Stage) {
                 )
             }
         };
-        // In a pipe nobody would see that the lock file could not be read, and the layer would be empty. What $(…) runs changes
-        // its own folder alone.
-        let source = pip
-            .source
-            .as_ref()
-            .map_or(String::new(), |source| format!("requirements=$({source}) && printf '%s\\n' \"$requirements\" | "));
-        // uv leaves the file by which it locks the folder.
-        let end = if pip.uv { " && rm -f {out}/.lock" } else { "" };
-        let command = format!("{source}{how} {}{end}", pip.arguments.join(" "));
+        let how = format!("{how} {}", pip.arguments.join(" "));
+        let mut command = pip.source.as_ref().map_or_else(|| how.clone(), |source| fed(source, &how));
+        if pip.uv {
+            command.push_str(OF_UV);
+        }
         // The project itself is more than the files that name what it needs.
         let whole = pip.arguments.iter().any(|argument| argument.starts_with('.'));
         let inputs = if whole { Vec::new() } else { pip.inputs.iter().cloned().collect() };

@@ -156,11 +156,7 @@ impl Case {
     /// Runs the binary in the project's folder. The public registries are the test's, and logins are nobody's.
     fn dockless(&self, words: &[&str]) -> Told {
         let mut command = self.prepare(self.place.command());
-        let registry = format!("http://{}", self.registry.address);
-        command.env("DOCKER_CONFIG", self.place.path("no-logins")).env(
-            "DOCKLESS_REGISTRY_ENDPOINT",
-            ["docker.io", "gcr.io", "mcr.microsoft.com"].map(|host| format!("{host}={registry}")).join(","),
-        );
+        self.registry.stand_in_for(&self.place, &mut command, ["docker.io", "gcr.io", "mcr.microsoft.com"]);
         run(command.args(words))
     }
 

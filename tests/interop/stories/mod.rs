@@ -87,11 +87,7 @@ impl Story {
     /// Runs the binary in the service's folder. The public registries are the story's, and logins are nobody's.
     fn dockless(&self, words: &[&str]) -> Told {
         let mut command = self.prepare(self.place.command());
-        let registry = format!("http://{}", self.registry.address);
-        command.env("DOCKER_CONFIG", self.place.path("no-logins")).env(
-            "DOCKLESS_REGISTRY_ENDPOINT",
-            ["docker.io", "gcr.io", "registry.example.com"].map(|host| format!("{host}={registry}")).join(","),
-        );
+        self.registry.stand_in_for(&self.place, &mut command, ["docker.io", "gcr.io", "registry.example.com"]);
         run(command.args(words))
     }
 
