@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use self::chunks::{Reuse, Table};
 use self::key::Key;
-use super::compress::Codec;
+use super::compress::{Codec, LAYER_FORMAT};
 use super::contents::Contents;
 use super::pack::Packed;
 use crate::blob::Tally;
@@ -50,6 +50,12 @@ const TRIM_EVERY: Duration = Duration::from_mins(1);
 
 /// The word for the compression of a layer that we did not make: no codec has it, so its chunks are not looked up.
 const FOREIGN: &str = "foreign";
+
+/// The word for the compression of a layer of ours. Chunks of another format are other bytes for the same data: taken, they
+/// would make a layer that no version makes.
+fn made_as(codec: Codec) -> String {
+    format!("{codec} format {LAYER_FORMAT}")
+}
 
 /// A cache folder.
 pub struct LayerCache {
@@ -177,7 +183,7 @@ impl LayerCache {
         packed: &Packed,
         (file, digest, size): (&Path, Digest, u64),
     ) -> io::Result<()> {
-        self.link(file, digest, Table { codec: codec.to_string(), size, modified: 0, pieces: packed.pieces.clone() })?;
+        self.link(file, digest, Table { codec: made_as(codec), size, modified: 0, pieces: packed.pieces.clone() })?;
         self.keep_contents(digest, &packed.contents)?;
         if let Some(key) = key.filter(|key| key.is_safe()) {
             let record = Record {
@@ -248,7 +254,7 @@ impl LayerCache {
             for entry in entries {
                 let name = entry.file_name();
                 let Ok(digest) = format!("sha256:{}", name.to_string_lossy()).parse::<Digest>() else { continue };
-                if let Some(table) = read::<Table>(&entry.path()).filter(|table| table.codec == codec.to_string()) {
+                if let Some(table) = read::<Table>(&entry.path()).filter(|table| table.codec == made_as(codec)) {
                     reuse.add(self.blob(digest), codec, &table);
                 }
             }
@@ -358,7 +364,7 @@ mod tests {
 
     /// A library may build with one codec and then another over the same open cache.
     #[test]
-    fn chunks_of_another_codec_are_not_taken() {
+    fn chunks_of_another_codec_or_format_are_not_taken() {
         let folder = tempfile::tempdir().expect("a folder");
         let source = folder.path().join("file");
         let text = (0..400_000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
@@ -387,5 +393,13 @@ mod tests {
             assert_eq!(packed.reused, packed.pieces.len(), "{codec}");
         }
         assert_eq!(pack(Codec::Gzip(1), Some(&cache.reuse(Codec::Gzip(1)))).1.reused, 0);
+        // What an earlier version has left: the same codec, other bytes. It was taken once.
+        for (codec, bytes) in &made {
+            let at = cache.path("tables", Digest::of(bytes));
+            let table: Table = read(&at).expect("a table");
+            write(&at, &Table { codec: codec.to_string(), ..table }).expect("a table");
+        }
+        let later = LayerCache::open(&folder.path().join("cache"), LIMIT).expect("a cache");
+        assert_eq!(pack(Codec::GZIP, Some(&later.reuse(Codec::GZIP))).1.reused, 0);
     }
 }

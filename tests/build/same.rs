@@ -67,7 +67,7 @@ fn any_environment_and_working_folder() {
     let plain = digest(&project, &[]);
     let settings: [&[(&str, &str)]; 4] = [
         &[("TZ", "Asia/Tokyo"), ("LANG", "ja_JP.UTF-8"), ("LC_ALL", "ja_JP.UTF-8")],
-        &[("TZ", "America/New_York"), ("LANG", "C"), ("HOME", "/nonexistent"), ("USER", "someone")],
+        &[("TZ", "America/New_York"), ("LANG", "C"), ("HOME", "/dev/null"), ("USER", "someone")],
         &[("CI", "true"), ("GITHUB_ACTIONS", "true"), ("RAYON_NUM_THREADS", "1"), ("TMPDIR", "/nonexistent")],
         &[("COLUMNS", "20"), ("TERM", "xterm"), ("CLICOLOR_FORCE", "1"), ("UMASK", "077")],
     ];
