@@ -25,21 +25,22 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use dockless_deflate::Deflater;
+
 use super::cache::chunks::{Proof, Reuse};
-use super::deflate::{self, Deflater};
 use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
 
 /// The version of a layer's bytes: tar form, cuts, encoders and their parameters. It is raised whenever the same
 /// entries would become other bytes.
-pub const LAYER_FORMAT: u32 = 1;
+pub const LAYER_FORMAT: u32 = 2;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Not at all.
     None,
-    /// gzip at libdeflate's level 1 to 12.
+    /// gzip at level 1 to 12: see [`dockless_deflate`].
     Gzip(i32),
     /// Zstandard at level 1 to 19.
     Zstd(i32),
@@ -476,7 +477,7 @@ fn write<W: Write>(
         permits.give_back(compressed);
     }
     if gzip {
-        out.write_all(&deflate::END)?;
+        out.write_all(&dockless_deflate::END)?;
         out.write_all(&crc.finalize().to_le_bytes())?;
         out.write_all(&size.to_le_bytes())?;
     }

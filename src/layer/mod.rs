@@ -5,7 +5,6 @@ pub mod cache;
 pub mod compress;
 pub mod contents;
 pub mod copy;
-pub mod deflate;
 pub mod entry;
 pub mod git;
 pub mod pack;

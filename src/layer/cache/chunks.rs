@@ -13,12 +13,11 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::compress::{Codec, GZIP_HEADER, Piece};
-use crate::layer::deflate;
 
 /// Where the chunks of a blob lie.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Table {
-    /// How they are compressed.
+    /// How they are compressed, and in which format.
     pub(super) codec: String,
     /// The blob's size in bytes.
     pub(super) size: u64,
@@ -96,7 +95,7 @@ impl Reuse {
             Codec::None => return None,
             Codec::Gzip(_) => {
                 // The chunk with an end is a stream of its own.
-                out.extend_from_slice(&deflate::END);
+                out.extend_from_slice(&dockless_deflate::END);
                 let inflate = proof.inflate.get_or_insert_with(libdeflater::Decompressor::new);
                 let size = inflate.deflate_decompress(out, &mut proof.scratch);
                 out.truncate(place.size as usize);
