@@ -4,10 +4,11 @@
 //! Paths and link targets come from strangers: a resolution never leaves the root, and it follows at most
 //! [`MAX_LINKS`] links.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+mod paths;
+
 use std::sync::Arc;
 
+use self::paths::Paths;
 use crate::layer::contents::{Contents, Kind, Node};
 use crate::layer::entry::{join, split};
 
@@ -19,7 +20,7 @@ pub const MAX_LINKS: usize = 40;
 pub struct Root {
     layers: Vec<Arc<Contents>>,
     /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
-    paths: BTreeMap<Arc<[u8]>, Place>,
+    paths: Paths<Place>,
 }
 
 /// Where an entry comes from.
@@ -54,7 +55,7 @@ pub enum Unresolved {
 impl Root {
     /// The file system that these layers make, lowest first.
     pub fn of(layers: Vec<Arc<Contents>>) -> Self {
-        let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: BTreeMap::new() };
+        let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: Paths::default() };
         for layer in layers {
             root.apply(&layer);
         }
@@ -149,9 +150,10 @@ impl Root {
             start.push(b'/');
         }
         self.paths
-            .range::<[u8], _>((Bound::Excluded(start.as_slice()), Bound::Unbounded))
+            .from(&start)
             .map(|(key, _)| key)
             .take_while(|key| key.starts_with(&start))
+            .filter(|key| key.len() > start.len())
             .cloned()
             .collect()
     }
@@ -244,10 +246,7 @@ impl Root {
     /// Whether an entry stands below a path that itself may have none.
     pub fn holds_entries(&self, path: &[u8]) -> bool {
         let start = join(path, b"");
-        self.paths
-            .range::<[u8], _>((Bound::Included(start.as_ref()), Bound::Unbounded))
-            .next()
-            .is_some_and(|(key, _)| key.starts_with(&start))
+        self.paths.from(&start).next().is_some_and(|(key, _)| key.starts_with(&start))
     }
 }
 
