@@ -4,6 +4,7 @@
 //! has proved to be what its descriptor promises: a damaged one never arrives whole, and is our error by name instead of
 //! the registry's `DIGEST_INVALID`.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -146,11 +147,18 @@ fn read_slices(
     let mut reader = source.open(descriptor)?;
     let failed = |error: io::Error| unreadable(source, descriptor, error);
     let mut held: Option<Bytes> = None;
+    // A small blob is no whole slice; the end of an empty one is read all the same.
+    let count = usize::try_from(descriptor.size).unwrap_or(SLICE).clamp(1, SLICE);
+    // The slices that were given away, oldest first. Those that have left are filled again: new memory for each slice
+    // would cost the kernel's clearing of it.
+    let mut given: VecDeque<Bytes> = VecDeque::new();
     loop {
-        let slice = fill(&mut reader, SLICE, Vec::new()).map_err(failed)?;
+        let buffer = given.pop_front_if(|oldest| oldest.is_unique()).map(Vec::from).unwrap_or_default();
+        let slice = fill(&mut reader, count, buffer).map_err(failed)?;
         if slice.is_empty() {
             break;
         }
+        given.push_back(slice.clone());
         if let Some(previous) = held.replace(slice)
             && !give(previous)
         {
@@ -169,9 +177,18 @@ fn unreadable(source: &dyn BlobSource, descriptor: &Descriptor, error: io::Error
 
 /// As many bytes as asked for, or all that are left.
 fn fill(reader: &mut impl Read, count: usize, mut buffer: Vec<u8>) -> io::Result<Bytes> {
-    buffer.clear();
-    buffer.reserve_exact(count);
-    reader.take(count as u64).read_to_end(&mut buffer)?;
+    // A buffer that was full is not cleared before it is written over.
+    buffer.resize(count, 0);
+    let mut done = 0;
+    while done < count {
+        match reader.read(&mut buffer[done..]) {
+            Ok(0) => break,
+            Ok(more) => done += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(done);
     Ok(buffer.into())
 }
 
