@@ -4,6 +4,8 @@
 //! does not reach its end unless size and digest are as the descriptor promises; [`BlobSource::open`] hands out
 //! nothing else.
 
+pub mod growing;
+
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -27,6 +29,11 @@ impl<W: Write> Tally<W> {
     /// A tally of nothing yet.
     pub fn new(inner: W) -> Self {
         Self { inner, hash: Sha256::new(), count: 0 }
+    }
+
+    /// The writer.
+    pub fn inner(&self) -> &W {
+        &self.inner
     }
 
     /// The number of bytes that passed.

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
+use crate::blob::growing::{Growing, Growth, Whole};
 use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -177,7 +178,7 @@ impl Layout {
     pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
         let folder = self.root.join("blobs/sha256");
         let file = temporary(&folder).map_err(failed("write", &folder))?;
-        Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file) })
+        Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file), growth: None })
     }
 
     /// Everything that `index.json` reaches. A manifest that is missing or damaged is an error.
@@ -261,9 +262,21 @@ impl BlobSource for Layout {
 pub struct BlobWriter {
     layout: Layout,
     tally: Tally<NamedTempFile>,
+    /// Whoever reads along.
+    growth: Option<Growth>,
 }
 
 impl BlobWriter {
+    /// Lets the bytes be read while they are written. To be called before the first.
+    ///
+    /// # Errors
+    /// Where there is no second handle to be had; the blob can be written all the same.
+    pub fn growing(&mut self) -> io::Result<Growing> {
+        let (growth, growing) = Growth::of(self.tally.inner().as_file().try_clone()?);
+        self.growth = Some(growth);
+        Ok(growing)
+    }
+
     /// Flushes the bytes to the disk and gives them their name. A blob that was there already stays as it was.
     ///
     /// # Errors
@@ -285,6 +298,10 @@ impl BlobWriter {
         if wanted.is_some_and(|wanted| wanted != digest) {
             return Ok((digest, size));
         }
+        // Before it is on the disk, which takes its time: no reader is helped by that.
+        if let Some(growth) = self.growth {
+            growth.end(Whole { digest, size });
+        }
         let path = self.layout.blob_path(digest);
         // Same name, same size: whoever wrote it went the same way as we do.
         if fs::metadata(&path).is_ok_and(|data| data.len() == size) {
@@ -297,7 +314,11 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tally.write(bytes)
+        let written = self.tally.write(bytes)?;
+        if let Some(growth) = &self.growth {
+            growth.reach(self.tally.count());
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

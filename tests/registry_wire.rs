@@ -8,6 +8,8 @@ mod ecr;
 mod elsewhere;
 #[path = "registry_wire/fetch.rs"]
 mod fetch;
+#[path = "registry_wire/first.rs"]
+mod first;
 #[path = "registry_wire/peer.rs"]
 mod peer;
 #[path = "registry_wire/push.rs"]

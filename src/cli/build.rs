@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dockless::aws::ecr::EcrHost;
+use dockless::blob::growing::Growing;
 use dockless::event::{Event, Observer as _};
 use dockless::image::base::Bases;
-use dockless::image::build::{Caching, Made, Options};
+use dockless::image::build::{Begun, Caching, Made, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
@@ -64,6 +65,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         source_date_epoch,
         pool: &pool,
         cache: Caching { layers: layers.as_ref(), check: args.image.kept.cache_check },
+        begun: None,
         made: None,
         observer: context.progress.as_ref(),
     };
@@ -121,7 +123,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
                 && ground.missing.is_empty()
                 && !args.result.tags.iter().any(|tag| ground.is_immutable(tag)) =>
         {
-            Some((push::Ahead::begin(network, tag, &args.sending, context), *network))
+            Some((push::Ahead::begin(network, tag, &args.sending, ground, context), *network))
         }
         _ => None,
     };
@@ -129,8 +131,19 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         .as_ref()
         .map(|(ahead, _)| move |layout: &Layout, layer: &Descriptor, new: bool| ahead.take(layout, layer, new));
     request.options.made = take.as_ref().map(|take| take as &Made<'_>);
+    let begun =
+        ahead.as_ref().filter(|(ahead, _)| ahead.is_first()).map(|(ahead, _)| move |layer: Growing| ahead.begun(layer));
+    request.options.begun = begun.as_ref().map(|begun| begun as &Begun<'_>);
     let early = ahead.is_some();
-    let shipped = make(&request).map_err(failed)?;
+    let shipped = match make(&request) {
+        Ok(shipped) => shipped,
+        Err(error) => {
+            if let Some((ahead, network)) = ahead {
+                ahead.abandon(network);
+            }
+            return Err(failed(error));
+        }
+    };
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
     if passes && let Some((network, mut ground)) = ready {
@@ -140,6 +153,8 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         pushed = push::deliver(network, what, &args.result.tags, &args.sending, ground, context)?;
     } else if passes && let Some(folder) = &args.result.rehearse {
         pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
+    } else if let Some((ahead, network)) = ahead {
+        ahead.abandon(network);
     }
     let references = match pushed.references.as_slice() {
         // A name by which nothing can be pulled must not be deployed.

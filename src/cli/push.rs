@@ -7,6 +7,7 @@ use std::time::Duration;
 use dockless::aws::ecr::EcrHost;
 use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
+use dockless::blob::growing::Growing;
 use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
 use dockless::layout::Layout;
@@ -14,7 +15,7 @@ use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::client::Client;
 use dockless::registry::error::Error;
-use dockless::registry::push::ahead::{self, Made, Sent};
+use dockless::registry::push::ahead::{self, Handed, Made, Sent};
 use dockless::registry::push::{Options, Pushed, check_chunks};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
 use dockless::release::preflight::{Ground, PreflightError, create, preflight};
@@ -173,7 +174,9 @@ fn options(sending: &Sending) -> Options {
 
 /// Layers on their way to a registry while others are being made.
 pub struct Ahead {
-    made: UnboundedSender<Made>,
+    made: UnboundedSender<Handed>,
+    /// Whether layers may be sent while they are made.
+    first: bool,
     /// Layers of earlier builds: as long as there are no others, the whole image may be there, which one request shows.
     waiting: Mutex<Option<Vec<Made>>>,
     sending: JoinHandle<Result<Sent, Error>>,
@@ -181,11 +184,30 @@ pub struct Ahead {
 
 impl Ahead {
     /// Begins to send what is handed in to the repository of a reference.
-    pub fn begin(network: &Network, reference: &Reference, sending: &Sending, context: &Context) -> Self {
+    pub fn begin(
+        network: &Network,
+        reference: &Reference,
+        sending: &Sending,
+        ground: &Ground,
+        context: &Context,
+    ) -> Self {
         let (made, handed_in) = ahead::channel();
         let observer = Arc::clone(&context.progress) as _;
-        let send = ahead::send(network.client.clone(), reference.clone(), options(sending), observer, handed_in);
-        Self { made, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
+        let options = Options { seen: ground.seen.clone(), ..options(sending) };
+        let first = ahead::is_first(reference, &options);
+        let send = ahead::send(network.client.clone(), reference.clone(), options, observer, handed_in);
+        Self { made, first, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
+    }
+
+    /// Whether layers are wanted while they are made.
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+
+    /// Hands in a layer that is about to be made.
+    pub fn begun(&self, layer: Growing) {
+        // Whoever waited for it has failed, and says so in the end.
+        let _ = self.made.send(Handed::Growing(layer));
     }
 
     /// Hands in a layer, and whether it was made just now.
@@ -200,8 +222,15 @@ impl Ahead {
         *waiting = None;
         for layer in layers {
             // Whoever waited for it has failed, and says so in the end.
-            let _ = self.made.send(layer);
+            let _ = self.made.send(Handed::Whole(layer));
         }
+    }
+
+    /// Gives up what is under way, and what was begun at the registry back to it.
+    pub fn abandon(self, network: &Network) {
+        // What has failed by itself is no news where there is no image.
+        let _ = self.made.send(Handed::Nothing);
+        let _ = network.runtime.block_on(self.sending);
     }
 
     /// Waits for all that was handed in.

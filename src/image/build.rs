@@ -16,6 +16,7 @@ use super::recipe::Recipe;
 use super::recipe::place::RecipeError;
 use super::root::Root;
 use crate::blob::BlobSource;
+use crate::blob::growing::Growing;
 use crate::event::{Event, Observer};
 use crate::layer::cache::{Known, LayerCache};
 use crate::layer::compress::{Codec, Pool};
@@ -59,11 +60,16 @@ pub struct Options<'a> {
     pub pool: &'a Pool,
     /// Layers that were made before.
     pub cache: Caching<'a>,
+    /// Whoever wants the bytes of each layer while it is made.
+    pub begun: Option<&'a Begun<'a>>,
     /// Whoever wants each layer as soon as it is whole.
     pub made: Option<&'a Made<'a>>,
     /// Who wants to know.
     pub observer: &'a dyn Observer,
 }
+
+/// Takes a layer that is about to be made; returns soon.
+pub type Begun<'a> = dyn Fn(Growing) + Sync + 'a;
 
 /// Takes a layer that is whole, the layout that has it, and whether it was made just now; returns soon.
 pub type Made<'a> = dyn Fn(&Layout, &Descriptor, bool) + Sync + 'a;
@@ -329,7 +335,13 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     let reuse = options.cache.layers.filter(|_| !options.cache.check).map(|cache| cache.reuse(options.codec));
     let (codec, observer) = (options.codec, options.observer);
     let packing = Packing { pool: options.pool, codec, reuse: reuse.as_ref(), observer, id };
-    let writer = session.writer()?;
+    let mut writer = session.writer()?;
+    // Without a handle to read along it has to wait until it is whole.
+    if let Some(begun) = options.begun
+        && let Ok(growing) = writer.growing()
+    {
+        begun(growing);
+    }
     let result = match task.content {
         Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),
         Content::Entries(entries) => pack::entries(entries, packing, writer),

@@ -288,6 +288,31 @@ impl Repository {
         Ok(tags)
     }
 
+    /// Whether the repository is known to have no tag, or not to exist: then nothing is in it, or nothing that anybody
+    /// would look for. One request; an answer that is not understood says that there may be something.
+    pub async fn is_empty(&self) -> bool {
+        let mut ask = self.ask(Method::GET, "tags/list");
+        ask.url.set_query(Some("n=1"));
+        let Ok(answer) = self.http.ask_once(&self.registry, &ask).await else { return false };
+        match answer.status {
+            200 if answer.header(LINK).is_none() => {
+                let Ok(body) = answer.bytes(PAGE_LIMIT).await else { return false };
+                let page = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
+                match page.get("tags") {
+                    Some(serde_json::Value::Array(tags)) => tags.is_empty(),
+                    Some(tags) => tags.is_null(),
+                    None => false,
+                }
+            }
+            // A page of a proxy's says nothing about the repository.
+            404 => answer.into_error().await.reply().is_some_and(|reply| reply.has_code("NAME_UNKNOWN")),
+            _ => {
+                answer.drain().await;
+                false
+            }
+        }
+    }
+
     pub(super) fn ask(&self, method: Method, path: &str) -> Ask {
         let url = self.registry.url(&format!("/v2/{}/{path}", self.name));
         let scopes = vec![self.scope()];

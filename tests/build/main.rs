@@ -13,6 +13,7 @@ mod copy;
 mod damage;
 mod elf;
 mod files;
+mod first;
 mod golden;
 mod interrupted;
 mod layouts;

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::debian::noise;
 use super::images::{BOTH, Layout, digest, sources, words};
 use super::support::{PASSWORD, Place, Registry, Request, run, skopeo};
 
@@ -81,6 +82,29 @@ fn build_pushes() {
         serde_json::from_slice(&fs::read(place.path("report.json")).expect("a report")).expect("JSON");
     assert_eq!(report["digest"], top);
     assert_eq!(report["platforms"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn layers_leave_while_they_are_made() {
+    let test = "layers_leave_while_they_are_made";
+    let Some(place) = Place::new(test, TOOLS) else { return };
+    sources(&place);
+    // Large enough that it is still being made when its first bytes have left.
+    fs::write(place.path("app/data/more"), noise(96 << 20, 3)).expect("a file");
+    let debian = Registry::docker_registry(&place, "debian");
+    for registry in [Some(debian), Registry::distribution(&place, test, "cncf")].into_iter().flatten() {
+        let one = registry.reference("team/first:v1");
+        place.dockless(words(BOTH, &["-o", "image", "-t", &one, "--push", "--no-cache"])).ok();
+        let first = registry.requests();
+        let large: Vec<_> = first.iter().filter(|request| request.method == "PATCH").collect();
+        assert!(large.len() == 1 && large[0].status == 202, "{first:#?}");
+        // Two of the three layers and two configurations are asked for, and the tag.
+        assert_eq!(first.iter().filter(|request| request.method == "HEAD").count(), 5, "{first:#?}");
+        let layout = Layout(place.path("image"));
+        arrived(&place, &layout, &registry, "team/first:v1");
+        fs::remove_dir_all(place.path("image")).expect("a layout");
+        fs::remove_dir_all(place.path("pulled-team-first-v1")).expect("a layout");
+    }
 }
 
 #[test]

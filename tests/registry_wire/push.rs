@@ -228,7 +228,7 @@ async fn what_is_handed_in_twice_is_sent_ahead_once() {
     let (made, handed_in) = ahead::channel();
     let source = Arc::new(image.source);
     for _ in 0..2 {
-        made.send((source.clone(), shared.clone())).expect("a sender that is waited for");
+        made.send(ahead::Handed::Whole((source.clone(), shared.clone()))).expect("a sender that is waited for");
     }
     drop(made);
     let (client, to) = (client(quick()), reference(&script.host, "app:v1"));

@@ -184,6 +184,9 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             }
         }
         body.truncate(filled);
+        if request.headers.get("transfer-encoding").is_some_and(|encoding| encoding == "chunked") {
+            body = chunked(&mut read).await.unwrap_or_default();
+        }
         request.body = body;
         let is_head = request.method == "HEAD";
         let cut = filled < wanted;
@@ -216,6 +219,24 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
             let _ =
                 tokio::time::timeout(Duration::from_secs(5), tokio::io::copy(&mut read, &mut tokio::io::sink())).await;
             return;
+        }
+    }
+}
+
+/// A body of unknown length (RFC 9112 section 7.1).
+async fn chunked(read: &mut BufReader<tokio::net::tcp::OwnedReadHalf>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(read.read_u8().await.ok()?);
+        }
+        let size = usize::from_str_radix(std::str::from_utf8(&line).ok()?.trim(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        read.read_exact(&mut chunk).await.ok()?;
+        body.extend_from_slice(&chunk[..size]);
+        if size == 0 {
+            return Some(body);
         }
     }
 }

@@ -49,6 +49,8 @@ pub(super) enum Payload {
     Bytes(Bytes),
     /// So many bytes, made as they are sent.
     Stream(u64, MakeBody),
+    /// As many as there will be: their number is not known when the request begins.
+    Growing(MakeBody),
 }
 
 /// A request.
@@ -125,6 +127,10 @@ impl Http {
                 *request.body_mut() = Some(make(progress.clone()));
                 Some(*length)
             }
+            Payload::Growing(make) => {
+                *request.body_mut() = Some(make(progress.clone()));
+                None
+            }
         };
         if let Some(length) = length {
             request.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -165,6 +171,12 @@ impl Http {
                 }
             }
         }
+    }
+
+    /// As [`ask`](Self::ask), but whatever is answered is the answer: for what is not worth other credentials.
+    pub(super) async fn ask_once(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
+        let header = if registry.owns(&ask.url) { self.authorization(registry, ask).await? } else { None };
+        self.once(registry, ask, header.as_ref()).await
     }
 
     /// As [`ask`](Self::ask), again after what may pass. The reply is none of 408, 429 and 5xx.

@@ -2,28 +2,48 @@
 //!
 //! A layer that has just been made is seldom anywhere else, so nothing is gained by waiting for the others; each is asked for
 //! first, as are the layers of earlier builds that come with it. What is sent names nothing: if the image does not come about, the registry forgets blobs that no manifest names.
+//!
+//! Where the repository is empty nobody need be asked, and a layer need not be whole: it is sent while it grows ([`first`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod first;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
+pub use self::first::is_first;
+use self::first::{Fate, First, Streams};
 use super::{Access, Client, Dialect, Error, Job, Options, Tree, Upload};
 use crate::blob::BlobSource;
+use crate::blob::growing::Growing;
 use crate::event::Observer;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
+use crate::registry::upload;
 
 /// A blob that is whole, and where it is.
 pub type Made = (Arc<dyn BlobSource>, Descriptor);
+
+/// What is handed in.
+#[expect(clippy::large_enum_variant, reason = "there are two for each layer, and none is kept")]
+pub enum Handed {
+    /// A blob that is being made. It is handed in again once it is whole.
+    Growing(Growing),
+    /// A blob that is whole.
+    Whole(Made),
+    /// There will be no image: what is under way is given up.
+    Nothing,
+}
 
 /// What was sent ahead to one repository, by digest.
 pub type Sent = BTreeMap<Digest, Upload>;
 
 /// Where blobs are handed in, and where they are waited for.
-pub fn channel() -> (UnboundedSender<Made>, UnboundedReceiver<Made>) {
+pub fn channel() -> (UnboundedSender<Handed>, UnboundedReceiver<Handed>) {
     unbounded_channel()
 }
 
@@ -36,12 +56,13 @@ pub async fn send(
     reference: Reference,
     options: Options,
     observer: Arc<dyn Observer>,
-    mut made: UnboundedReceiver<Made>,
+    mut handed_in: UnboundedReceiver<Handed>,
 ) -> Result<Sent, Error> {
     let tree = Tree { manifests: Vec::new(), blobs: Vec::new() };
     let repository = client.repository(&reference, Access::Push)?;
     let dialect = Dialect::of(reference.registry()).with(options.chunk_size);
-    let one = async |(source, blob): Made| {
+    let jobs = options.jobs.max(1);
+    let one = async |(source, blob): Made, before: upload::Sent| {
         let (source, repository, dialect) = (&source, repository.clone(), dialect);
         let job =
             Job { repository, source, tree: &tree, dialect, options: &options, earlier: None, observer: &observer };
@@ -49,24 +70,60 @@ pub async fn send(
             // The push itself says why not.
             return Ok::<_, Error>(None);
         }
-        let upload = match job.has(&blob).await? {
+        let mut upload = match job.has(&blob).await? {
             (_, true) => job.present(&blob),
             (_, false) => job.send_one(&blob, None).await?,
         };
+        upload.bytes_sent += before.bytes;
+        upload.retries += before.retries;
         Ok(Some((blob.digest, upload)))
     };
-    let (mut running, mut more, mut sent) = (FuturesUnordered::new(), true, Sent::new());
+    let (stop, stopped) = watch::channel(false);
+    let first = First::new(&repository, &dialect, &observer, jobs, stopped);
+    let stream = async |number: usize, blob: Growing| (number, first.send(blob).await);
+    let is_first = is_first(&reference, &options);
+    let (mut running, mut growing, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new(), VecDeque::new());
+    let (mut more, mut given_up, mut sent, mut failure) = (true, false, Sent::new(), None);
+    let (mut streams, mut parked) = (Streams::default(), BTreeMap::new());
     // A layer that comes out the same for two platforms is handed in twice, often at the same moment.
     let mut begun = BTreeSet::new();
-    while more || !running.is_empty() {
+    while more || !running.is_empty() || !growing.is_empty() {
+        let mut whole = None;
         tokio::select! {
-            blob = made.recv(), if more && running.len() < options.jobs.max(1) => match blob {
-                Some(blob) if begun.insert(blob.1.digest) => running.push(one(blob)),
-                Some(_) => {}
+            handed = handed_in.recv(), if more => match handed {
+                Some(Handed::Growing(blob)) if is_first => growing.push(stream(streams.add(blob.clone()), blob)),
+                Some(Handed::Growing(_)) => {}
+                Some(Handed::Whole(made)) => whole = Some(made).filter(|made| begun.insert(made.1.digest)),
+                Some(Handed::Nothing) => given_up = true,
                 None => more = false,
             },
-            Some(done) = running.next(), if !running.is_empty() => sent.extend::<Option<_>>(done?),
+            Some(done) = running.next(), if !running.is_empty() => match done {
+                Ok(done) => sent.extend::<Option<_>>(done),
+                Err(error) => failure = Some(error),
+            },
+            Some((number, ended)) = growing.next(), if !growing.is_empty() => {
+                whole = streams.end(number, &ended).and_then(|digest| parked.remove(&digest));
+                sent.extend(ended.ok().map(|upload| (upload.digest, upload)));
+            }
+        }
+        if given_up || failure.is_some() {
+            more = false;
+            running.clear();
+            waiting.clear();
+            stop.send_replace(true);
+        } else if let Some(made) = whole {
+            match streams.fate(made.1.digest) {
+                Fate::Sent => {}
+                // Its last bytes are on their way, most likely.
+                Fate::Open => drop(parked.insert(made.1.digest, made)),
+                Fate::Unsent(before) => waiting.push_back((made, before)),
+            }
+        }
+        while running.len() < jobs
+            && let Some((made, before)) = waiting.pop_front()
+        {
+            running.push(one(made, before));
         }
     }
-    Ok(sent)
+    failure.map_or(Ok(sent), Err)
 }

@@ -7,31 +7,52 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::blob::growing::{Growing, Whole};
 use crate::blob::{BlobError, BlobSource, Verified};
 use crate::event::{Event, Observer};
 use crate::oci::descriptor::Descriptor;
 use crate::registry::error::Error;
 use crate::registry::http::Payload;
+use crate::registry::http::transport::Progress;
 
 /// How much is handed to a connection at a time, in bytes.
 const SLICE: usize = 256 << 10;
 
+/// How often it is said that a body waits for a blob that grows, lest the line be taken for broken.
+const PULSE: Duration = Duration::from_secs(1);
+
 /// Counts what leaves, and tells the observer.
 pub(super) struct Meter {
     observer: Arc<dyn Observer>,
-    id: String,
+    /// Not known of a blob that grows: it has no name to be told by.
+    id: OnceLock<String>,
     sent: AtomicU64,
 }
 
 impl Meter {
     pub(super) fn new(observer: Arc<dyn Observer>, descriptor: &Descriptor) -> Self {
-        Self { observer, id: descriptor.digest.to_string(), sent: AtomicU64::new(0) }
+        Self { observer, id: OnceLock::from(descriptor.digest.to_string()), sent: AtomicU64::new(0) }
+    }
+
+    /// Tells of nothing before [`Self::begin`].
+    pub(super) fn nameless(observer: Arc<dyn Observer>) -> Self {
+        Self { observer, id: OnceLock::new(), sent: AtomicU64::new(0) }
+    }
+
+    /// A blob that grew has its name; so many of its bytes have left.
+    pub(super) fn begin(&self, whole: Whole, position: u64) {
+        let id = whole.digest.to_string();
+        if self.id.set(id.clone()).is_ok() {
+            self.observer.note(Event::BlobStarted { id: &id, size: whole.size });
+            self.observer.note(Event::BlobAdvanced { id: &id, bytes: position });
+        }
     }
 
     /// All bytes that left, those that left again included.
@@ -45,7 +66,9 @@ impl Meter {
 
     fn pass(&self, count: usize, position: u64) {
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
-        self.observer.note(Event::BlobAdvanced { id: &self.id, bytes: position });
+        if let Some(id) = self.id.get() {
+            self.observer.note(Event::BlobAdvanced { id, bytes: position });
+        }
     }
 }
 
@@ -105,6 +128,59 @@ pub(super) fn whole(
             }))
         }),
     )
+}
+
+/// A blob that grows as one body, which ends with it.
+pub(super) fn growing(growing: &Growing, meter: &Arc<Meter>) -> Payload {
+    let (growing, meter) = (growing.clone(), Arc::clone(meter));
+    Payload::Growing(Arc::new(move |progress| {
+        let start = Some((growing.clone(), 0));
+        let meter = Arc::clone(&meter);
+        reqwest::Body::wrap_stream(stream::unfold(start, move |rest| {
+            let (meter, progress) = (Arc::clone(&meter), progress.clone());
+            async move {
+                let (mut growing, position) = rest?;
+                match next(&mut growing, position, &meter, &progress).await {
+                    Ok(slice) if slice.is_empty() => None,
+                    Ok(slice) => {
+                        let position = position + slice.len() as u64;
+                        Some((Ok(slice), Some((growing, position))))
+                    }
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        }))
+    }))
+}
+
+/// The next bytes of a blob that grows; none at its end.
+async fn next(growing: &mut Growing, position: u64, meter: &Meter, progress: &Progress) -> io::Result<Bytes> {
+    let grown = loop {
+        match tokio::time::timeout(PULSE, growing.beyond(position)).await {
+            Ok(grown) => break grown.map_err(io::Error::other)?,
+            Err(_) => progress.advance(),
+        }
+    };
+    if let Some(whole) = grown.whole() {
+        meter.begin(whole, position);
+    }
+    let count = grown.size().saturating_sub(position).min(SLICE as u64);
+    if count == 0 {
+        progress.complete();
+        return Ok(Bytes::new());
+    }
+    let bytes = read(growing, position, count, Vec::new()).await?;
+    meter.pass(bytes.len(), position + count);
+    progress.advance();
+    Ok(bytes)
+}
+
+/// Reads bytes of a blob that grows which are there.
+pub(super) async fn read(growing: &Growing, start: u64, count: u64, buffer: Vec<u8>) -> io::Result<Bytes> {
+    let growing = growing.clone();
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let reading = tokio::task::spawn_blocking(move || growing.read(start, count, buffer));
+    Ok(reading.await.map_err(io::Error::other)??.into())
 }
 
 /// A part of a blob, from `start`, as a body.

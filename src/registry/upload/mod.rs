@@ -8,12 +8,14 @@
 //! leaves open whether a part has arrived, the same part is sent once more: success, or a 416 that expects exactly the
 //! byte after the part, means that it is there; anything else means a new session from the first byte, and there are
 //! [`SESSIONS`] of them. A wrong guess cannot harm: the registry compares the digest.
+//! A blob that is still being made has its own way, [`stream`], and this one where that fails.
 //!
 //! Where a registry keeps what arrived of a torn part (ECR does), the same part goes once more only if nothing of it left
 //! or all of it did: after anything between, the session can only go wrong, and a part sent in vain is time lost.
 
 mod body;
 pub mod dialect;
+pub(super) mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use super::error::Error;
 use super::http::pace::Action;
 use super::http::{Answer, Ask, Payload};
 use crate::blob::BlobSource;
+use crate::blob::growing::Whole;
 use crate::event::Observer;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -78,7 +81,7 @@ pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) 
                 return Ok(Started::Mounted);
             }
             // Not mounted, and no reason is given; but the session is as good as any other.
-            Ok(answer) if answer.status == 202 => return opened(repository, answer).await,
+            Ok(answer) if answer.status == 202 => return opened(repository, answer).await.map(Started::Session),
             // Some registries refuse to mount what others answer with a session. The plain POST says whether it is the
             // mount or the push that is not allowed.
             Ok(answer) => answer.drain().await,
@@ -86,6 +89,11 @@ pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) 
             Err(error) => return Err(error),
         }
     }
+    open(repository).await.map(Started::Session)
+}
+
+/// Opens an upload session.
+async fn open(repository: &Repository) -> Result<Session, Error> {
     let answer = repository.http.send(&repository.registry, &asking(repository)).await?;
     match answer.status {
         200..=202 => opened(repository, answer).await,
@@ -98,12 +106,12 @@ fn asking(repository: &Repository) -> Ask {
     Ask { action: Some(Action::InitiateLayerUpload), ..repository.ask(Method::POST, "blobs/uploads/") }
 }
 
-async fn opened(repository: &Repository, answer: Answer) -> Result<Started, Error> {
+async fn opened(repository: &Repository, answer: Answer) -> Result<Session, Error> {
     let url = repository.registry.follow(&answer.attempt, &answer.url, &answer.location()?)?;
     // GHCR takes 4 MiB at most, ECR 5 MiB at least: the registry's word goes before ours, within reason.
     let least = answer.header("oci-chunk-min-length").and_then(|least| least.trim().parse().ok()).unwrap_or(0);
     answer.drain().await;
-    Ok(Started::Session(Session { url, least: u64::min(least, 1 << 30) }))
+    Ok(Session { url, least: u64::min(least, 1 << 30) })
 }
 
 /// Sends a blob, in the given session first. It is held to its descriptor on the way.
@@ -116,7 +124,7 @@ pub async fn upload(
     observer: &Arc<dyn Observer>,
 ) -> Result<Sent, Error> {
     let meter = Arc::new(Meter::new(Arc::clone(observer), descriptor));
-    let mut sender = Sender { repository, source, descriptor, dialect, meter, retries: 0 };
+    let mut sender = Sender { repository, dialect, meter, retries: 0 };
     let mut plan = dialect.plan(descriptor.size);
     if plan == Plan::Whole && dialect.chunking.monolithic_limit.is_some_and(|limit| descriptor.size > limit) {
         let (digest, most) = (descriptor.digest, dialect.limits.most_parts.unwrap_or_default());
@@ -132,7 +140,14 @@ pub async fn upload(
                 Started::Mounted => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
             },
         };
-        let setback = match sender.run(&mut session, plan).await {
+        let sent = match plan {
+            Plan::Whole => sender.whole(&session, source, descriptor).await,
+            Plan::Parts(part) => {
+                let part = part.max(session.least);
+                sender.parts(&mut session, source, descriptor, part).await
+            }
+        };
+        let setback = match sent {
             Ok(()) => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
             Err(setback) => setback,
         };
@@ -163,27 +178,24 @@ enum Setback {
 
 struct Sender<'a> {
     repository: &'a Repository,
-    source: &'a Arc<dyn BlobSource>,
-    descriptor: &'a Descriptor,
     dialect: &'a Dialect,
     meter: Arc<Meter>,
     retries: u32,
 }
 
 impl Sender<'_> {
-    async fn run(&mut self, session: &mut Session, plan: Plan) -> Result<(), Setback> {
-        match plan {
-            Plan::Whole => self.whole(session).await,
-            Plan::Parts(part) => self.parts(session, part.max(session.least)).await,
-        }
-    }
-
-    async fn whole(&mut self, session: &Session) -> Result<(), Setback> {
+    async fn whole(
+        &mut self,
+        session: &Session,
+        source: &Arc<dyn BlobSource>,
+        descriptor: &Descriptor,
+    ) -> Result<(), Setback> {
+        let whole = whole(descriptor);
         let mut failures = 0;
         let error = loop {
             let fault = Fault::default();
-            let payload = body::whole(self.source, self.descriptor, &self.meter, &fault);
-            let result = self.put(session, payload, None).await;
+            let payload = body::whole(source, descriptor, &self.meter, &fault);
+            let result = self.put(session, payload, None, whole).await;
             if let Some(fault) = fault.take() {
                 return Err(Setback::Final(fault.into()));
             }
@@ -207,11 +219,11 @@ impl Sender<'_> {
             self.repository.http.pause(&error, failures).await;
         };
         let part = self.dialect.chunking.part;
-        let fallback = self.dialect.chunking.fallback && !self.dialect.is_too_much(self.descriptor.size);
-        let parts = if fallback && self.descriptor.size > part { Plan::Parts(part) } else { Plan::Whole };
+        let fallback = self.dialect.chunking.fallback && !self.dialect.is_too_much(whole.size);
+        let parts = if fallback && whole.size > part { Plan::Parts(part) } else { Plan::Whole };
         match &error {
             _ if status(&error) == Some(413) => {
-                let part = part.min(self.descriptor.size / 2);
+                let part = part.min(whole.size / 2);
                 if fallback && part >= self.floor(session) {
                     return Err(Setback::Again(Box::new(error), Plan::Parts(part)));
                 }
@@ -219,7 +231,7 @@ impl Sender<'_> {
             }
             Error::Lost { .. } | Error::Stalled { .. } | Error::Server(_) => {
                 // The answer may have been lost, not the blob.
-                if self.is_there().await {
+                if self.is_there(whole).await {
                     return Ok(());
                 }
                 let plan = if matches!(error, Error::Server(_)) { Plan::Whole } else { parts };
@@ -230,31 +242,37 @@ impl Sender<'_> {
         }
     }
 
-    async fn parts(&mut self, session: &mut Session, part: u64) -> Result<(), Setback> {
+    async fn parts(
+        &mut self,
+        session: &mut Session,
+        source: &Arc<dyn BlobSource>,
+        descriptor: &Descriptor,
+        part: u64,
+    ) -> Result<(), Setback> {
         let (mut start, mut sent) = (0, None);
-        let mut reading = Parts::new(self.source, self.descriptor).read_ahead(part, None);
+        let mut reading = Parts::new(source, descriptor).read_ahead(part, None);
         loop {
             let read = reading.await.unwrap_or(Err(Error::Worker));
             let (parts, bytes) = read.map_err(Setback::Final)?;
             if parts.is_done() {
-                return self.part(session, &bytes, start, part, true).await;
+                return self.part(session, &bytes, start, part, Some(whole(descriptor))).await;
             }
             // While this part is sent, the next one is read.
             reading = parts.read_ahead(part, sent.take());
-            self.part(session, &bytes, start, part, false).await?;
+            self.part(session, &bytes, start, part, None).await?;
             start += bytes.len() as u64;
             sent = Some(bytes);
         }
     }
 
-    /// One part, the last one with the final PUT.
+    /// One part; with the last one, which goes with the final PUT, comes what all of them are.
     async fn part(
         &mut self,
         session: &mut Session,
         bytes: &Bytes,
         start: u64,
         size: u64,
-        last: bool,
+        last: Option<Whole>,
     ) -> Result<(), Setback> {
         let end = start + bytes.len() as u64;
         let mut failures = 0;
@@ -263,16 +281,15 @@ impl Sender<'_> {
             let payload = body::part(bytes, start, &self.meter);
             let before = self.meter.sent();
             let range = (!bytes.is_empty()).then(|| format!("{start}-{}", end - 1));
-            let result =
-                if last { self.put(session, payload, range).await } else { self.patch(session, payload, range).await };
+            let result = match last {
+                Some(whole) => self.put(session, payload, range, whole).await,
+                None => self.patch(session, payload, range).await,
+            };
             let error = match result {
                 // Specified is 202; ECR answers 201, others 200 and 204. What `Range` says is not looked at.
                 Ok(answer) if is_taken(&answer) => {
-                    // The next request goes where this reply says; docker-registry keeps its state in the query.
-                    if !last && let Some(location) = answer.header(LOCATION) {
-                        let registry = &self.repository.registry;
-                        session.url =
-                            registry.follow(&answer.attempt, &answer.url, location).map_err(Setback::Final)?;
+                    if last.is_none() {
+                        self.follow(session, &answer).map_err(Setback::Final)?;
                     }
                     answer.drain().await;
                     return Ok(());
@@ -280,7 +297,10 @@ impl Sender<'_> {
                 Ok(answer) if answer.status == 416 && failures > 0 => {
                     let (expected, error) = self.expected(answer).await;
                     if expected == Some(end) {
-                        return if last { self.close(session, size).await } else { Ok(()) };
+                        return match last {
+                            Some(whole) => self.close(session, size, whole).await,
+                            None => Ok(()),
+                        };
                     }
                     return Err(Setback::Again(Box::new(error), Plan::Parts(size)));
                 }
@@ -304,7 +324,9 @@ impl Sender<'_> {
                     }
                 }
                 Error::Lost { .. } | Error::Stalled { .. } | Error::Server(_) => {
-                    if last && self.is_there().await {
+                    if let Some(whole) = last
+                        && self.is_there(whole).await
+                    {
                         return Ok(());
                     }
                     let left = self.meter.sent() - before;
@@ -328,10 +350,10 @@ impl Sender<'_> {
     }
 
     /// Ends a session all of whose bytes have arrived.
-    async fn close(&self, session: &Session, size: u64) -> Result<(), Setback> {
+    async fn close(&self, session: &Session, size: u64, whole: Whole) -> Result<(), Setback> {
         let again = |error| Setback::Again(Box::new(error), Plan::Parts(size));
-        let answer = self.put(session, Payload::Empty, None).await.map_err(again)?;
-        if is_taken(&answer) || self.is_there().await {
+        let answer = self.put(session, Payload::Empty, None, whole).await.map_err(again)?;
+        if is_taken(&answer) || self.is_there(whole).await {
             answer.drain().await;
             return Ok(());
         }
@@ -339,16 +361,24 @@ impl Sender<'_> {
     }
 
     async fn patch(&self, session: &Session, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
-        self.send(Method::PATCH, session.url.clone(), payload, range).await
+        let ask = self.asking(Method::PATCH, session.url.clone(), payload, range);
+        self.repository.http.ask(&self.repository.registry, &ask).await
     }
 
-    async fn put(&self, session: &Session, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
+    async fn put(
+        &self,
+        session: &Session,
+        payload: Payload,
+        range: Option<String>,
+        whole: Whole,
+    ) -> Result<Answer, Error> {
         let mut url = session.url.clone();
-        url.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
-        self.send(Method::PUT, url, payload, range).await
+        url.query_pairs_mut().append_pair("digest", &whole.digest.to_string());
+        let ask = self.asking(Method::PUT, url, payload, range);
+        self.repository.http.ask(&self.repository.registry, &ask).await
     }
 
-    async fn send(&self, method: Method, url: Url, payload: Payload, range: Option<String>) -> Result<Answer, Error> {
+    fn asking(&self, method: Method, url: Url, payload: Payload, range: Option<String>) -> Ask {
         let action = if method == Method::PATCH { Action::UploadLayerPart } else { Action::CompleteLayerUpload };
         let mut ask = Ask { url, payload, action: Some(action), ..self.repository.ask(method, "") };
         // docker-registry answers 500 to a PATCH of another type.
@@ -356,7 +386,15 @@ impl Sender<'_> {
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
             ask.headers.insert(CONTENT_RANGE, range);
         }
-        self.repository.http.ask(&self.repository.registry, &ask).await
+        ask
+    }
+
+    /// The next request goes where the reply to the last one says; docker-registry keeps its state in the query.
+    fn follow(&self, session: &mut Session, answer: &Answer) -> Result<(), Error> {
+        if let Some(location) = answer.header(LOCATION) {
+            session.url = self.repository.registry.follow(&answer.attempt, &answer.url, location)?;
+        }
+        Ok(())
     }
 
     /// The byte that a 416 expects next, and the 416 as an error.
@@ -367,9 +405,9 @@ impl Sender<'_> {
     }
 
     /// Whether the blob is at the registry after all.
-    async fn is_there(&self) -> bool {
-        let head = self.repository.head_blob(self.descriptor.digest).await;
-        matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == self.descriptor.size))
+    async fn is_there(&self, whole: Whole) -> bool {
+        let head = self.repository.head_blob(whole.digest).await;
+        matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == whole.size))
     }
 }
 
@@ -379,6 +417,10 @@ pub async fn cancel(repository: &Repository, session: &Session) {
         let ask = Ask { url: session.url.clone(), ..repository.ask(Method::DELETE, "") };
         let _ = tokio::time::timeout(CANCEL, repository.http.ask(&repository.registry, &ask)).await;
     }
+}
+
+fn whole(descriptor: &Descriptor) -> Whole {
+    Whole { digest: descriptor.digest, size: descriptor.size }
 }
 
 fn is_taken(answer: &Answer) -> bool {
