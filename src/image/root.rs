@@ -120,7 +120,7 @@ impl Root {
                     // The link is the file: it shows what its target is at this moment.
                     let at = || {
                         let (folder, name) = split(target);
-                        self.paths.get(&*join(&self.folder_for(folder), name)).copied()
+                        self.paths.get(&join(&self.folder_for(folder), name)).copied()
                     };
                     let place = self.paths.get(target.as_ref()).copied().or_else(at).unwrap_or(place);
                     self.remove_below(&path);

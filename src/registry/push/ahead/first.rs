@@ -25,6 +25,10 @@ use crate::registry::upload::stream::{self, Streamed};
 /// How much of a layer must be there before it is sent, in bytes: a smaller one is quicker in one request.
 const LEAST: u64 = 4 << 20;
 
+/// How much of it must be there before the registry is asked whether it is empty, in bytes: the answer is there when the rest
+/// is, and an image of small layers costs no question.
+const ASKED_AT: u64 = 1 << 20;
+
 /// How much of it is read at a time, in bytes.
 const SLICE: u64 = 256 << 10;
 
@@ -91,10 +95,12 @@ impl<'a> First<'a> {
 
     /// Waits until there is enough of a layer; whether it is to be sent before there is more.
     async fn is_worth_it(&self, growing: &mut Growing) -> bool {
-        if !matches!(growing.beyond(LEAST).await, Ok(grown) if grown.whole().is_none()) {
+        if !matches!(growing.beyond(ASKED_AT).await, Ok(grown) if grown.whole().is_none()) {
             return false;
         }
-        if !*self.empty.get_or_init(|| self.repository.is_empty()).await {
+        let asked = self.empty.get_or_init(|| self.repository.is_empty());
+        let (empty, grown) = tokio::join!(asked, growing.beyond(LEAST));
+        if !*empty || !matches!(grown, Ok(grown) if grown.whole().is_none()) {
             return false;
         }
         let reader = growing.clone();
