@@ -31,7 +31,8 @@ impl<V> Paths<V> {
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&V> {
         let (chunk, at) = self.find(path);
-        Some(&self.chunks[chunk][at.ok()?].1)
+        let at = at.ok()?;
+        Some(&self.chunks[chunk][at].1)
     }
 
     pub(super) fn insert(&mut self, path: Arc<[u8]>, value: V) {
