@@ -27,7 +27,7 @@ const LEAST: u64 = 4 << 20;
 
 /// How much of it must be there before the registry is asked whether it is empty, in bytes: the answer is there when the rest
 /// is, and an image of small layers costs no question.
-const ASKED_AT: u64 = 1 << 20;
+const ASKED_AT: u64 = 3 << 20;
 
 /// How much of it is read at a time, in bytes.
 const SLICE: u64 = 256 << 10;
