@@ -147,6 +147,11 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
     if passes && let Some((network, mut ground)) = ready {
+        if let Some((ahead, _)) = &ahead {
+            for image in &shipped.built.images {
+                ahead.follow(&shipped.source, &image.config);
+            }
+        }
         ground.sent = ahead.map(|(ahead, network)| ahead.finish(network)).transpose()?.unwrap_or_default();
         ground.mounts = mounts(&recipe, &shipped.built, &args.result.tags);
         let what = (shipped.source.clone(), &shipped.built.index);

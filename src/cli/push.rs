@@ -226,6 +226,14 @@ impl Ahead {
         }
     }
 
+    /// Hands in a configuration: where layers are on their way, it need not wait for the last of them.
+    pub fn follow(&self, source: &Arc<dyn BlobSource>, configuration: &Descriptor) {
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            // Whoever waited for it has failed, and says so in the end.
+            let _ = self.made.send(Handed::Whole((Arc::clone(source), configuration.clone())));
+        }
+    }
+
     /// Gives up what is under way, and what was begun at the registry back to it.
     pub fn abandon(self, network: &Network) {
         // What has failed by itself is no news where there is no image.
