@@ -36,6 +36,17 @@ impl<V> Paths<V> {
     }
 
     pub(super) fn insert(&mut self, path: Arc<[u8]>, value: V) {
+        // The paths of a layer come nearly sorted: most need no search.
+        if let Some(last) = self.chunks.last_mut()
+            && last.last().is_some_and(|(key, _)| **key < *path)
+        {
+            if last.len() < CHUNK {
+                last.push((path, value));
+            } else {
+                self.chunks.push(vec![(path, value)]);
+            }
+            return;
+        }
         let (mut chunk, mut at) = match self.find(&path) {
             (chunk, Ok(at)) => {
                 self.chunks[chunk][at].1 = value;
