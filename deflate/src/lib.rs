@@ -259,6 +259,30 @@ mod tests {
         comes_back(&pieces.concat());
     }
 
+    /// At each of the last bytes a longer match than at the one before, by what would follow: the look for a longer one went
+    /// on beyond the end.
+    #[test]
+    fn the_last_bytes_have_an_end() {
+        for tail in 4..24_u8 {
+            let mut end: Vec<u8> = (1..=tail).collect();
+            let size = end.len();
+            end.resize(size + 64, 0);
+            let mut data = Vec::new();
+            for start in 0..size + 4 {
+                data.extend_from_slice(&end[start..start + 3 + start]);
+                data.push(0xe0 + u8::try_from(start).expect("small"));
+            }
+            data.extend_from_slice(&end[..size]);
+            comes_back(&data);
+            // The ring's bytes after the end are then those of 64 KiB before.
+            let mut long = random(65_536 - data.len() % 61, 7);
+            long.extend_from_slice(&end);
+            long.extend(random(65_536 - end.len() - data.len() - size, 9));
+            long.extend_from_slice(&data);
+            comes_back(&long);
+        }
+    }
+
     /// Counts like Fibonacci's numbers make codes as long as can be: they are longer than the format allows.
     #[test]
     fn the_longest_codes_come_back() {
@@ -361,6 +385,20 @@ mod tests {
                 _ => [text(size / 2, seed), vec![7; size / 2]].concat(),
             }).collect();
             prop_assert_eq!(inflate(&joined(&chunks, level)), chunks.concat());
+        }
+
+        /// Chunks of what was said before, cut and changed, with runs: all that a match can meet, close to the end too.
+        #[test]
+        fn any_phrases_come_back(
+            words in prop::collection::vec(prop::collection::vec(0..4_u8, 1..20), 1..8),
+            order in prop::collection::vec((0..8_usize, 0..20_usize, 0..20_usize), 1..200),
+        ) {
+            let mut data = Vec::new();
+            for (word, start, count) in order {
+                let word = &words[word % words.len()];
+                data.extend(word.iter().cycle().skip(start).take(count));
+            }
+            comes_back(&data);
         }
 
         #[test]
