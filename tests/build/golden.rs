@@ -11,7 +11,7 @@ use super::project::Project;
 /// it has been released.
 const DIGESTS: &str = "\
 format 2
-gzip sha256:efe55361a28af50d36793477a8fd64e7ae36544f41b8f9fffc7b0f5c4e0ce75f
+gzip sha256:751f7d22aa4497bfaefaa7cd5c414a7005ef65d5f2fa8db2260d73627dca7326
 zstd sha256:837ee09363a924f60b2cb075e01a23fc403c7c179f14b53085b756d556844849
 none sha256:b2ec1ab52704f519c2af8982579c26227675cfea7f0eadba5ef41b0908e9c702
 ";
