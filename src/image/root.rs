@@ -4,11 +4,10 @@
 //! Paths and link targets come from strangers: a resolution never leaves the root, and it follows at most
 //! [`MAX_LINKS`] links.
 
-mod paths;
-
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use self::paths::Paths;
 use crate::layer::contents::{Contents, Kind, Node};
 use crate::layer::entry::{join, split};
 
@@ -20,7 +19,7 @@ pub const MAX_LINKS: usize = 40;
 pub struct Root {
     layers: Vec<Arc<Contents>>,
     /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
-    paths: Paths<Place>,
+    paths: BTreeMap<Arc<[u8]>, Place>,
 }
 
 /// Where an entry comes from.
@@ -55,7 +54,7 @@ pub enum Unresolved {
 impl Root {
     /// The file system that these layers make, lowest first.
     pub fn of(layers: Vec<Arc<Contents>>) -> Self {
-        let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: Paths::default() };
+        let mut root = Self { layers: Vec::with_capacity(layers.len()), paths: BTreeMap::new() };
         for layer in layers {
             root.apply(&layer);
         }
@@ -120,7 +119,7 @@ impl Root {
                     // The link is the file: it shows what its target is at this moment.
                     let at = || {
                         let (folder, name) = split(target);
-                        self.paths.get(&join(&self.folder_for(folder), name)).copied()
+                        self.paths.get(&*join(&self.folder_for(folder), name)).copied()
                     };
                     let place = self.paths.get(target.as_ref()).copied().or_else(at).unwrap_or(place);
                     self.remove_below(&path);
@@ -150,10 +149,9 @@ impl Root {
             start.push(b'/');
         }
         self.paths
-            .from(&start)
+            .range::<[u8], _>((Bound::Excluded(start.as_slice()), Bound::Unbounded))
             .map(|(key, _)| key)
             .take_while(|key| key.starts_with(&start))
-            .filter(|key| key.len() > start.len())
             .cloned()
             .collect()
     }
@@ -246,7 +244,10 @@ impl Root {
     /// Whether an entry stands below a path that itself may have none.
     pub fn holds_entries(&self, path: &[u8]) -> bool {
         let start = join(path, b"");
-        self.paths.from(&start).next().is_some_and(|(key, _)| key.starts_with(&start))
+        self.paths
+            .range::<[u8], _>((Bound::Included(start.as_ref()), Bound::Unbounded))
+            .next()
+            .is_some_and(|(key, _)| key.starts_with(&start))
     }
 }
 
