@@ -1,6 +1,7 @@
 //! Bits into bytes, the first bit lowest (RFC 1951 3.1.1).
 
 /// Writes bits into a slice. What does not fit is counted and not written: the end says whether there was room.
+#[derive(Default)]
 pub(crate) struct Bits<'a> {
     out: &'a mut [u8],
     at: usize,
@@ -11,21 +12,6 @@ pub(crate) struct Bits<'a> {
 impl<'a> Bits<'a> {
     pub(crate) fn new(out: &'a mut [u8]) -> Self {
         Self { out, at: 0, held: 0, count: 0 }
-    }
-
-    /// The same place, for a function that keeps it in registers: the compiler can't where the bits are written through a
-    /// reference to a reference. [`Self::resume`] takes over what it has done.
-    pub(crate) fn fork(&mut self) -> Bits<'_> {
-        Bits { out: self.out, at: self.at, held: self.held, count: self.count }
-    }
-
-    /// The place, without the bytes.
-    pub(crate) fn mark(&self) -> (usize, u64, u32) {
-        (self.at, self.held, self.count)
-    }
-
-    pub(crate) fn resume(&mut self, (at, held, count): (usize, u64, u32)) {
-        (self.at, self.held, self.count) = (at, held, count);
     }
 
     /// Adds the low `count` bits of `bits`, whose other bits are zero. At most 57 between two flushes.

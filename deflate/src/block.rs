@@ -1,6 +1,10 @@
 //! A block of a deflate stream (RFC 1951 3.2.3): what was found in a stretch of data, with the codes that suit it.
 
 use crate::bits::Bits;
+use crate::format::{
+    DISTANCES, DISTANCES_USED, END_OF_BLOCK, FIXED_DISTANCES, FIXED_MAIN, LENGTHS, MAIN, ORDER, STORED,
+    distance_symbol, length_symbol, repeat,
+};
 use crate::huffman::{Code, codes, lengths};
 
 /// Literals and then a match; without one at the end of a block.
@@ -30,41 +34,10 @@ pub(crate) struct Symbols {
     distances: [u32; DISTANCES],
 }
 
-const MAIN: usize = 288;
-const DISTANCES: usize = 32;
-const END_OF_BLOCK: usize = 256;
-const LENGTHS: usize = 29;
-/// The distances that the format has.
-const DISTANCES_USED: usize = 30;
 /// Shorter than the format's 15, so that four literals and what is left of a byte fit into a word.
 const LONGEST_MAIN: usize = 14;
 const LONGEST_DISTANCE: usize = 15;
 const LONGEST_OF_LENGTHS: usize = 7;
-/// The content of a stored block at most.
-pub(crate) const STORED: usize = 65_535;
-/// The order of the lengths of the code for code lengths (RFC 1951 3.2.7).
-const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-/// Where the lengths of a symbol begin, and how many extra bits it has (RFC 1951 3.2.5).
-const fn length_symbol(symbol: usize) -> (u16, u8) {
-    match symbol {
-        0..8 => (symbol as u16 + 3, 0),
-        28 => (258, 0),
-        _ => {
-            let extra = (symbol / 4 - 1) as u8;
-            ((((4 + symbol % 4) << extra) + 3) as u16, extra)
-        }
-    }
-}
-
-const fn distance_symbol(symbol: usize) -> (u16, u8) {
-    if symbol < 4 {
-        return (symbol as u16 + 1, 0);
-    }
-    let extra = (symbol / 2 - 1) as u8;
-    ((((2 + symbol % 2) << extra) + 1) as u16, extra)
-}
-
 /// The symbol of each length.
 static OF_LENGTH: [u8; 512] = {
     let mut table = [0; 512];
@@ -198,11 +171,11 @@ impl Told {
             if length == 0 {
                 while count >= 11 {
                     let zeros = count.min(138);
-                    items.push((18, (zeros - 11) as u8));
+                    items.push((18, (zeros - repeat(18).0) as u8));
                     count -= zeros;
                 }
                 if count >= 3 {
-                    items.push((17, (count - 3) as u8));
+                    items.push((17, (count - repeat(17).0) as u8));
                     count = 0;
                 }
             } else if count >= 4 {
@@ -210,7 +183,7 @@ impl Told {
                 count -= 1;
                 while count >= 3 {
                     let same = count.min(6);
-                    items.push((16, (same - 3) as u8));
+                    items.push((16, (same - repeat(16).0) as u8));
                     count -= same;
                 }
             }
@@ -225,19 +198,10 @@ impl Told {
         Self { main, distances, main_count, distance_count, items, lengths, lengths_count }
     }
 
-    fn extra(symbol: u8) -> u32 {
-        match symbol {
-            16 => 2,
-            17 => 3,
-            18 => 7,
-            _ => 0,
-        }
-    }
-
     /// Its size in bits.
     fn size(&self) -> u64 {
         let items =
-            self.items.iter().map(|(symbol, _)| u32::from(self.lengths[usize::from(*symbol)]) + Self::extra(*symbol));
+            self.items.iter().map(|(symbol, _)| u32::from(self.lengths[usize::from(*symbol)]) + repeat(*symbol).1);
         14 + 3 * self.lengths_count as u64 + u64::from(items.sum::<u32>())
     }
 
@@ -254,23 +218,11 @@ impl Told {
         for (symbol, value) in &self.items {
             let code = codes[usize::from(*symbol)];
             out.add(u64::from(code.bits), u32::from(code.length));
-            out.add(u64::from(*value), Self::extra(*symbol));
+            out.add(u64::from(*value), repeat(*symbol).1);
             out.flush();
         }
     }
 }
-
-/// The code that needs no telling (RFC 1951 3.2.6).
-const FIXED_MAIN: [u8; MAIN] = {
-    let mut lengths = [8; MAIN];
-    let mut symbol = 144;
-    while symbol < 280 {
-        lengths[symbol] = if symbol < 256 { 9 } else { 7 };
-        symbol += 1;
-    }
-    lengths
-};
-const FIXED_DISTANCES: [u8; DISTANCES] = [5; DISTANCES];
 
 /// The size in bits of what stands for the symbols.
 fn size(symbols: &Symbols, main: &[u8; MAIN], distances: &[u8; DISTANCES]) -> u64 {
@@ -350,7 +302,9 @@ fn content(data: &[u8], sequences: &[Sequence], main: &[Code; MAIN], distances: 
         Distance { bits, base, length, all: length + extra }
     });
     let literals: &[Code; 256] = main.first_chunk().expect("more than 256 symbols");
-    let mut out = to.fork();
+    // Its own for as long as the loop runs: the compiler keeps it in registers then, which it can't where the bytes are
+    // written through a reference to a reference.
+    let mut out = std::mem::take(to);
     let mut rest = data;
     for sequence in sequences {
         let (mut run, more) = rest.split_at(usize::from(sequence.literals));
@@ -383,6 +337,5 @@ fn content(data: &[u8], sequences: &[Sequence], main: &[Code; MAIN], distances: 
     let code = main[END_OF_BLOCK];
     out.add(u64::from(code.bits), u32::from(code.length));
     out.flush();
-    let mark = out.mark();
-    to.resume(mark);
+    *to = out;
 }

@@ -17,14 +17,16 @@
 mod bits;
 mod block;
 mod encoder;
+mod format;
 mod huffman;
 mod matches;
 mod walk;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-use self::block::STORED;
+use self::bits::Bits;
 use self::encoder::Encoder;
+use self::format::STORED;
 use self::matches::Effort;
 use self::walk::{PADDING, Tables, unfinal};
 
@@ -76,11 +78,12 @@ impl Deflater {
                 Engine::Libdeflate(compressor, tables) => joinable(compressor, tables, data, room, stored),
             }
         };
-        let size = size.filter(|size| *size < stored);
-        out.truncate(start + size.unwrap_or(0));
-        if size.is_none() {
-            store(data, out);
-        }
+        let size = size.filter(|size| *size < stored).unwrap_or_else(|| {
+            let mut bits = Bits::new(&mut out[start..]);
+            block::store(data, &mut bits);
+            bits.size()
+        });
+        out.truncate(start + size);
     }
 }
 
@@ -95,17 +98,6 @@ fn joinable(
     let size = compressor.deflate_compress(data, &mut room[..stored]).ok()?;
     room[size..size + PADDING].fill(0);
     unfinal(&mut room[..size + PADDING], size, tables)
-}
-
-/// Appends data as it is, in stored blocks (RFC 1951 3.2.4).
-fn store(data: &[u8], out: &mut Vec<u8>) {
-    for block in data.chunks(STORED) {
-        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        out.push(0);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&(!length).to_le_bytes());
-        out.extend_from_slice(block);
-    }
 }
 
 /// Whether compressing is a waste: three samples have flat byte counts and do not shrink at the fastest level either.
@@ -289,7 +281,6 @@ mod tests {
         let (mut one, mut other) = (1_usize, 1_usize);
         let mut data = Vec::new();
         for byte in 0..28_u8 {
-            // Between noise, which no match crosses.
             data.extend((0..one).map(|_| byte));
             (one, other) = (other, one + other);
         }

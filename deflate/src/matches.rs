@@ -48,7 +48,7 @@ impl Effort {
         match level {
             1 => Some(one),
             2 => Some(Self { tries: 4, ..one }),
-            3 => Some(Self { tries: 4, second_tries: 2, lazy: 8, dense: 8, ..one }),
+            3 => Some(Self { tries: 4, second_tries: 2, lazy: 8, ..one }),
             // The default: on a Python service 0.7 % larger than libdeflate's level 4, in four fifths of its time.
             4 => Some(Self { tries: 4, second_tries: 4, lazy: 16, dense: 16, ..one }),
             _ => None,

@@ -3,6 +3,9 @@
 //! The stream comes from our own encoder, but nothing here trusts it: every look is bounded, the walk ends on any
 //! bytes, and a stream that is not whole is no stream.
 
+use crate::format::{self, DISTANCES, FIXED_DISTANCES, FIXED_MAIN, MAIN, ORDER, repeat};
+use crate::huffman::codes;
+
 /// How many bytes after the stream's end the walk may look at.
 pub(super) const PADDING: usize = 16;
 
@@ -98,36 +101,23 @@ fn literal_symbol(symbol: u16) -> (u8, u8) {
     match symbol {
         0..=255 => (0, LITERAL),
         256 => (0, END_OF_BLOCK),
-        257..=264 | 285 => (0, MATCH),
-        265..=284 => (u8::try_from((symbol - 261) / 4).unwrap_or(0), MATCH),
+        257..=285 => (format::length_symbol(usize::from(symbol) - format::END_OF_BLOCK - 1).1, MATCH),
         _ => (0, INVALID),
     }
 }
 
 fn distance_symbol(symbol: u16) -> (u8, u8) {
     match symbol {
-        0..=3 => (0, MATCH),
-        4..=29 => (u8::try_from((symbol - 2) / 2).unwrap_or(0), MATCH),
+        0..=29 => (format::distance_symbol(usize::from(symbol)).1, MATCH),
         _ => (0, INVALID),
     }
 }
 
-fn fill(table: &mut [Step], bits: u32, lengths: &[u8], meaning: fn(u16) -> (u8, u8)) {
+fn fill<const N: usize>(table: &mut [Step], bits: u32, lengths: &[u8; N], meaning: fn(u16) -> (u8, u8)) {
     table.fill(Step::default());
-    let mut counts = [0_u16; 16];
-    for length in lengths {
-        counts[usize::from(*length)] += 1;
-    }
-    counts[0] = 0;
-    let mut next = [0_u16; 17];
-    for length in 1..16 {
-        next[length + 1] = (next[length] + counts[length]) << 1;
-    }
-    for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-        let code = next[usize::from(*length)];
-        next[usize::from(*length)] += 1;
-        let reversed = usize::from(code.reverse_bits() >> (16 - u32::from(*length)));
-        let length_bits = u32::from(*length);
+    for (symbol, code) in codes(lengths).iter().enumerate().filter(|(_, code)| code.length > 0) {
+        let (reversed, length) = (usize::from(code.bits), code.length);
+        let length_bits = u32::from(length);
         if length_bits > bits {
             table[reversed & ((1 << bits) - 1)] = Step { bits: 0, met: LONG };
             continue;
@@ -234,10 +224,7 @@ pub(super) fn walk(bytes: &[u8], size: usize, tables: &mut Tables) -> Option<(us
                 bits.next = data + 4 + usize::from(length);
             }
             1 => {
-                let mut lengths = [8_u8; 288];
-                lengths[144..256].fill(9);
-                lengths[256..280].fill(7);
-                set_codes(tables, &lengths, &[5; 30])?;
+                set_codes(tables, &FIXED_MAIN, &FIXED_DISTANCES)?;
                 walk_block(&mut bits, tables, size)?;
             }
             2 => {
@@ -255,7 +242,7 @@ pub(super) fn walk(bytes: &[u8], size: usize, tables: &mut Tables) -> Option<(us
     }
 }
 
-fn set_codes(tables: &mut Tables, literals: &[u8], distances: &[u8]) -> Option<()> {
+fn set_codes(tables: &mut Tables, literals: &[u8; MAIN], distances: &[u8; DISTANCES]) -> Option<()> {
     tables.literal_code.set(literals)?;
     tables.distance_code.set(distances)?;
     fill(&mut tables.literals, LITERAL_BITS, literals, literal_symbol);
@@ -266,7 +253,6 @@ fn set_codes(tables: &mut Tables, literals: &[u8], distances: &[u8]) -> Option<(
 
 /// The header of a block with dynamic codes (RFC 1951 3.2.7).
 fn read_codes(bits: &mut Bits<'_>, tables: &mut Tables) -> Option<()> {
-    const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let literals = usize::try_from(bits.take(5)).ok()? + 257;
     let distances = usize::try_from(bits.take(5)).ok()? + 1;
     let count = usize::try_from(bits.take(4)).ok()? + 4;
@@ -282,20 +268,24 @@ fn read_codes(bits: &mut Bits<'_>, tables: &mut Tables) -> Option<()> {
         bits.refill();
         let (symbol, length) = code.decode(bits.buffer)?;
         bits.skip(u32::from(length));
-        let (value, repeat) = match symbol {
-            0..=15 => (u8::try_from(symbol).ok()?, 1),
-            16 => (*lengths.get(at.checked_sub(1)?)?, 3 + bits.take(2)),
-            17 => (0, 3 + bits.take(3)),
-            _ => (0, 11 + bits.take(7)),
+        let symbol = u8::try_from(symbol).ok()?;
+        let value = match symbol {
+            0..=15 => symbol,
+            16 => *lengths.get(at.checked_sub(1)?)?,
+            _ => 0,
         };
-        let end = at + usize::try_from(repeat).ok()?;
+        let (least, more) = repeat(symbol);
+        let end = at + least + usize::try_from(bits.take(more)).ok()?;
         lengths.get_mut(at..end)?.fill(value);
         at = end;
     }
     if at != literals + distances {
         return None;
     }
-    set_codes(tables, &lengths[..literals], &lengths[literals..literals + distances])
+    let (mut main, mut far) = ([0; MAIN], [0; DISTANCES]);
+    main[..literals].copy_from_slice(&lengths[..literals]);
+    far[..distances].copy_from_slice(&lengths[literals..literals + distances]);
+    set_codes(tables, &main, &far)
 }
 
 /// Goes over the symbols of a block, to its end.

@@ -30,7 +30,7 @@ const LEAST: u64 = 4 << 20;
 const ASKED_AT: u64 = 3 << 20;
 
 /// How much of it is read at a time, in bytes.
-const SLICE: u64 = 256 << 10;
+const SLICE: usize = 256 << 10;
 
 /// Whether this is a first push, as far as is known without asking: the tag was not there, and nobody says that its layers
 /// are elsewhere in the registry or how each must be sent.
@@ -116,7 +116,7 @@ impl<'a> First<'a> {
 fn head(growing: &Growing) -> io::Result<Digest> {
     let (mut tally, mut buffer) = (Tally::new(io::sink()), Vec::new());
     while tally.count() < LEAST {
-        buffer = growing.read(tally.count(), usize::try_from(SLICE).unwrap_or(usize::MAX), buffer)?;
+        buffer = growing.read(tally.count(), SLICE, buffer)?;
         io::Write::write_all(&mut tally, &buffer)?;
     }
     Ok(tally.digest())
