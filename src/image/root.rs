@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::layer::contents::{Contents, Kind, Node};
 use crate::layer::entry::{join, split};
+use crate::layer::pathname::Pathname;
 
 /// How many symbolic links a resolution follows, as Linux does.
 pub const MAX_LINKS: usize = 40;
@@ -19,7 +20,7 @@ pub const MAX_LINKS: usize = 40;
 pub struct Root {
     layers: Vec<Arc<Contents>>,
     /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
-    paths: BTreeMap<Arc<[u8]>, Place>,
+    paths: BTreeMap<Pathname, Place>,
 }
 
 /// Where an entry comes from.
@@ -93,7 +94,7 @@ impl Root {
         for (index, node) in contents.nodes.iter().enumerate() {
             let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
             let (folder, name) = split(&node.path);
-            let path: Arc<[u8]> = if folder.is_empty() {
+            let path: Pathname = if folder.is_empty() {
                 node.path.clone()
             } else {
                 if parent.as_ref().is_none_or(|[written, _]| **written != *folder) {
@@ -143,7 +144,7 @@ impl Root {
         }
     }
 
-    fn below(&self, path: &[u8]) -> Vec<Arc<[u8]>> {
+    fn below(&self, path: &[u8]) -> Vec<Pathname> {
         let mut start = path.to_vec();
         if !start.is_empty() {
             start.push(b'/');

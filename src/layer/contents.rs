@@ -4,10 +4,10 @@
 //! (paths, links and heads, never contents).
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pathname::Pathname;
 use crate::elf::Elf;
 use crate::elf::cache::Cached;
 
@@ -52,9 +52,9 @@ pub enum Kind {
         head: Head,
     },
     /// A symbolic link and its target as it stands.
-    Symlink(Box<[u8]>),
+    Symlink(Pathname),
     /// A hard link to the path of another entry, relative to the root.
-    Hardlink(Box<[u8]>),
+    Hardlink(Pathname),
     /// A device, FIFO or socket.
     Special,
     /// A whiteout: the path is gone from the layers below.
@@ -68,7 +68,7 @@ pub enum Kind {
 pub struct Node {
     /// The path without a leading or trailing slash, empty for the root. Of a whiteout: the path that is gone; of an
     /// opaque whiteout: the folder. Shared with the entry it comes from and the merged root: a large tree has each path once.
-    pub path: Arc<[u8]>,
+    pub path: Pathname,
     /// What it is.
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky (07777).

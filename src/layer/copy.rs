@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::contents::Xattrs;
 use super::entry::{self, Entry, Kind, Stamp, Tree, WHITEOUT, file_name, join, path_order};
+use super::pathname::Pathname;
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
 
@@ -124,7 +125,7 @@ struct Copy<'a> {
     rules: &'a Rules<'a>,
     made: Vec<Made>,
     /// Where in `made` a path is.
-    places: HashMap<Arc<[u8]>, usize>,
+    places: HashMap<Pathname, usize>,
     copied: Copied,
     /// What the build writes below the source at hand.
     own: Vec<PathBuf>,
@@ -272,7 +273,7 @@ impl Copy<'_> {
 
     /// Puts something at its path, in place of what was there.
     fn put(&mut self, made: Made) {
-        match self.places.entry(Arc::clone(&made.entry.path)) {
+        match self.places.entry(made.entry.path.clone()) {
             Occupied(place) => self.made[*place.get()] = made,
             Vacant(place) => {
                 place.insert(self.made.len());

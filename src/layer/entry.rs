@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::contents::{self, Head, Node, Xattrs};
+use super::pathname::Pathname;
 
 /// The prefix of a whiteout's name (image-spec layer.md "Whiteouts").
 pub const WHITEOUT: &[u8] = b".wh.";
@@ -23,9 +24,9 @@ pub enum Kind {
     /// A regular file of so many bytes. A whiteout is one, empty, by its name.
     File(u64),
     /// A symbolic link and its target as it stands.
-    Symlink(Box<[u8]>),
+    Symlink(Pathname),
     /// A hard link to the path of an earlier entry.
-    Hardlink(Box<[u8]>),
+    Hardlink(Pathname),
     /// A character device, major and minor.
     Character(u32, u32),
     /// A block device, major and minor.
@@ -38,7 +39,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The path in the archive without a leading or trailing slash; empty for the root.
-    pub path: Arc<[u8]>,
+    pub path: Pathname,
     /// What it is.
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky (07777).

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod entry;
 pub mod git;
 pub mod pack;
+pub mod pathname;
 pub mod pattern;
 pub mod run;
 pub mod scan;

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::contents::Xattrs;
 use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
+use super::pathname::Pathname;
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -102,8 +103,8 @@ pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<
         remarks: Remarks::default(),
         converted: false,
     };
-    scan.add(folder, Arc::from([]), &data)?;
-    scan.folder(folder, &[])?;
+    scan.add(folder, Vec::new().into(), &data)?;
+    scan.folder(folder, &mut Vec::new())?;
     if scan.converted {
         // Their new names have another place.
         scan.entries.sort_by(|a, b| path_order(&a.path, &b.path));
@@ -146,7 +147,7 @@ pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError>
     Ok(marked)
 }
 
-fn whiteout(path: Arc<[u8]>) -> Entry {
+fn whiteout(path: Pathname) -> Entry {
     Entry { path, kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: None, source: None }
 }
 
@@ -156,14 +157,15 @@ struct Scan<'a> {
     latest: Option<i64>,
     entries: Vec<Entry>,
     /// The first path of a file with several links, by device and inode (image-spec layer.md "Hardlinks").
-    links: HashMap<(u64, u64), Arc<[u8]>>,
+    links: HashMap<(u64, u64), Pathname>,
     remarks: Remarks,
     /// Whether whiteouts of overlayfs became whiteouts of a layer.
     converted: bool,
 }
 
 impl Scan<'_> {
-    fn folder(&mut self, folder: &Path, prefix: &[u8]) -> Result<(), ScanError> {
+    /// `path` is the folder's in the archive, and is so again in the end.
+    fn folder(&mut self, folder: &Path, path: &mut Vec<u8>) -> Result<(), ScanError> {
         // The names in one piece: between paths that stay, each by itself would leave a hole that nothing else fits into.
         let (mut names, mut found) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder).map_err(ScanError::read(folder))? {
@@ -179,18 +181,21 @@ impl Scan<'_> {
         for (name, data) in found {
             let name = &names[name];
             let source = folder.join(OsStr::from_bytes(name));
-            let slash: &[u8] = if prefix.is_empty() { b"" } else { b"/" };
-            let path: Arc<[u8]> = prefix.iter().chain(slash).chain(name).copied().collect();
-            let below = data.is_dir().then(|| Arc::clone(&path));
-            self.add(&source, path, &data)?;
-            if let Some(path) = below {
-                self.folder(&source, &path)?;
+            let above = path.len();
+            if above > 0 {
+                path.push(b'/');
             }
+            path.extend_from_slice(name);
+            self.add(&source, path.as_slice().into(), &data)?;
+            if data.is_dir() {
+                self.folder(&source, path)?;
+            }
+            path.truncate(above);
         }
         Ok(())
     }
 
-    fn add(&mut self, source: &Path, path: Arc<[u8]>, data: &Metadata) -> Result<(), ScanError> {
+    fn add(&mut self, source: &Path, path: Pathname, data: &Metadata) -> Result<(), ScanError> {
         let (uid, gid) = self.owners.apply(data.uid(), data.gid());
         let mtime = self.latest.map_or(data.mtime(), |latest| data.mtime().min(latest));
         self.remarks.owned_by_root |= data.uid() == 0;
@@ -244,9 +249,9 @@ impl Scan<'_> {
         if !kind.is_dir() && data.nlink() > 1 {
             let inode = (data.dev(), data.ino());
             if let Some(first) = self.links.get(&inode) {
-                (entry.kind, entry.source) = (Kind::Hardlink((**first).into()), None);
+                (entry.kind, entry.source) = (Kind::Hardlink(first.clone()), None);
             } else {
-                self.links.insert(inode, Arc::clone(&entry.path));
+                self.links.insert(inode, entry.path.clone());
             }
         }
         self.entries.push(entry);

@@ -361,8 +361,8 @@ mod tests {
             found.push((entry.path, reader.offset()));
             reader.seek_over().expect("sought");
         }
-        let wanted: [(std::sync::Arc<[u8]>, u64); 3] =
-            [((*b"a").into(), 512), ((*b"b").into(), 512 + 1024 + 512), ((*b"c").into(), 512 + 1024 + 1024 + 512)];
+        let wanted: [(crate::layer::pathname::Pathname, u64); 3] =
+            [(b"a".into(), 512), (b"b".into(), 512 + 1024 + 512), (b"c".into(), 512 + 1024 + 1024 + 512)];
         assert_eq!(found, wanted);
     }
 

@@ -21,6 +21,7 @@ use super::{ArchiveError, failed};
 use crate::blob::DOCUMENT_LIMIT;
 use crate::layer::entry::clean;
 use crate::layer::entry::{Kind, split};
+use crate::layer::pathname::Pathname;
 use crate::layer::untar::Reader;
 
 /// The most bytes that the table of names takes, at about [`NAME_COST`] beside the name: some 350,000 blobs.
@@ -39,7 +40,7 @@ pub(super) struct Member {
 enum Place {
     Data(Member),
     /// The name of another member.
-    Link(Box<[u8]>),
+    Link(Pathname),
 }
 
 /// The members of an archive by name.
@@ -47,7 +48,7 @@ pub(super) struct Members {
     pub(super) file: Arc<File>,
     /// The archive, for messages.
     pub(super) shown: String,
-    table: BTreeMap<Arc<[u8]>, Place>,
+    table: BTreeMap<Pathname, Place>,
 }
 
 impl Members {
@@ -166,7 +167,7 @@ fn compressed_by(magic: &[u8]) -> Option<&'static str> {
 }
 
 /// The name that a symbolic link in a folder points at; `None` where it leaves the archive.
-fn resolve(folder: &[u8], target: &[u8]) -> Option<Box<[u8]>> {
+fn resolve(folder: &[u8], target: &[u8]) -> Option<Pathname> {
     let folder = if target.starts_with(b"/") { &[] } else { folder };
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in folder.split(|byte| *byte == b'/').chain(target.split(|byte| *byte == b'/')) {

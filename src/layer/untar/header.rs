@@ -144,7 +144,7 @@ impl Header<'_> {
             0 | b'0' | b'7' => Kind::File(size),
             b'1' => {
                 let target = link()?;
-                Kind::Hardlink(clean(&target).ok_or_else(|| refused("is a hard link that leaves the root"))?)
+                Kind::Hardlink(clean(&target).ok_or_else(|| refused("is a hard link that leaves the root"))?.into())
             }
             b'2' => Kind::Symlink(link()?.into()),
             b'3' => Kind::Character(device(329)?, device(337)?),
