@@ -24,7 +24,7 @@ use crate::layer::contents::Contents;
 use crate::layer::entry::{Entry, WHITEOUT, file_name};
 use crate::layer::pack::{self, PackError, Packed, Packing};
 use crate::layer::untar::Reader;
-use crate::layer::{scan, sniff};
+use crate::layer::{attributes, sniff};
 use crate::layout::session::Session;
 use crate::layout::{Layout, LayoutError};
 use crate::oci::config::{History, ImageConfiguration, RootFs};
@@ -431,7 +431,7 @@ fn from_archive(
     if let Some(latest) = latest {
         entry.mtime = entry.mtime.min(latest);
     }
-    entry.xattrs = entry.xattrs.and_then(|xattrs| scan::keep(&xattrs));
+    entry.xattrs = entry.xattrs.and_then(|xattrs| attributes::keep(&xattrs));
     Ok(Some(entry))
 }
 

@@ -371,7 +371,7 @@ mod tests {
         fs::write(&source, &text).expect("a file");
         let pool = Pool::new(1);
         let pack = |codec, reuse: Option<&Arc<Reuse>>| {
-            let tree = Tree { folder: source.clone(), dest: b"file".as_slice().into() };
+            let tree = Tree { folder: source.clone(), dest: b"file".as_slice().into(), attributes: false };
             let at = Source { tree: tree.into(), stamp: Stamp::default() };
             let (path, kind) = (b"file".as_slice().into(), Kind::File(text.len() as u64));
             let entry = Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: None, source: Some(at) };

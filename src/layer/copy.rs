@@ -139,7 +139,7 @@ impl Copy<'_> {
             let below = |own: &PathBuf| own.strip_prefix(&absolute).ok().map(|relative| path.join(relative));
             self.own = self.rules.own.iter().filter_map(below).collect();
             let dest = self.folder(&source.dest, Some((source, path)))?;
-            let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone() });
+            let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false });
             return self.content(source, &tree, path, &dest);
         }
         if self.ignored(path) {
@@ -239,7 +239,7 @@ impl Copy<'_> {
         // Where a link below led to another folder, the file has another place in the tree than on the disk.
         let tree = match tree.filter(|tree| tree.path(&dest) == path) {
             Some(tree) => Arc::clone(tree),
-            None => Arc::new(Tree { folder: path.into(), dest: dest.clone() }),
+            None => Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false }),
         };
         let entry = Entry {
             path: dest.into(),

@@ -72,6 +72,8 @@ pub struct Tree {
     pub folder: PathBuf,
     /// Its path in the archive.
     pub dest: Box<[u8]>,
+    /// Whether the layer has the extended attributes of what lies in it.
+    pub attributes: bool,
 }
 
 impl Tree {

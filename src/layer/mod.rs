@@ -1,6 +1,7 @@
 //! Layers: folders, files, archives and what commands leave become a tar with one order and one form, a blob with one
 //! digest, and a table of what is inside.
 
+pub mod attributes;
 pub mod cache;
 pub mod compress;
 pub mod contents;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::attributes::{Of, keep};
 use super::cache::chunks::Reuse;
 use super::compress::{Codec, Failed, Finished, Piece, Pool, Stream, stream};
 use super::contents::{Contents, Head};
@@ -186,15 +187,22 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         (self.contents, self.timed_pyc)
     }
 
-    fn file_entry(&mut self, entry: Entry) -> Result<(), PackError> {
-        self.begin(&entry)?;
+    fn file_entry(&mut self, mut entry: Entry) -> Result<(), PackError> {
         let mut head = Head::Other;
-        if let Kind::File(size) = entry.kind
-            && let Some(path) = entry.source_path()
-        {
-            let path = path.as_path();
-            let failed = |source| PackError::Read { path: path.display().to_string(), source };
-            let mut file = open(path).map_err(failed)?;
+        let path = entry.source_path().unwrap_or_default();
+        let path = path.as_path();
+        let failed = |source| PackError::Read { path: path.display().to_string(), source };
+        let file = match entry.kind {
+            Kind::File(size) if entry.source.is_some() => Some((open(path).map_err(failed)?, size)),
+            _ => None,
+        };
+        // Those of folders were asked for when it was listed.
+        if entry.source.as_ref().is_some_and(|source| source.tree.attributes) && entry.kind != Kind::Directory {
+            let of = file.as_ref().map_or(Of::Path(path), |(file, _)| Of::File(file));
+            entry.xattrs = keep(&of.all().map_err(failed)?);
+        }
+        self.begin(&entry)?;
+        if let Some((mut file, size)) = file {
             let first = self.data(&mut file, size, path)?;
             // One more byte: the file has grown since it was listed.
             if file.read(&mut [0]).map_err(failed)? > 0 {

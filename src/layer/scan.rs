@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::contents::Xattrs;
+use super::attributes::{self, Of};
 use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
 use super::pathname::Pathname;
 
@@ -78,7 +78,8 @@ pub struct Remarks {
     pub owned_by_root: bool,
 }
 
-/// The entries of a root file system, taken as it is (`rootfs` layers).
+/// The entries of a root file system, taken as it is (`rootfs` layers): those of files get their extended attributes when
+/// they are packed.
 ///
 /// # Errors
 /// Where a file cannot be read, or has the name `.wh.`.
@@ -87,7 +88,7 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
     Ok((with_attributes(entries)?, remarks))
 }
 
-/// The same without extended attributes, which cost a call a file: enough to tell whether the folder is what it was, for
+/// The same without any extended attributes, which cost a call each: enough to tell whether the folder is what it was, for
 /// an attribute does not change without the change time.
 ///
 /// # Errors
@@ -95,7 +96,7 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
 pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
     let mut scan = Scan {
-        tree: Arc::new(Tree { folder: folder.into(), dest: Box::default() }),
+        tree: Arc::new(Tree { folder: folder.into(), dest: Box::default(), attributes: true }),
         owners,
         latest,
         entries: Vec::new(),
@@ -112,25 +113,21 @@ pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<
     Ok((scan.entries, scan.remarks))
 }
 
-/// Adds to listed entries the attributes that a layer keeps, and the opaque whiteouts that overlayfs has as attributes.
+/// Adds to the listed folders the attributes that a layer keeps, and the opaque whiteouts that overlayfs has as attributes:
+/// what a layer above may ask about.
 ///
 /// # Errors
 /// Where attributes cannot be read.
 pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError> {
     let mut markers = Vec::new();
     for (index, entry) in entries.iter_mut().enumerate() {
-        let Some(source) = entry.source_path() else { continue };
-        let all = xattrs(&source).map_err(ScanError::read(&source))?;
-        if all.is_empty() {
-            continue;
-        }
-        let opaque =
-            entry.kind == Kind::Directory && all.iter().any(|(name, value)| is_opaque(name) && **value == *b"y");
+        let Some(source) = entry.source_path().filter(|_| entry.kind == Kind::Directory) else { continue };
+        let all = Of::Path(&source).all().map_err(ScanError::read(&source))?;
         // Only once where overlayfs and a file both say it.
-        if opaque && !source.join(OsStr::from_bytes(OPAQUE)).exists() {
+        if attributes::is_opaque(&all) && !source.join(OsStr::from_bytes(OPAQUE)).exists() {
             markers.push((index, super::entry::join(&entry.path, OPAQUE)));
         }
-        entry.xattrs = keep(&all);
+        entry.xattrs = attributes::keep(&all);
     }
     if markers.is_empty() {
         return Ok(entries);
@@ -269,50 +266,6 @@ pub(super) fn names(folder: &Path) -> Result<Vec<Vec<u8>>, ScanError> {
     Ok(names)
 }
 
-fn is_opaque(name: &[u8]) -> bool {
-    matches!(name, b"trusted.overlay.opaque" | b"user.overlay.opaque")
-}
-
-/// All extended attributes that can be read.
-fn xattrs(path: &Path) -> io::Result<Xattrs> {
-    use rustix::io::Errno;
-    let mut names = Vec::new();
-    let size = match rustix::fs::llistxattr_query(path) {
-        Ok(0) | Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(Xattrs::new()),
-        result => result?,
-    };
-    names.resize(size, 0);
-    let size = rustix::fs::llistxattr(path, names.as_mut_slice())?;
-    let mut out = Xattrs::new();
-    for name in names[..size].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 64 << 10];
-        match rustix::fs::lgetxattr(path, name, value.as_mut_slice()) {
-            Ok(size) => {
-                value.truncate(size);
-                out.push((name.into(), value.into()));
-            }
-            Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    out.sort();
-    Ok(out)
-}
-
-/// The attributes that a layer keeps: what the program needs, nothing that belongs to this host.
-pub fn keep(all: &Xattrs) -> Option<Box<Xattrs>> {
-    let kept: Xattrs = all
-        .iter()
-        .filter(|(name, _)| {
-            (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
-                || &**name == b"security.capability"
-                || name.starts_with(b"system.posix_acl_")
-        })
-        .cloned()
-        .collect();
-    (!kept.is_empty()).then(|| Box::new(kept))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,26 +276,6 @@ mod tests {
 
     fn find<'e>(entries: &'e [Entry], path: &str) -> &'e Entry {
         entries.iter().find(|entry| *entry.path == *path.as_bytes()).unwrap_or_else(|| panic!("no {path}"))
-    }
-
-    /// A call with an empty buffer says 0 instead of the size: all attributes were lost.
-    #[test]
-    fn attributes_of_files_are_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("file");
-        fs::write(&file, "x").expect("a file");
-        let flags = rustix::fs::XattrFlags::empty();
-        for (name, value) in [("user.colour", "blue"), ("user.overlay.origin", "no"), ("user.a", "1\n2")] {
-            if let Err(error) = rustix::fs::setxattr(&file, name, value.as_bytes(), flags) {
-                // Some file systems have none; the interop tests have one that does.
-                assert_eq!(error, rustix::io::Errno::NOTSUP);
-                return;
-            }
-        }
-        let kept = find(&scan(folder.path()), "file").xattrs.clone().expect("attributes");
-        let names: Vec<_> = kept.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
-        assert_eq!(names, ["user.a", "user.colour"]);
-        assert_eq!(&*kept[0].1, b"1\n2");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::layer::cache::Known;
 use crate::layer::contents::{self, Contents, Head};
 use crate::layer::entry::{Entry, Kind};
-use crate::layer::{scan, sniff};
+use crate::layer::{attributes, sniff};
 use crate::oci::media_type::Compression;
 
 /// What a layer will hold.
@@ -37,7 +37,7 @@ impl Content {
                 // As the layer will have them: a folder above a copy's destination gets its attributes from here.
                 contents.nodes.retain(|node| !(node.path.is_empty() && node.kind == contents::Kind::Directory));
                 for node in &mut contents.nodes {
-                    node.xattrs = node.xattrs.take().and_then(|xattrs| scan::keep(&xattrs));
+                    node.xattrs = node.xattrs.take().and_then(|xattrs| attributes::keep(&xattrs));
                 }
                 Ok(Arc::new(contents))
             }

@@ -170,7 +170,7 @@ mod tests {
     use crate::layer::entry::{Source, Tree};
 
     fn file(stamp: Stamp) -> Entry {
-        let tree = Tree { folder: "x".into(), dest: b"x".as_slice().into() };
+        let tree = Tree { folder: "x".into(), dest: b"x".as_slice().into(), attributes: false };
         let source = Some(Source { tree: tree.into(), stamp });
         let (path, kind) = (b"x".as_slice().into(), Kind::File(1));
         Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 5, xattrs: None, source }
