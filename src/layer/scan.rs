@@ -48,8 +48,7 @@ pub enum ScanError {
 
 impl ScanError {
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.display().to_string();
-        move |source| Self::Read { path, source }
+        move |source| Self::Read { path: path.display().to_string(), source }
     }
 }
 
