@@ -50,30 +50,36 @@ const PACKAGE_PARTS: [&str; 12] = [
 ];
 
 /// What a file seems to be, by its name and its first bytes.
-fn kind(path: &str, head: &Head) -> Option<&'static str> {
-    let name = path.rsplit('/').next()?;
+fn kind(path: &[u8], head: &Head) -> Option<&'static str> {
+    // The name first: it clears nearly all files.
+    let kind = suspicion(path, head)?;
+    let path = String::from_utf8_lossy(path);
     let parts = || path.split('/');
     let from_a_package = PACKAGES.iter().any(|folder| path.starts_with(folder))
         || parts().any(|part| PACKAGE_PARTS.contains(&part))
         // The tools of a user (`.nvm`, `.oh-my-zsh`, `.cargo`) bring repositories and examples of their own.
         || parts().rev().skip(1).any(|part| part.starts_with('.') && !matches!(part, ".git" | ".ssh" | ".aws"));
     // Debian's ssl-cert makes this one for every machine anew.
-    if from_a_package || path == "etc/ssl/private/ssl-cert-snakeoil.key" {
-        return None;
-    }
+    (!from_a_package && path != "etc/ssl/private/ssl-cert-snakeoil.key").then_some(kind)
+}
+
+/// What a file seems to be wherever it lies.
+fn suspicion(path: &[u8], head: &Head) -> Option<&'static str> {
     if *head == Head::PrivateKey {
         return Some("a private key");
     }
-    match name {
-        ".env" => Some("an environment file"),
-        ".git-credentials" | ".netrc" | ".pgpass" => Some("a file of passwords"),
-        "credentials" if path.ends_with(".aws/credentials") => Some("credentials of AWS"),
+    match split(path).1 {
+        b".env" => Some("an environment file"),
+        b".git-credentials" | b".netrc" | b".pgpass" => Some("a file of passwords"),
+        b"credentials" if path.ends_with(b".aws/credentials") => Some("credentials of AWS"),
         // The file that every repository has, once for each.
-        "HEAD" if path == ".git/HEAD" || path.ends_with("/.git/HEAD") => Some("a Git repository with all its history"),
-        _ if name.starts_with(".env.") => {
-            let ending = name.rsplit('.').next()?;
-            let template = ["example", "sample", "template", "dist", "defaults", "schema", "test"].contains(&ending);
-            (!template).then_some("an environment file")
+        b"HEAD" if path == b".git/HEAD" || path.ends_with(b"/.git/HEAD") => {
+            Some("a Git repository with all its history")
+        }
+        name if name.starts_with(b".env.") => {
+            let ending = name.rsplit(|byte| *byte == b'.').next()?;
+            let templates: [&[u8]; 7] = [b"example", b"sample", b"template", b"dist", b"defaults", b"schema", b"test"];
+            (!templates.contains(&ending)).then_some("an environment file")
         }
         _ => None,
     }
@@ -91,7 +97,7 @@ pub(super) fn secrets(image: &ImageFacts, told: &mut Told, allowed: &Allowed<'_>
             if *size == 0 {
                 continue;
             }
-            if let Some(kind) = kind(&String::from_utf8_lossy(&node.path), head) {
+            if let Some(kind) = kind(&node.path, head) {
                 found.insert((index, &node.path), kind);
             }
         }
@@ -155,7 +161,7 @@ mod tests {
             ("app/HEAD", false, false),
         ] {
             let head = if key { Head::PrivateKey } else { Head::Other };
-            assert_eq!(kind(path, &head).is_some(), wanted, "{path}");
+            assert_eq!(kind(path.as_bytes(), &head).is_some(), wanted, "{path}");
         }
     }
 }
