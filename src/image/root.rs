@@ -89,22 +89,35 @@ impl Root {
     pub fn apply(&mut self, contents: &Arc<Contents>) {
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
         self.layers.push(Arc::clone(contents));
-        // The folder of the entry before, as written and as it resolves.
-        let mut parent: Option<[Box<[u8]>; 2]> = None;
+        // The folders that the entry before is in, outermost first, each as written and as it resolves: a tree is told in
+        // order, so that each folder of it is looked up once.
+        let mut open: Vec<[Box<[u8]>; 2]> = Vec::new();
         for (index, node) in contents.nodes.iter().enumerate() {
             let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
             let (folder, name) = split(&node.path);
             let path: Pathname = if folder.is_empty() {
+                open.clear();
                 node.path.clone()
             } else {
-                if parent.as_ref().is_none_or(|[written, _]| **written != *folder) {
-                    parent = Some([folder.into(), self.folder_for(folder)]);
+                open.truncate(open.iter().take_while(|[written, _]| is_within(folder, written)).count());
+                if open.last().is_none_or(|[written, _]| **written != *folder) {
+                    open.push([folder.into(), self.folder_for(folder)]);
                 }
-                match &parent {
+                match open.last() {
                     Some([_, resolved]) if **resolved != *folder => join(resolved, name).into(),
                     _ => node.path.clone(),
                 }
             };
+            // Where a link comes or goes, the folders may be elsewhere from now on.
+            let moves = match &node.kind {
+                Kind::Symlink(_) | Kind::Whiteout => {
+                    self.paths.contains_key(&path) || open.iter().any(|[_, resolved]| is_within(resolved, &path))
+                }
+                kind => *kind == Kind::Opaque,
+            };
+            if moves {
+                open.clear();
+            }
             match &node.kind {
                 Kind::Whiteout => {
                     self.hide_below(&path, layer);
@@ -252,6 +265,11 @@ impl Root {
     }
 }
 
+/// Whether a path is a folder's own or lies below it.
+fn is_within(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 fn parts_reversed(path: &[u8]) -> Vec<Box<[u8]>> {
     path.split(|byte| *byte == b'/').rev().filter(|part| !part.is_empty() && *part != b".").map(Into::into).collect()
 }
@@ -325,6 +343,15 @@ mod tests {
         ]);
         assert_eq!(paths(&root), ["0:bin", "0:usr", "0:usr/bin", "1:usr/bin/app"]);
         assert_eq!(root.resolve(b"/bin/app").expect("the file").path.as_ref(), b"usr/bin/app");
+    }
+
+    /// As a runtime has it: each entry finds what the ones before it have made.
+    #[test]
+    fn a_folder_that_becomes_a_link_within_a_layer_leads_elsewhere_from_then_on() {
+        let mut layer = vec![node("a", Kind::Directory), node("b", Kind::Directory), file("a/x")];
+        layer.extend([link("a", "b"), file("a/y"), file("c/x"), node("c", Kind::Whiteout), file("c/z")]);
+        let shallow = root(vec![vec![link("c", "a")], layer]);
+        assert_eq!(paths(&shallow), ["1:a", "1:b", "1:b/x", "1:b/y", "1:c/z"]);
     }
 
     #[test]
