@@ -5,6 +5,7 @@
 //! tag never points at something that is not whole.
 
 pub mod ahead;
+mod room;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use self::room::Room;
 use super::client::{Access, Client, Repository};
 use super::error::{Error, ecr};
 use super::upload::dialect::{ChunkSize, Dialect};
@@ -36,7 +38,7 @@ const DEPTH: usize = 8;
 /// How a push is done.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many blobs are sent at a time.
+    /// How many blobs are sent at a time, at most.
     pub jobs: usize,
     /// The size of parts, where the user asked for one.
     pub chunk_size: Option<ChunkSize>,
@@ -136,11 +138,13 @@ pub async fn push(
     let mut done: HashMap<&str, &str> = HashMap::new();
     for (reference, tags) in targets {
         let earlier = done.get(reference.registry()).copied();
+        let repository = client.repository(reference, Access::Push)?;
         let job = Job {
-            repository: client.repository(reference, Access::Push)?,
             source: &source,
             tree: &tree,
             dialect: Dialect::of(reference.registry()).with(options.chunk_size),
+            room: Room::new(&repository, options.jobs),
+            repository,
             options,
             earlier,
             observer: &observer,
@@ -247,6 +251,7 @@ struct Job<'a> {
     source: &'a Arc<dyn BlobSource>,
     tree: &'a Tree,
     dialect: Dialect,
+    room: Room,
     options: &'a Options,
     /// A repository of the same registry that this push has already served.
     earlier: Option<&'a str>,
@@ -403,7 +408,7 @@ impl Job<'_> {
         let Some((first, session, begun)) = preflight else { return Ok(uploads) };
         let mut sending: Vec<BoxFuture<'_, _>> = vec![self.send_one(first, Some((session, begun))).boxed()];
         sending.extend(rest.map(|blob| self.send_one(blob, None).boxed()));
-        let sent: Vec<Upload> = stream::iter(sending).buffer_unordered(self.options.jobs.max(1)).try_collect().await?;
+        let sent: Vec<Upload> = stream::iter(sending).buffer_unordered(self.room.under_way()).try_collect().await?;
         uploads.extend(sent);
         Ok(uploads)
     }
@@ -423,6 +428,7 @@ impl Job<'_> {
     }
 
     async fn send_one(&self, blob: &Descriptor, opened: Option<(Session, Instant)>) -> Result<Upload, Error> {
+        let observer = self.room.take(blob.size, self.observer).await;
         let (session, begun) = if let Some(opened) = opened {
             opened
         } else {
@@ -432,7 +438,7 @@ impl Job<'_> {
                 Started::Session(session) => (session, begun),
             }
         };
-        let sent = upload(&self.repository, self.source, blob, &self.dialect, Some(session), self.observer).await?;
+        let sent = upload(&self.repository, self.source, blob, &self.dialect, Some(session), &observer).await?;
         let id = blob.digest.to_string();
         self.observer.note(Event::BlobFinished { id: &id, status: BlobStatus::Uploaded });
         let mut upload = self.uploaded(blob, BlobStatus::Uploaded);

@@ -88,6 +88,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Whether it is on this machine.
+    pub(in crate::registry) fn is_here(&self) -> bool {
+        is_loopback(&self.base)
+    }
+
     /// Finds a registry. Without an endpoint of its own it is https, and plain http on loopback.
     pub fn new(name: &str, endpoints: &Endpoints) -> Result<Self, Error> {
         let address = || Error::Address(name.into());

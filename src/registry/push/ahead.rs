@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 pub use self::first::is_first;
 use self::first::{Fate, First, Streams};
-use super::{Access, Client, Dialect, Error, Job, Options, Tree, Upload};
+use super::{Access, Client, Dialect, Error, Job, Options, Room, Tree, Upload};
 use crate::blob::BlobSource;
 use crate::blob::growing::Growing;
 use crate::event::Observer;
@@ -61,11 +61,11 @@ pub async fn send(
     let tree = Tree { manifests: Vec::new(), blobs: Vec::new() };
     let repository = client.repository(&reference, Access::Push)?;
     let dialect = Dialect::of(reference.registry()).with(options.chunk_size);
-    let jobs = options.jobs.max(1);
+    let room = Room::new(&repository, options.jobs);
     let one = async |(source, blob): Made, before: upload::Sent| {
-        let (source, repository, dialect) = (&source, repository.clone(), dialect);
-        let job =
-            Job { repository, source, tree: &tree, dialect, options: &options, earlier: None, observer: &observer };
+        let (repository, room, options) = (repository.clone(), room.clone(), &options);
+        let (source, observer) = (&source, &observer);
+        let job = Job { repository, source, tree: &tree, dialect, room, options, earlier: None, observer };
         if blob.size == 0 && !job.dialect.limits.empty_blob {
             // The push itself says why not.
             return Ok::<_, Error>(None);
@@ -79,7 +79,7 @@ pub async fn send(
         Ok(Some((blob.digest, upload)))
     };
     let (stop, stopped) = watch::channel(false);
-    let first = First::new(&repository, &dialect, &observer, jobs, stopped);
+    let first = First::new(&repository, &dialect, &observer, options.jobs.max(1), stopped);
     let stream = async |number: usize, blob: Growing| (number, first.send(blob).await);
     let is_first = is_first(&reference, &options);
     let (mut running, mut growing, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new(), VecDeque::new());
@@ -119,7 +119,7 @@ pub async fn send(
                 Fate::Unsent(before) => waiting.push_back((made, before)),
             }
         }
-        while running.len() < jobs
+        while running.len() < room.under_way()
             && let Some((made, before)) = waiting.pop_front()
         {
             running.push(one(made, before));
