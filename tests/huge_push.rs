@@ -198,7 +198,7 @@ async fn twenty_gibibytes_in_one_layer_take_little_memory() {
     let source = Arc::new(Source { layer: digest, documents });
 
     let endpoints = format!("{HOST}=http://{address}").parse().expect("endpoints");
-    let client = Client::new(Settings { endpoints, ..Settings::default() }, Arc::new(Silent)).expect("a client");
+    let client = Client::new(Settings { endpoints, ..Settings::default() }, Arc::new(Silent));
     let target = [format!("{HOST}/team/app:v1").parse().expect("a reference")];
     let begun = Instant::now();
     let pushed = push(&client, source, &top, &target, &Options::default(), Arc::new(Silent)).await.expect("pushed");

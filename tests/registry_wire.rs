@@ -54,7 +54,7 @@ fn quick() -> Settings {
 }
 
 fn client(settings: Settings) -> Client {
-    Client::new(settings, Arc::new(dockless::event::Silent)).expect("a client")
+    Client::new(settings, Arc::new(dockless::event::Silent))
 }
 
 fn reference(host: &str, rest: &str) -> Reference {

@@ -112,7 +112,7 @@ fn client(
         ca.push(ca_file(path)?);
     }
     let settings = Settings { ca, endpoints, authenticator, ..Settings::default() };
-    Client::new(settings, Arc::clone(&context.progress) as _).map_err(refused)
+    Ok(Client::new(settings, Arc::clone(&context.progress) as _))
 }
 
 fn ca_file(path: &Path) -> Result<CaFile, Failure> {

@@ -118,10 +118,10 @@ impl BlobStream {
 
 impl Client {
     /// A client with these settings; what it has to wait for is told to `observer`.
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, Error> {
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
         let Settings { ca, endpoints, authenticator, retry, patience } = settings;
-        let http = Arc::new(Http::new(&ca, patience, retry, authenticator, observer)?);
-        Ok(Self { http, endpoints })
+        let http = Arc::new(Http::new(&ca, patience, retry, authenticator, observer));
+        Self { http, endpoints }
     }
 
     /// The repository of a reference. No request is made.

@@ -36,7 +36,7 @@ fn client(script: &Script, host: &str, observer: Arc<dyn Observer>) -> Client {
     settings.retry.attempts = 1;
     let password = Secret::new("hunter2");
     settings.authenticator = Arc::new(Credentials::Basic { user: "AWS".into(), password });
-    Client::new(settings, observer).expect("a client")
+    Client::new(settings, observer)
 }
 
 fn repository(script: &Script, host: &str, name: &str) -> Repository {
@@ -388,8 +388,7 @@ async fn a_token_that_another_request_renewed_is_taken() {
     let script = Script::new().await;
     let endpoints = format!("{HOST}=http://{}", script.host).parse().expect("endpoints");
     let authenticator = Arc::new(Keeping(AtomicBool::new(false)));
-    let client = Client::new(Settings { endpoints, authenticator, ..quick() }, Arc::new(dockless::event::Silent))
-        .expect("a client");
+    let client = Client::new(Settings { endpoints, authenticator, ..quick() }, Arc::new(dockless::event::Silent));
     let repository = client.repository(&reference(HOST, "team/app"), Access::Push).expect("a repository");
     let (old, new) = ("Basic QVdTOm9sZA==", "Basic QVdTOm5ldw==");
     let blobs = [Digest::of(b"one"), Digest::of(b"two")];

@@ -86,9 +86,8 @@ async fn what_passes_is_tried_again_and_told() {
         on("GET", "/v2/app/manifests/v1").body("{}"),
     ]);
     let observer = Arc::<Notes>::clone(&notes);
-    let repository = Client::new(quick(), observer)
-        .and_then(|client| client.repository(&reference(&script.host, "app"), Access::Pull))
-        .expect("a repository");
+    let repository =
+        Client::new(quick(), observer).repository(&reference(&script.host, "app"), Access::Pull).expect("a repository");
     repository.get_manifest("v1").await.expect("a manifest");
     assert_eq!(
         notes.all(),

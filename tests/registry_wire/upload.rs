@@ -28,7 +28,7 @@ async fn send_from(
     let notes = Arc::new(Notes::default());
     let observer: Arc<dyn Observer> = Arc::<Notes>::clone(&notes);
     let repository = Client::new(quick(), Arc::clone(&observer))
-        .and_then(|client| client.repository(&reference(&script.host, "app"), Access::Push))
+        .repository(&reference(&script.host, "app"), Access::Push)
         .expect("a repository");
     let source: Arc<dyn BlobSource> = Arc::new(source);
     let result = upload(&repository, &source, descriptor, &dialect, None, &observer).await;

@@ -97,10 +97,10 @@ impl Http {
         retry: Retry,
         authenticator: Arc<dyn Authenticator>,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, Error> {
-        let transport = Transport::new(ca, patience)?;
+    ) -> Self {
+        let transport = Transport::new(ca, patience);
         let (sessions, answered) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { transport, retry, authenticator, observer, sessions, answered, pace: Pace::default() })
+        Self { transport, retry, authenticator, observer, sessions, answered, pace: Pace::default() }
     }
 
     /// Sends a request once. `authorization` is the caller's duty.

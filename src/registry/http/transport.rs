@@ -18,6 +18,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, RootCertStore};
 use thiserror::Error as ThisError;
+use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::registry::error::{Attempt, Cause, Error, Obstacle};
 use crate::secret::is_loopback;
@@ -103,16 +105,26 @@ impl Progress {
     }
 }
 
-/// The two ways out: loopback never goes through a proxy.
+/// The ways out. Each is made when it is first taken: to read the machine's CA certificates takes longer than many a push.
 pub(super) struct Transport {
-    outside: reqwest::Client,
-    loopback: reqwest::Client,
+    certificates: Vec<reqwest::Certificate>,
+    outside: OnceCell<reqwest::Client>,
+    /// Loopback never goes through a proxy.
+    loopback: OnceCell<reqwest::Client>,
+    /// Loopback over HTTP: nobody's certificate is asked for.
+    plain: OnceCell<reqwest::Client>,
     pub(super) patience: Patience,
 }
 
 impl Transport {
-    pub(super) fn new(ca: &[CaFile], patience: Patience) -> Result<Self, Error> {
-        let certificates: Vec<_> = ca.iter().flat_map(|file| file.certificates.clone()).collect();
+    pub(super) fn new(ca: &[CaFile], patience: Patience) -> Self {
+        let certificates = ca.iter().flat_map(|file| file.certificates.clone()).collect();
+        let (outside, loopback, plain) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { certificates, outside, loopback, plain, patience }
+    }
+
+    /// The way to an address.
+    async fn way(&self, url: &Url) -> Result<&reqwest::Client, Error> {
         let builder = |only: bool| {
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("dockless/", env!("CARGO_PKG_VERSION")))
@@ -124,19 +136,23 @@ impl Transport {
                 .retry(reqwest::retry::never())
                 .dns_resolver(Resolver)
                 .tcp_keepalive(Duration::from_secs(30))
-                .connect_timeout(patience.connect);
+                .connect_timeout(self.patience.connect);
             if only {
-                builder.tls_certs_only(certificates.clone())
+                builder.tls_certs_only(self.certificates.clone())
             } else {
-                builder.tls_certs_merge(certificates.clone())
+                builder.tls_certs_merge(self.certificates.clone())
             }
         };
+        // A machine without any CA certificates (a slim container) still speaks to registries whose CA it is given; the
+        // others have an unknown issuer then, and the help says what to install.
+        let either = |make: &dyn Fn(bool) -> reqwest::Result<reqwest::Client>| make(false).or_else(|_| make(true));
         let failed = |error: reqwest::Error| Error::Setup { source: cause(&error.without_url()) };
-        // A machine without any CA certificates (a slim container) still speaks to loopback, and to registries whose CA
-        // it is given; the others have an unknown issuer then, and the help says what to install.
-        let both = |only| Ok((builder(only).build()?, builder(only).no_proxy().build()?));
-        let (outside, loopback) = both(false).or_else(|_| both(true)).map_err(failed)?;
-        Ok(Self { outside, loopback, patience })
+        match (is_loopback(url), url.scheme()) {
+            (false, _) => self.outside.get_or_try_init(async || either(&|only| builder(only).build())).await,
+            (true, "http") => self.plain.get_or_try_init(async || builder(true).no_proxy().build()).await,
+            (true, _) => self.loopback.get_or_try_init(async || either(&|only| builder(only).no_proxy().build())).await,
+        }
+        .map_err(failed)
     }
 
     /// Sends one request and waits for the head of its reply.
@@ -146,7 +162,7 @@ impl Transport {
         progress: &Progress,
         attempt: &Attempt,
     ) -> Result<reqwest::Response, Error> {
-        let client = if is_loopback(request.url()) { &self.loopback } else { &self.outside };
+        let client = self.way(request.url()).await?;
         let mut reply = std::pin::pin!(client.execute(request));
         let mut seen = progress.moved.load(Ordering::Relaxed);
         loop {
