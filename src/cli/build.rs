@@ -131,8 +131,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         .as_ref()
         .map(|(ahead, _)| move |layout: &Layout, layer: &Descriptor, new: bool| ahead.take(layout, layer, new));
     request.options.made = take.as_ref().map(|take| take as &Made<'_>);
-    let begun =
-        ahead.as_ref().filter(|(ahead, _)| ahead.is_first()).map(|(ahead, _)| move |layer: Growing| ahead.begun(layer));
+    let begun = ahead
+        .as_ref()
+        .filter(|(ahead, _)| ahead.is_first())
+        .map(|(ahead, _)| move |layer: Growing, size| ahead.begun(layer, size));
     request.options.begun = begun.as_ref().map(|begun| begun as &Begun<'_>);
     let early = ahead.is_some();
     let shipped = match make(&request) {

@@ -204,10 +204,10 @@ impl Ahead {
         self.first
     }
 
-    /// Hands in a layer that is about to be made.
-    pub fn begun(&self, layer: Growing) {
+    /// Hands in a layer that is about to be made, and the bytes that its tar will have.
+    pub fn begun(&self, layer: Growing, size: u64) {
         // Whoever waited for it has failed, and says so in the end.
-        let _ = self.made.send(Handed::Growing(layer));
+        let _ = self.made.send(Handed::Growing(layer, size));
     }
 
     /// Hands in a layer, and whether it was made just now.

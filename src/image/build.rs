@@ -69,7 +69,7 @@ pub struct Options<'a> {
 }
 
 /// Takes a layer that is about to be made; returns soon.
-pub type Begun<'a> = dyn Fn(Growing) + Sync + 'a;
+pub type Begun<'a> = dyn Fn(Growing, u64) + Sync + 'a;
 
 /// Takes a layer that is whole, the layout that has it, and whether it was made just now; returns soon.
 pub type Made<'a> = dyn Fn(&Layout, &Descriptor, bool) + Sync + 'a;
@@ -340,7 +340,7 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     if let Some(begun) = options.begun
         && let Ok(growing) = writer.growing()
     {
-        begun(growing);
+        begun(growing, task.content.expected_size());
     }
     let result = match task.content {
         Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),

@@ -38,6 +38,8 @@ use crate::{Memory, client, layer, noise, quick, reference};
 const ECR: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 /// More than a layer must have before it is sent.
 const ENOUGH: usize = 5 << 20;
+/// What layers are made of, as they are handed in: nothing large.
+const SIZE: u64 = 9 << 20;
 
 /// The embedded registry, and a client that knows it.
 struct Registry {
@@ -163,7 +165,7 @@ impl Writing {
 async fn one(registry: &Registry, options: Options, bytes: &[u8], streams: bool) -> (Upload, Vec<String>) {
     let sending = registry.send(options);
     let (mut writing, growing) = Writing::begin(bytes.to_vec());
-    sending.hand(Handed::Growing(growing));
+    sending.hand(Handed::Growing(growing, SIZE));
     writing.go_to(ENOUGH);
     if streams {
         registry.after("POST").await;
@@ -200,6 +202,26 @@ async fn a_layer_leaves_while_it_is_made() {
     assert_eq!(registry.requests(), rest);
 }
 
+/// Of one that is made of much, nobody waits for the first megabytes.
+#[tokio::test]
+async fn a_large_layer_leaves_at_once() {
+    let bytes = noise(ENOUGH, 7);
+    for (size, after) in [(16 << 20, (1 << 20) + 1), ((16 << 20) - 1, (4 << 20) + 1)] {
+        let registry = Registry::new(Vec::new()).await;
+        let sending = registry.send(registry.options());
+        let (mut writing, growing) = Writing::begin(bytes.clone());
+        sending.hand(Handed::Growing(growing, size));
+        writing.go_to(after - 1);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(registry.requests(), ["GET tags/list 404"], "{size}");
+        writing.go_to(after);
+        registry.after("POST").await;
+        sending.hand(writing.end());
+        sending.end().await.expect("sent");
+        assert_eq!(registry.requests(), ["POST upload 202", "PATCH upload 202", "PUT upload 201"]);
+    }
+}
+
 #[tokio::test]
 async fn several_are_told_apart_and_the_same_goes_once() {
     let registry = Registry::new(Vec::new()).await;
@@ -208,7 +230,7 @@ async fn several_are_told_apart_and_the_same_goes_once() {
     let layers = contents.clone().map(Writing::begin);
     let mut writings = Vec::new();
     for (mut writing, growing) in layers {
-        sending.hand(Handed::Growing(growing));
+        sending.hand(Handed::Growing(growing, SIZE));
         writing.go_to(ENOUGH.min(writing.bytes.len()));
         // One after the other: which of two that are the same is the first is of no matter otherwise.
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -294,7 +316,7 @@ async fn what_fails_on_the_way_goes_again_when_it_is_whole() {
     let registry = Registry::new(vec![refusal]).await;
     let sending = registry.send(registry.options());
     let (mut writing, growing) = Writing::begin(bytes.clone());
-    sending.hand(Handed::Growing(growing));
+    sending.hand(Handed::Growing(growing, SIZE));
     writing.go_to(ENOUGH);
     registry.after("POST").await;
     sending.hand(writing.end());
@@ -307,7 +329,7 @@ async fn a_layer_that_is_not_finished_is_given_up() {
         let registry = Registry::new(Vec::new()).await;
         let sending = registry.send(registry.options());
         let (mut writing, growing) = Writing::begin(noise(ENOUGH + 1000, 7));
-        sending.hand(Handed::Growing(growing));
+        sending.hand(Handed::Growing(growing, SIZE));
         writing.go_to(ENOUGH);
         registry.after("POST").await;
         // Some of it is at the registry by now.
@@ -339,7 +361,7 @@ async fn parts_go_in_order() {
     let registry = Registry::like_ecr(EcrSettings::new("123456789012", "us-east-1")).await;
     let sending = registry.send(registry.options());
     let (mut writing, growing) = Writing::begin(bytes.clone());
-    sending.hand(Handed::Growing(growing));
+    sending.hand(Handed::Growing(growing, SIZE));
     writing.go_to(ENOUGH);
     registry.after("POST").await;
     // The first part ends where the blob does, for the moment: it has to wait.
@@ -432,7 +454,7 @@ async fn credentials_stay_where_they_belong() {
     let task = tokio::spawn(ahead::send(client, to, options, Arc::new(Silent), handed_in));
     let sending = Sending { hand, task };
     let (mut writing, growing) = Writing::begin(bytes.clone());
-    sending.hand(Handed::Growing(growing));
+    sending.hand(Handed::Growing(growing, SIZE));
     writing.go_to(ENOUGH);
     tokio::time::sleep(Duration::from_millis(200)).await;
     sending.hand(writing.end());

@@ -31,8 +31,8 @@ pub type Made = (Arc<dyn BlobSource>, Descriptor);
 /// What is handed in.
 #[expect(clippy::large_enum_variant, reason = "there are two for each layer, and none is kept")]
 pub enum Handed {
-    /// A blob that is being made. It is handed in again once it is whole.
-    Growing(Growing),
+    /// A blob that is being made, and the bytes that it is made of, as far as known. It is handed in again once it is whole.
+    Growing(Growing, u64),
     /// A blob that is whole.
     Whole(Made),
     /// There will be no image: what is under way is given up.
@@ -80,7 +80,7 @@ pub async fn send(
     };
     let (stop, stopped) = watch::channel(false);
     let first = First::new(&repository, &dialect, &observer, options.jobs.max(1), stopped);
-    let stream = async |number: usize, blob: Growing| (number, first.send(blob).await);
+    let stream = async |number: usize, blob: Growing, size: u64| (number, first.send(blob, size).await);
     let is_first = is_first(&reference, &options);
     let (mut running, mut growing, mut waiting) = (FuturesUnordered::new(), FuturesUnordered::new(), VecDeque::new());
     let (mut more, mut given_up, mut sent, mut failure) = (true, false, Sent::new(), None);
@@ -91,8 +91,10 @@ pub async fn send(
         let mut whole = None;
         tokio::select! {
             handed = handed_in.recv(), if more => match handed {
-                Some(Handed::Growing(blob)) if is_first => growing.push(stream(streams.add(blob.clone()), blob)),
-                Some(Handed::Growing(_)) => {}
+                Some(Handed::Growing(blob, size)) if is_first => {
+                    growing.push(stream(streams.add(blob.clone()), blob, size));
+                }
+                Some(Handed::Growing(..)) => {}
                 Some(Handed::Whole(made)) => whole = Some(made).filter(|made| begun.insert(made.1.digest)),
                 Some(Handed::Nothing) => given_up = true,
                 None => more = false,

@@ -22,12 +22,25 @@ use crate::registry::client::Repository;
 use crate::registry::upload::Sent;
 use crate::registry::upload::stream::{self, Streamed};
 
-/// How much of a layer must be there before it is sent, in bytes: a smaller one is quicker in one request.
-const LEAST: u64 = 4 << 20;
+/// How much of a layer must be there before the registry is asked whether it is empty, and before the layer is sent, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    asked_at: u64,
+    least: u64,
+}
 
-/// How much of it must be there before the registry is asked whether it is empty, in bytes: the answer is there when the rest
-/// is, and an image of small layers costs no question.
-const ASKED_AT: u64 = 3 << 20;
+impl Start {
+    /// A layer that is made of so many bytes. A small one is quicker in one request, and an image of small layers costs no
+    /// question; of a large one it is known before the first byte that it will be worth it, and the line is free.
+    fn of(size: u64) -> Self {
+        if size >= 16 << 20 {
+            Self { asked_at: 0, least: 1 << 20 }
+        } else {
+            // The answer is there when the rest is.
+            Self { asked_at: 3 << 20, least: 4 << 20 }
+        }
+    }
+}
 
 /// How much of it is read at a time, in bytes.
 const SLICE: usize = 256 << 10;
@@ -65,12 +78,12 @@ impl<'a> First<'a> {
         Self { repository, dialect, observer, empty, heads, room, stopped }
     }
 
-    /// Sends a layer as it grows. What was sent in vain, or that nothing was, is the error.
-    pub(super) async fn send(&self, mut growing: Growing) -> Result<Upload, Sent> {
+    /// Sends a layer as it grows, which is made of so many bytes. What was sent in vain, or that nothing was, is the error.
+    pub(super) async fn send(&self, mut growing: Growing, size: u64) -> Result<Upload, Sent> {
         let nothing = Sent { bytes: 0, retries: 0 };
         let mut stopped = self.stopped.clone();
         let ready = tokio::select! {
-            ready = self.is_worth_it(&mut growing) => ready,
+            ready = self.is_worth_it(&mut growing, Start::of(size)) => ready,
             _ = stopped.wait_for(|stopped| *stopped) => false,
         };
         // Whoever waited for room would have it when the layer is whole anyway.
@@ -94,17 +107,17 @@ impl<'a> First<'a> {
     }
 
     /// Waits until there is enough of a layer; whether it is to be sent before there is more.
-    async fn is_worth_it(&self, growing: &mut Growing) -> bool {
-        if !matches!(growing.beyond(ASKED_AT).await, Ok(grown) if grown.whole().is_none()) {
+    async fn is_worth_it(&self, growing: &mut Growing, start: Start) -> bool {
+        if !matches!(growing.beyond(start.asked_at).await, Ok(grown) if grown.whole().is_none()) {
             return false;
         }
         let asked = self.empty.get_or_init(|| self.repository.is_empty());
-        let (empty, grown) = tokio::join!(asked, growing.beyond(LEAST));
+        let (empty, grown) = tokio::join!(asked, growing.beyond(start.least));
         if !*empty || !matches!(grown, Ok(grown) if grown.whole().is_none()) {
             return false;
         }
         let reader = growing.clone();
-        let head = tokio::task::spawn_blocking(move || head(&reader)).await;
+        let head = tokio::task::spawn_blocking(move || head(&reader, start.least)).await;
         let Ok(Ok(head)) = head else { return false };
         // One that begins as another does is most likely the same for another platform: it goes once, if so.
         let is_new = self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(head);
@@ -113,9 +126,9 @@ impl<'a> First<'a> {
 }
 
 /// The digest of a layer's first bytes.
-fn head(growing: &Growing) -> io::Result<Digest> {
+fn head(growing: &Growing, count: u64) -> io::Result<Digest> {
     let (mut tally, mut buffer) = (Tally::new(io::sink()), Vec::new());
-    while tally.count() < LEAST {
+    while tally.count() < count {
         buffer = growing.read(tally.count(), SLICE, buffer)?;
         io::Write::write_all(&mut tally, &buffer)?;
     }
