@@ -6,6 +6,7 @@ mod config_files;
 pub mod content;
 mod ground;
 mod known;
+mod roots;
 pub mod run;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use self::checks::{check_layers, check_platforms};
 use self::config_files::config_files;
 use self::content::Content;
 use self::known::Found;
+use self::roots::Waiting;
 use self::run::{At, Produced, Runs};
 use super::base::{self, Bases, PlatformBase};
 use super::build::Caching;
@@ -133,13 +135,16 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     let produced = if runs { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
     let mut listed = reader.list_all(platforms);
     let mut tasks: Vec<Task> = Vec::new();
+    let mut waiting = Waiting::new(platforms.len());
     for (number, layer) in recipe.layers.iter().enumerate() {
-        // Only layers of copied files ask what lies below them.
-        let asks = |upper: &LayerRecipe| matches!(upper.kind, LayerKind::Copy { .. } | LayerKind::Run(_));
-        let asked = recipe.layers[number + 1..].iter().any(asks);
+        if asks(layer) {
+            waiting.apply(&mut plans);
+        }
+        let asked = reader.is_asked_about(number);
         let first = tasks.len();
         let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
+            let mut skeleton = None;
             let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
             let task = if shared && tasks.len() > first {
                 first
@@ -159,7 +164,8 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                 same.map_or_else(
                     || {
                         let (name, place) = (layer.name.clone(), layer.place.clone());
-                        let Found { content, key, expected } = reader.known(begun, found);
+                        let Found { content, key, expected, skeleton: made } = reader.known(begun, found);
+                        skeleton = made;
                         tasks.push(Task { name, place, platforms: Vec::new(), content, key, expected });
                         tasks.len() - 1
                     },
@@ -171,16 +177,22 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
             if asked {
                 // A layer that platforms share is read once.
                 skeletons.resize(tasks.len() - first, None);
-                let made = match &skeletons[task - first] {
+                let made = match skeleton.as_ref().or(skeletons[task - first].as_ref()) {
                     Some(made) => Arc::clone(made),
                     None => tasks[task].content.skeleton().map_err(|error| in_layer(layer, error))?,
                 };
-                plans[index].root.apply(&made);
-                skeletons[task - first] = Some(made);
+                skeletons[task - first] = Some(Arc::clone(&made));
+                waiting.add(index, made);
             }
         }
     }
+    waiting.apply(&mut plans);
     Ok(Plan { platforms: plans, tasks, produced })
+}
+
+/// Whether a layer asks what lies below it: only those of copied files do.
+fn asks(layer: &LayerRecipe) -> bool {
+    matches!(layer.kind, LayerKind::Copy { .. } | LayerKind::Run(_))
 }
 
 fn in_layer(layer: &LayerRecipe, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecipeError {
@@ -194,6 +206,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Whether a later layer asks what lies below it.
+    fn is_asked_about(&self, number: usize) -> bool {
+        self.recipe.layers[number + 1..].iter().any(asks)
+    }
+
     /// Whether what a layer names is there.
     fn look(&self, layer: &LayerRecipe, platform: &Platform) -> Result<(), RecipeError> {
         match &layer.kind {

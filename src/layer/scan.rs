@@ -120,7 +120,10 @@ pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<
 pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError> {
     let mut markers = Vec::new();
     for (index, entry) in entries.iter_mut().enumerate() {
-        let Some(source) = entry.source_path().filter(|_| entry.kind == Kind::Directory) else { continue };
+        if entry.kind != Kind::Directory {
+            continue;
+        }
+        let Some(source) = entry.source_path() else { continue };
         let all = Of::Path(&source).all().map_err(ScanError::read(&source))?;
         // Only once where overlayfs and a file both say it.
         if attributes::is_opaque(&all) && !source.join(OsStr::from_bytes(OPAQUE)).exists() {

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::content::Content;
 use super::{Reader, in_layer};
 use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::{LayerKind, LayerRecipe};
 use crate::layer::cache::key::{Ground, Key};
+use crate::layer::contents::Contents;
 use crate::layer::entry::Entry;
 use crate::layer::scan::{self, Owners, Remarks};
 use crate::oci::digest::Digest;
@@ -20,11 +21,13 @@ pub(super) struct Found {
     pub(super) content: Content,
     pub(super) key: Option<Key>,
     pub(super) expected: Option<Digest>,
+    /// What a later layer may ask about, where it was made already.
+    pub(super) skeleton: Option<Arc<Contents>>,
 }
 
 impl From<Content> for Found {
     fn from(content: Content) -> Self {
-        Self { content, key: None, expected: None }
+        Self { content, key: None, expected: None, skeleton: None }
     }
 }
 
@@ -54,7 +57,7 @@ impl Reader<'_> {
         let listed = Mutex::new(BTreeMap::new());
         let work = || {
             while let Some(at) = wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-                let result = self.list(&self.recipe.layers[at.0], &platforms[at.1]);
+                let result = self.list(&self.recipe.layers[at.0], &platforms[at.1], self.is_asked_about(at.0));
                 if let Ok(mut listed) = listed.lock() {
                     listed.insert(at, result);
                 }
@@ -69,7 +72,7 @@ impl Reader<'_> {
         listed.into_inner().unwrap_or_default()
     }
 
-    fn list(&self, layer: &LayerRecipe, platform: &Platform) -> Result<Listed, RecipeError> {
+    fn list(&self, layer: &LayerRecipe, platform: &Platform, asked: bool) -> Result<Listed, RecipeError> {
         let LayerKind::Rootfs { source, owner, owners } = &layer.kind else {
             return Err(RecipeError::new(format!("layer {} is no root file system", layer.name)));
         };
@@ -82,6 +85,9 @@ impl Reader<'_> {
         if let Content::Entries(entries) = &mut found.content {
             let all: Vec<Entry> = std::mem::take(entries);
             *entries = scan::with_attributes(all).map_err(|error| in_layer(layer, error))?;
+        }
+        if asked {
+            found.skeleton = Some(found.content.skeleton().map_err(|error| in_layer(layer, error))?);
         }
         Ok(Listed { folder, found, remarks })
     }
@@ -119,9 +125,11 @@ impl Reader<'_> {
         };
         let known = key.as_ref().and_then(|key| cache.find(key));
         match known {
-            Some(known) if self.given.cache.check => Found { content, key, expected: Some(known.digest) },
-            Some(known) => Found { content: Content::Known(known), key, expected: None },
-            None => Found { content, key, expected: None },
+            Some(known) if self.given.cache.check => {
+                Found { content, key, expected: Some(known.digest), skeleton: None }
+            }
+            Some(known) => Found { content: Content::Known(known), key, expected: None, skeleton: None },
+            None => Found { content, key, expected: None, skeleton: None },
         }
     }
 }
