@@ -93,7 +93,7 @@ pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) 
 }
 
 /// Opens an upload session.
-async fn open(repository: &Repository) -> Result<Session, Error> {
+pub(in crate::registry) async fn open(repository: &Repository) -> Result<Session, Error> {
     let answer = repository.http.send(&repository.registry, &asking(repository)).await?;
     match answer.status {
         200..=202 => opened(repository, answer).await,

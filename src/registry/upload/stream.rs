@@ -72,9 +72,11 @@ pub(in crate::registry) fn is_allowed(chunk_size: Option<ChunkSize>) -> bool {
     chunk_size != Some(ChunkSize::None)
 }
 
-/// Sends a blob as it grows, until it is whole or `stop` ends. What was sent in vain is the error.
+/// Sends a blob as it grows, until it is whole or `stop` ends, in the session where one was asked for already. What was sent
+/// in vain is the error.
 pub(in crate::registry) async fn stream(
     repository: &Repository,
+    asked: Option<Result<Session, Error>>,
     mut growing: Growing,
     dialect: &Dialect,
     observer: &Arc<dyn Observer>,
@@ -85,7 +87,7 @@ pub(in crate::registry) async fn stream(
     let mut sender = Sender { repository, dialect, meter, retries: 0 };
     let mut session = None;
     let ended = tokio::select! {
-        ended = sender.stream(&mut session, &mut growing) => ended,
+        ended = sender.stream(asked, &mut session, &mut growing) => ended,
         () = stop => Err(End::Ours),
     };
     let mut sent = Sent { bytes: sender.meter.sent(), retries: sender.retries };
@@ -107,8 +109,17 @@ pub(in crate::registry) async fn stream(
 }
 
 impl Sender<'_> {
-    async fn stream(&mut self, session: &mut Option<Session>, growing: &mut Growing) -> Result<Whole, End> {
-        let session = session.insert(open(self.repository).await?);
+    async fn stream(
+        &mut self,
+        asked: Option<Result<Session, Error>>,
+        session: &mut Option<Session>,
+        growing: &mut Growing,
+    ) -> Result<Whole, End> {
+        let opened = match asked {
+            Some(opened) => opened,
+            None => open(self.repository).await,
+        };
+        let session = session.insert(opened?);
         let chunking = self.dialect.chunking;
         if chunking.monolithic_limit.is_some() || session.least > 0 {
             return self.stream_parts(session, growing, chunking.part.max(session.least)).await;

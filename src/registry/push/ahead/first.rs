@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 
 use super::{Dialect, Options, Upload};
 use crate::blob::Tally;
@@ -19,14 +19,17 @@ use crate::event::{BlobStatus, Event, Observer};
 use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 use crate::registry::client::Repository;
-use crate::registry::upload::Sent;
+use crate::registry::error::Error;
 use crate::registry::upload::stream::{self, Streamed};
+use crate::registry::upload::{Sent, Session, cancel, open};
 
 /// How much of a layer must be there before the registry is asked whether it is empty, and before the layer is sent, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     asked_at: u64,
     least: u64,
+    /// Whether a session for it is opened meanwhile.
+    sure: bool,
 }
 
 impl Start {
@@ -34,10 +37,10 @@ impl Start {
     /// question; of a large one it is known before the first byte that it will be worth it, and the line is free.
     fn of(size: u64) -> Self {
         if size >= 16 << 20 {
-            Self { asked_at: 0, least: 1 << 20 }
+            Self { asked_at: 0, least: 1 << 20, sure: true }
         } else {
             // The answer is there when the rest is.
-            Self { asked_at: 3 << 20, least: 4 << 20 }
+            Self { asked_at: 3 << 20, least: 4 << 20, sure: false }
         }
     }
 }
@@ -83,17 +86,16 @@ impl<'a> First<'a> {
         let nothing = Sent { bytes: 0, retries: 0 };
         let mut stopped = self.stopped.clone();
         let ready = tokio::select! {
-            ready = self.is_worth_it(&mut growing, Start::of(size)) => ready,
-            _ = stopped.wait_for(|stopped| *stopped) => false,
+            ready = self.begin(&mut growing, Start::of(size)) => ready,
+            _ = stopped.wait_for(|stopped| *stopped) => None,
         };
-        // Whoever waited for room would have it when the layer is whole anyway.
-        let Some(_place) = self.room.try_acquire().ok().filter(|_| ready) else { return Err(nothing) };
+        let Some((_place, session)) = ready else { return Err(nothing) };
         let stop = async {
             // A sender that is gone is as good.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
         let Streamed { whole, sent, seconds } =
-            stream::stream(self.repository, growing, self.dialect, self.observer, stop).await?;
+            stream::stream(self.repository, session, growing, self.dialect, self.observer, stop).await?;
         let id = whole.digest.to_string();
         self.observer.note(Event::BlobFinished { id: &id, status: BlobStatus::Uploaded });
         Ok(Upload {
@@ -106,18 +108,39 @@ impl<'a> First<'a> {
         })
     }
 
-    /// Waits until there is enough of a layer; whether it is to be sent before there is more.
-    async fn is_worth_it(&self, growing: &mut Growing, start: Start) -> bool {
-        if !matches!(growing.beyond(start.asked_at).await, Ok(grown) if grown.whole().is_none()) {
-            return false;
+    /// Waits until there is enough of a layer. Its place on the line, with a session where there is one; nothing where it is
+    /// not to be sent before it is whole.
+    async fn begin(
+        &self,
+        growing: &mut Growing,
+        start: Start,
+    ) -> Option<(SemaphorePermit<'_>, Option<Result<Session, Error>>)> {
+        if !matches!(growing.beyond(start.asked_at).await, Ok(grown) if grown.whole().is_none())
+            || !*self.empty.get_or_init(|| self.repository.is_empty()).await
+        {
+            return None;
         }
-        let asked = self.empty.get_or_init(|| self.repository.is_empty());
-        let (empty, grown) = tokio::join!(asked, growing.beyond(start.least));
-        if !*empty || !matches!(grown, Ok(grown) if grown.whole().is_none()) {
+        // Whoever waited for room would have it when the layer is whole anyway.
+        let place = self.room.try_acquire().ok()?;
+        let opening = async { if start.sure { Some(open(self.repository).await) } else { None } };
+        match tokio::join!(opening, self.is_worth_it(growing, start.least)) {
+            (session, true) => Some((place, session)),
+            (session, false) => {
+                if let Some(Ok(session)) = session {
+                    cancel(self.repository, &session).await;
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits for the first bytes of a layer; whether it is to be sent before there is more.
+    async fn is_worth_it(&self, growing: &mut Growing, least: u64) -> bool {
+        if !matches!(growing.beyond(least).await, Ok(grown) if grown.whole().is_none()) {
             return false;
         }
         let reader = growing.clone();
-        let head = tokio::task::spawn_blocking(move || head(&reader, start.least)).await;
+        let head = tokio::task::spawn_blocking(move || head(&reader, least)).await;
         let Ok(Ok(head)) = head else { return false };
         // One that begins as another does is most likely the same for another platform: it goes once, if so.
         let is_new = self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(head);
