@@ -15,7 +15,7 @@ use dockless::image::plan::run::Runs;
 use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
-use dockless::image::recipe::{Base, LayerRecipe, Recipe};
+use dockless::image::recipe::{Base, LayerKind, LayerRecipe, Recipe};
 use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
 use dockless::layout::Layout;
@@ -23,11 +23,12 @@ use dockless::oci::descriptor::Descriptor;
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
-use dockless::release::preflight::{Ground, reach};
+use dockless::release::preflight::Ground;
 use dockless::release::ship::{Output, Request, ShipError, Shipped, make, mounts};
 use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Server, Settings};
 
+use super::ahead::{Asked, Coming};
 use super::args::build::{Build, Config};
 use super::args::values::{Compression, Format};
 use super::context::{Context, runtime};
@@ -91,76 +92,71 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         anew: args.image.kept.no_cache,
         never: args.image.kept.no_run,
     };
-    let mut request = Request {
-        recipe: &recipe,
-        platforms: &platforms,
-        options,
-        output: &output,
-        records: &records,
-        tags: &args.result.tags,
-        bases,
-        runs,
-    };
     let planned = match (&args.result.render, args.result.tags.first()) {
         (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),
         _ => None,
     };
-    // A registry that cannot be reached and a mistyped repository are told before the build, not after it.
-    let ready = if args.result.push
-        && let Some(network) = &network
-    {
-        let mut ground = push::ground(network, &args.result.tags, &args.sending, context)?;
-        ground.seen = network.runtime.block_on(reach(&network.client, &args.result.tags)).map_err(image::refused)?;
-        Some((network, ground))
-    } else {
-        None
-    };
-    // Where a task definition has the last word nothing is sent before it has spoken; nor where the tag may turn out to be
-    // another image's, for good.
-    let ahead = match (&ready, args.result.tags.first()) {
-        (Some((network, ground)), Some(tag))
-            if wanted.targets.is_empty()
-                && ground.missing.is_empty()
-                && !args.result.tags.iter().any(|tag| ground.is_immutable(tag)) =>
-        {
-            Some((push::Ahead::begin(network, tag, &args.sending, ground, context), *network))
-        }
-        _ => None,
-    };
-    let take = ahead
-        .as_ref()
-        .map(|(ahead, _)| move |layout: &Layout, layer: &Descriptor, new: bool| ahead.take(layout, layer, new));
-    request.options.made = take.as_ref().map(|take| take as &Made<'_>);
-    let begun = ahead
-        .as_ref()
-        .filter(|(ahead, _)| ahead.is_first())
-        .map(|(ahead, _)| move |layer: Growing, size| ahead.begun(layer, size));
-    request.options.begun = begun.as_ref().map(|begun| begun as &Begun<'_>);
-    let early = ahead.is_some();
-    let shipped = match make(&request) {
-        Ok(shipped) => shipped,
-        Err(error) => {
-            if let Some((ahead, network)) = ahead {
-                ahead.abandon(network);
+    // Where a task definition has the last word nothing is sent before it has spoken.
+    let early = args.result.push && wanted.targets.is_empty() && !args.result.tags.is_empty();
+    let what = (args.result.tags.as_slice(), &args.sending);
+    let (shipped, asked) = std::thread::scope(|scope| {
+        let pushing = network.as_ref().filter(|_| args.result.push);
+        let push = pushing.map(|network| Coming::begin(scope, network, what, early, context));
+        let coming = push.as_ref();
+        let ahead = || coming.and_then(Coming::ahead);
+        let take = |layout: &Layout, layer: &Descriptor, new| {
+            if let Some(ahead) = ahead() {
+                ahead.take(layout, layer, new);
             }
-            return Err(failed(error));
+        };
+        let begun = |layer: Growing, size| {
+            if let Some(ahead) = ahead() {
+                ahead.begun(layer, size);
+            }
+        };
+        // A registry that cannot be reached and a mistyped repository are told before anything is made.
+        let ready = || coming.is_none_or(Coming::is_ready);
+        let request = Request {
+            recipe: &recipe,
+            platforms: &platforms,
+            options: Options {
+                made: early.then_some(&take as &Made<'_>),
+                begun: early.then_some(&begun as &Begun<'_>),
+                ..options
+            },
+            output: &output,
+            records: &records,
+            tags: &args.result.tags,
+            bases,
+            runs,
+            ready: Some(&ready),
+        };
+        // Nor is anything fetched or run in vain.
+        let long = matches!(recipe.base.value, Base::Registry(_))
+            || recipe.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Run(_)));
+        match if long && !ready() { Err(ShipError::CalledOff) } else { make(&request) } {
+            Ok(shipped) => Ok((shipped, push.and_then(Coming::into_asked))),
+            Err(error) => Err(push.and_then(Coming::give_up).unwrap_or_else(|| failed(error))),
         }
-    };
+    })?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
     let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
-    if passes && let Some((network, mut ground)) = ready {
-        if let Some((ahead, _)) = &ahead {
+    let (ground, ahead) = asked.map(|Asked { ground, ahead }| (ground, ahead)).unzip();
+    let ahead = ahead.flatten();
+    let early = ahead.is_some();
+    if passes && let (Some(network), Some(mut ground)) = (&network, ground) {
+        if let Some(ahead) = &ahead {
             for image in &shipped.built.images {
                 ahead.follow(&shipped.source, &image.config);
             }
         }
-        ground.sent = ahead.map(|(ahead, network)| ahead.finish(network)).transpose()?.unwrap_or_default();
+        ground.sent = ahead.map(|ahead| ahead.finish(network)).transpose()?.unwrap_or_default();
         ground.mounts = mounts(&recipe, &shipped.built, &args.result.tags);
         let what = (shipped.source.clone(), &shipped.built.index);
         pushed = push::deliver(network, what, &args.result.tags, &args.sending, ground, context)?;
     } else if passes && let Some(folder) = &args.result.rehearse {
         pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
-    } else if let Some((ahead, network)) = ahead {
+    } else if let (Some(ahead), Some(network)) = (ahead, &network) {
         ahead.abandon(network);
     }
     let references = match pushed.references.as_slice() {

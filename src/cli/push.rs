@@ -1,28 +1,21 @@
 //! `push`: an image that exists to a registry.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dockless::aws::ecr::EcrHost;
 use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
-use dockless::blob::growing::Growing;
 use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
-use dockless::layout::Layout;
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::client::Client;
-use dockless::registry::error::Error;
-use dockless::registry::push::ahead::{self, Handed, Made, Sent};
 use dockless::registry::push::{Options, Pushed, check_chunks};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
 use dockless::release::preflight::{Ground, PreflightError, create, preflight};
 use dockless::verify::finding::Finding;
-
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinHandle;
 
 use super::args::push::{Push, Sending};
 use super::args::values::ChunkSize;
@@ -57,7 +50,7 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         Some(network) => network,
         None => image::network(context, &args.registry)?,
     };
-    let ground = ground(&network, &args.references, &args.sending, context)?;
+    let ground = network.runtime.block_on(ground(&network, &args.references, &args.sending, context))?;
     let what = (image.source.clone(), &image.top);
     let pushed = deliver(&network, what, &args.references, &args.sending, ground, context)?;
     let report = document(image.source.as_ref(), &image.top, pushed, findings, context)?;
@@ -66,7 +59,7 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// What is known of the repositories before anything is built or sent.
-pub fn ground(
+pub async fn ground(
     network: &Network,
     references: &[Reference],
     sending: &Sending,
@@ -98,18 +91,16 @@ pub fn ground(
         }
         asked.push(reference.clone());
     }
-    network.runtime.block_on(async {
-        // Without a token nothing else matters.
-        let tokens = async {
-            for reference in &asked {
-                network.authenticator.credentials(reference.registry(), false).await?;
-            }
-            Ok(())
-        };
-        let (tokens, found) = tokio::join!(tokens, preflight(aws, &asked, sending.create_repository, observer));
-        tokens.map_err(image::refused)?;
-        found.map_err(unprepared)
-    })
+    // Without a token nothing else matters.
+    let tokens = async {
+        for reference in &asked {
+            network.authenticator.credentials(reference.registry(), false).await?;
+        }
+        Ok(())
+    };
+    let (tokens, found) = tokio::join!(tokens, preflight(aws, &asked, sending.create_repository, observer));
+    tokens.map_err(image::refused)?;
+    found.map_err(unprepared)
 }
 
 fn unprepared(error: PreflightError) -> Failure {
@@ -168,85 +159,8 @@ pub async fn send(
     dockless::registry::push::push(client, source, top, references, &options, observer).await.map_err(image::refused)
 }
 
-fn options(sending: &Sending) -> Options {
+pub fn options(sending: &Sending) -> Options {
     Options { chunk_size: chunk_size(sending), mount_from: sending.mount_from.first().cloned(), ..Options::default() }
-}
-
-/// Layers on their way to a registry while others are being made.
-pub struct Ahead {
-    made: UnboundedSender<Handed>,
-    /// Whether layers may be sent while they are made.
-    first: bool,
-    /// Layers of earlier builds: as long as there are no others, the whole image may be there, which one request shows.
-    waiting: Mutex<Option<Vec<Made>>>,
-    sending: JoinHandle<Result<Sent, Error>>,
-}
-
-impl Ahead {
-    /// Begins to send what is handed in to the repository of a reference.
-    pub fn begin(
-        network: &Network,
-        reference: &Reference,
-        sending: &Sending,
-        ground: &Ground,
-        context: &Context,
-    ) -> Self {
-        let (made, handed_in) = ahead::channel();
-        let observer = Arc::clone(&context.progress) as _;
-        let options = Options { seen: ground.seen.clone(), ..options(sending) };
-        let first = ahead::is_first(reference, &options);
-        let send = ahead::send(network.client.clone(), reference.clone(), options, observer, handed_in);
-        Self { made, first, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
-    }
-
-    /// Whether layers are wanted while they are made.
-    pub fn is_first(&self) -> bool {
-        self.first
-    }
-
-    /// Hands in a layer that is about to be made, and the bytes that its tar will have.
-    pub fn begun(&self, layer: Growing, size: u64) {
-        // Whoever waited for it has failed, and says so in the end.
-        let _ = self.made.send(Handed::Growing(layer, size));
-    }
-
-    /// Hands in a layer, and whether it was made just now.
-    pub fn take(&self, layout: &Layout, layer: &Descriptor, new: bool) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut layers = vec![(Arc::new(layout.clone()) as Arc<dyn BlobSource>, layer.clone())];
-        match waiting.as_mut() {
-            Some(waiting) if !new => return waiting.append(&mut layers),
-            Some(waiting) => layers.append(waiting),
-            None => {}
-        }
-        *waiting = None;
-        for layer in layers {
-            // Whoever waited for it has failed, and says so in the end.
-            let _ = self.made.send(Handed::Whole(layer));
-        }
-    }
-
-    /// Hands in a configuration: where layers are on their way, it need not wait for the last of them.
-    pub fn follow(&self, source: &Arc<dyn BlobSource>, configuration: &Descriptor) {
-        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
-            // Whoever waited for it has failed, and says so in the end.
-            let _ = self.made.send(Handed::Whole((Arc::clone(source), configuration.clone())));
-        }
-    }
-
-    /// Gives up what is under way, and what was begun at the registry back to it.
-    pub fn abandon(self, network: &Network) {
-        // What has failed by itself is no news where there is no image.
-        let _ = self.made.send(Handed::Nothing);
-        let _ = network.runtime.block_on(self.sending);
-    }
-
-    /// Waits for all that was handed in.
-    pub fn finish(self, network: &Network) -> Result<Sent, Failure> {
-        drop(self.made);
-        let joined = network.runtime.block_on(self.sending);
-        joined.unwrap_or(Err(Error::Worker)).map_err(image::refused)
-    }
 }
 
 /// The uploads of a push as they stand in a report.

@@ -75,6 +75,9 @@ pub enum ShipError {
     /// A docker-archive with zstd has few readers.
     #[error("a docker-archive holds layers compressed by gzip or not at all: use --compression gzip or none")]
     Zstd,
+    /// Whoever was asked whether it is to go on has said no.
+    #[error("the build was called off before anything was made")]
+    CalledOff,
 }
 
 impl From<BuildError> for ShipError {
@@ -104,7 +107,12 @@ pub struct Request<'a> {
     pub bases: Bases<'a>,
     /// How commands are run.
     pub runs: Runs<'a>,
+    /// Asked once it is known what will be in the image, before anything is made: whether to go on.
+    pub ready: Option<&'a Ready<'a>>,
 }
+
+/// Whether a build is to go on.
+pub type Ready<'a> = dyn Fn() -> bool + 'a;
 
 /// What was made.
 pub struct Shipped {
@@ -123,7 +131,7 @@ pub struct Shipped {
 /// # Errors
 /// Where anything fails; the output is then as it was before.
 pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
-    let Request { recipe, platforms, options, output, records, tags, bases, runs } = request;
+    let Request { recipe, platforms, options, output, records, tags, bases, runs, ready } = request;
     if let (Output::DockerArchive(_), [_, _, ..]) = (output, platforms) {
         return Err(ShipError::SeveralPlatforms(platforms.len()));
     }
@@ -151,6 +159,9 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         observer: options.observer,
     };
     let plan = plan::plan(recipe, platforms, given)?;
+    if ready.is_some_and(|is_ready| !is_ready()) {
+        return Err(ShipError::CalledOff);
+    }
     let Workplace { archive, session } = match begun {
         Some(begun) => begun,
         None => Workplace::begin(output)?,

@@ -92,3 +92,29 @@ fn a_layer_that_fails_is_given_up() {
     requests.retain(|request| request.starts_with("DELETE") && request.ends_with("204"));
     assert_eq!((requests.len(), registry.blobs(), registry.tags().len()), (1, 0, 0));
 }
+
+/// Whoever has a wrong recipe learns it, whatever the registry does: it is asked meanwhile, and not waited for.
+#[test]
+fn a_wrong_recipe_is_told_while_the_registry_is_silent() {
+    let project = Project::with("[[layer]]\nname = \"app\"\ncopy = [{ src = \"app\", dest = \"/app\" }]\n");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let tag = format!("{}/team/app:v1", silent.local_addr().expect("an address"));
+    let said = project.run(&["build", "-t", &tag, "--push"]).with_code(2);
+    assert!(said.stderr.contains("app does not exist"), "{said:#?}");
+}
+
+/// Nobody answers there: nothing is made, and no command is run.
+#[test]
+fn nothing_is_made_for_a_registry_that_is_not_there() {
+    let layers = ["copy = [{ src = \"app\", dest = \"/app\" }]", "run = \"touch ran; cp app {out}\"\ndest = \"/app\""];
+    for layer in layers {
+        let project = Project::with(&format!("[[layer]]\nname = \"app\"\n{layer}\n"));
+        project.write("app", "one");
+        // Bound and let go: the port is free.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let tag = format!("127.0.0.1:{port}/team/app:v1");
+        let said = project.run(&["build", "-t", &tag, "--push"]).with_code(2);
+        assert!(said.stderr.contains(&port.to_string()), "{said:#?}");
+        assert!(!project.at("oci").exists() && !project.at("ran").exists());
+    }
+}
