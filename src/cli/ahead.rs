@@ -23,6 +23,9 @@ use super::failure::Failure;
 use super::image::{self, Network};
 use super::push::{ground, options};
 
+/// The thread that asks; its answer is none where it was told to stop.
+type Asking<'s> = ScopedJoinHandle<'s, Option<Result<Ground, Failure>>>;
+
 /// A push that is to come.
 pub struct Coming<'s> {
     network: &'s Network,
@@ -31,7 +34,7 @@ pub struct Coming<'s> {
     context: &'s Context,
     /// Whether layers may be sent before the image is whole.
     early: bool,
-    asking: Mutex<Option<ScopedJoinHandle<'s, Option<Result<Ground, Failure>>>>>,
+    asking: Mutex<Option<Asking<'s>>>,
     stop: Arc<Notify>,
     asked: OnceLock<Asked>,
     failure: Mutex<Option<Failure>>,
@@ -58,7 +61,7 @@ impl<'s> Coming<'s> {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let ask = async move {
-            let mut ground = ground(network, tags, sending, context).await?;
+            let mut ground = Box::pin(ground(network, tags, sending, context)).await?;
             ground.seen = reach(&network.client, tags).await.map_err(image::refused)?;
             Ok(ground)
         };

@@ -45,21 +45,21 @@ impl Room {
     pub(super) async fn take(&self, size: u64, observer: &Arc<dyn Observer>) -> Arc<dyn Observer> {
         // Never closed: there is always one in the end.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        Arc::new(Place { size, place: Mutex::new(place), observer: Arc::clone(observer) })
+        Arc::new(Place { size, held: Mutex::new(place), observer: Arc::clone(observer) })
     }
 }
 
 /// One blob's place. What is sent again has none: that is rare, and goes beside the others.
 struct Place {
     size: u64,
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    held: Mutex<Option<OwnedSemaphorePermit>>,
     observer: Arc<dyn Observer>,
 }
 
 impl Observer for Place {
     fn note(&self, event: Event<'_>) {
         if matches!(event, Event::BlobAdvanced { bytes, .. } if bytes >= self.size) {
-            drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
         self.observer.note(event);
     }
