@@ -14,6 +14,7 @@
 //! and blobs are read through [`crate::blob::Verified`].
 
 pub mod session;
+mod settling;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
+use self::settling::Settling;
 use crate::blob::growing::{Growing, Growth, Whole};
 use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally};
 use crate::oci::descriptor::Descriptor;
@@ -178,7 +180,7 @@ impl Layout {
     pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
         let folder = self.root.join("blobs/sha256");
         let file = temporary(&folder).map_err(failed("write", &folder))?;
-        Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file), growth: None })
+        Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file), growth: None, settling: Settling::default() })
     }
 
     /// Everything that `index.json` reaches. A manifest that is missing or damaged is an error.
@@ -264,6 +266,7 @@ pub struct BlobWriter {
     tally: Tally<NamedTempFile>,
     /// Whoever reads along.
     growth: Option<Growth>,
+    settling: Settling,
 }
 
 impl BlobWriter {
@@ -293,7 +296,7 @@ impl BlobWriter {
         }
     }
 
-    fn finish(self, wanted: Option<Digest>) -> Result<(Digest, u64), LayoutError> {
+    fn finish(mut self, wanted: Option<Digest>) -> Result<(Digest, u64), LayoutError> {
         let (file, digest, size) = self.tally.finish();
         if wanted.is_some_and(|wanted| wanted != digest) {
             return Ok((digest, size));
@@ -307,7 +310,7 @@ impl BlobWriter {
         if fs::metadata(&path).is_ok_and(|data| data.len() == size) {
             return Ok((digest, size));
         }
-        persist(file, &path).map_err(failed("write", &path))?;
+        self.settling.end().and_then(|()| persist(file, &path)).map_err(failed("write", &path))?;
         Ok((digest, size))
     }
 }
@@ -318,6 +321,7 @@ impl Write for BlobWriter {
         if let Some(growth) = &self.growth {
             growth.reach(self.tally.count());
         }
+        self.settling.reach(self.tally.inner().as_file(), self.tally.count())?;
         Ok(written)
     }
 
