@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::event::{Event, Observer};
 use crate::registry::client::Repository;
 
-/// How many more may wait for their answers.
-const UNANSWERED: usize = 8;
+/// How many more may wait for their answers. Each may hold its last part meanwhile.
+const UNANSWERED: usize = 4;
 
 /// Places on the line to one repository.
 #[derive(Clone)]

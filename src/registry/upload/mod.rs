@@ -255,6 +255,8 @@ impl Sender<'_> {
             let read = reading.await.unwrap_or(Err(Error::Worker));
             let (parts, bytes) = read.map_err(Setback::Final)?;
             if parts.is_done() {
+                // The answer to the last one may take long.
+                drop(sent);
                 return self.part(session, &bytes, start, part, Some(whole(descriptor))).await;
             }
             // While this part is sent, the next one is read.
