@@ -68,7 +68,7 @@ pub struct Options<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// Takes a layer that is about to be made; returns soon.
+/// Takes a layer that is about to be made, and the bytes that its tar will have, nearly; returns soon.
 pub type Begun<'a> = dyn Fn(Growing, u64) + Sync + 'a;
 
 /// Takes a layer that is whole, the layout that has it, and whether it was made just now; returns soon.
@@ -279,7 +279,7 @@ fn make_layers(
         while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
             let Some(task) = slots[index].lock().ok().and_then(|mut slot| slot.take()) else { continue };
             options.observer.note(Event::LayerStarted { id: &names[index], bytes: sizes[index] });
-            let result = make_layer(task, &names[index], options, session);
+            let result = make_layer(task, (&names[index], sizes[index]), options, session);
             match &result {
                 Ok(layer) => {
                     let size = layer.descriptor.size;
@@ -326,7 +326,12 @@ fn event_id(task: &Task, platforms: &[PlatformPlan]) -> String {
     format!("{} ({})", task.name, only.join(", "))
 }
 
-fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> Result<BuiltLayer, BuildError> {
+fn make_layer(
+    task: Task,
+    (id, size): (&str, u64),
+    options: Options<'_>,
+    session: &Session,
+) -> Result<BuiltLayer, BuildError> {
     let what = match &task.content {
         Content::Known(known) => return adopt(&task.name, id, known, options, session),
         Content::Entries(_) => String::new(),
@@ -340,7 +345,7 @@ fn make_layer(task: Task, id: &str, options: Options<'_>, session: &Session) -> 
     if let Some(begun) = options.begun
         && let Ok(growing) = writer.growing()
     {
-        begun(growing, task.content.expected_size());
+        begun(growing, size);
     }
     let result = match task.content {
         Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),

@@ -144,7 +144,6 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
         let first = tasks.len();
         let mut skeletons: Vec<Option<Arc<Contents>>> = Vec::new();
         for (index, platform) in platforms.iter().enumerate().filter(|(_, platform)| layer.is_for(platform)) {
-            let mut skeleton = None;
             let shared = layer.is_shared() && !matches!(layer.kind, LayerKind::Copy { .. });
             let task = if shared && tasks.len() > first {
                 first
@@ -164,8 +163,8 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                 same.map_or_else(
                     || {
                         let (name, place) = (layer.name.clone(), layer.place.clone());
-                        let Found { content, key, expected, skeleton: made } = reader.known(begun, found);
-                        skeleton = made;
+                        let Found { content, key, expected, skeleton } = reader.known(begun, found);
+                        skeletons.push(skeleton);
                         tasks.push(Task { name, place, platforms: Vec::new(), content, key, expected });
                         tasks.len() - 1
                     },
@@ -176,8 +175,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
             plans[index].tasks.push(task);
             if asked {
                 // A layer that platforms share is read once.
-                skeletons.resize(tasks.len() - first, None);
-                let made = match skeleton.as_ref().or(skeletons[task - first].as_ref()) {
+                let made = match &skeletons[task - first] {
                     Some(made) => Arc::clone(made),
                     None => tasks[task].content.skeleton().map_err(|error| in_layer(layer, error))?,
                 };

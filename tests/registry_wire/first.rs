@@ -253,6 +253,20 @@ async fn a_session_that_is_not_needed_is_given_back() {
     assert_eq!(requests, [&all[..], &["PUT upload 201"]].concat());
 }
 
+/// The build fails while the first megabyte is waited for: the session that is open by then goes back.
+#[tokio::test]
+async fn a_session_is_given_back_where_there_will_be_no_image() {
+    let registry = Registry::new(Vec::new()).await;
+    let sending = registry.send(registry.options());
+    let (mut writing, growing) = Writing::begin(noise(ENOUGH, 8));
+    sending.hand(Handed::Growing(growing, 99 << 20));
+    writing.go_to(100);
+    registry.after("POST").await;
+    sending.hand(Handed::Nothing);
+    sending.end().await.expect("nothing sent");
+    assert_eq!(registry.requests(), ["GET tags/list 404", "POST upload 202", "DELETE upload 204"]);
+}
+
 #[tokio::test]
 async fn several_are_told_apart_and_the_same_goes_once() {
     let registry = Registry::new(Vec::new()).await;

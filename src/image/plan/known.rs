@@ -112,7 +112,10 @@ impl Reader<'_> {
 
     /// What the cache knows of a layer, unless it was asked before.
     pub(super) fn known(&self, begun: Ground, found: Found) -> Found {
-        if found.key.is_some() { found } else { self.looked_up(begun, found.content) }
+        if found.key.is_some() {
+            return found;
+        }
+        Found { skeleton: found.skeleton, ..self.looked_up(begun, found.content) }
     }
 
     fn looked_up(&self, ground: Ground, content: Content) -> Found {
@@ -124,12 +127,11 @@ impl Reader<'_> {
             Content::Known(_) => None,
         };
         let known = key.as_ref().and_then(|key| cache.find(key));
-        match known {
-            Some(known) if self.given.cache.check => {
-                Found { content, key, expected: Some(known.digest), skeleton: None }
-            }
-            Some(known) => Found { content: Content::Known(known), key, expected: None, skeleton: None },
-            None => Found { content, key, expected: None, skeleton: None },
-        }
+        let (content, expected) = match known {
+            Some(known) if self.given.cache.check => (content, Some(known.digest)),
+            Some(known) => (Content::Known(known), None),
+            None => (content, None),
+        };
+        Found { content, key, expected, skeleton: None }
     }
 }

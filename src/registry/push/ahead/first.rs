@@ -85,10 +85,7 @@ impl<'a> First<'a> {
     pub(super) async fn send(&self, mut growing: Growing, size: u64) -> Result<Upload, Sent> {
         let nothing = Sent { bytes: 0, retries: 0 };
         let mut stopped = self.stopped.clone();
-        let ready = tokio::select! {
-            ready = self.begin(&mut growing, Start::of(size)) => ready,
-            _ = stopped.wait_for(|stopped| *stopped) => None,
-        };
+        let ready = self.begin(&mut growing, Start::of(size), &mut stopped).await;
         let Some((_place, session)) = ready else { return Err(nothing) };
         let stop = async {
             // A sender that is gone is as good.
@@ -114,16 +111,29 @@ impl<'a> First<'a> {
         &self,
         growing: &mut Growing,
         start: Start,
+        stopped: &mut watch::Receiver<bool>,
     ) -> Option<(SemaphorePermit<'_>, Option<Result<Session, Error>>)> {
-        if !matches!(growing.beyond(start.asked_at).await, Ok(grown) if grown.whole().is_none())
-            || !*self.empty.get_or_init(|| self.repository.is_empty()).await
-        {
+        let wanted = async {
+            matches!(growing.beyond(start.asked_at).await, Ok(grown) if grown.whole().is_none())
+                && *self.empty.get_or_init(|| self.repository.is_empty()).await
+        };
+        let wanted = tokio::select! {
+            wanted = wanted => wanted,
+            _ = stopped.wait_for(|stopped| *stopped) => false,
+        };
+        if !wanted {
             return None;
         }
         // Whoever waited for room would have it when the layer is whole anyway.
         let place = self.room.try_acquire().ok()?;
         let opening = async { if start.sure { Some(open(self.repository).await) } else { None } };
-        match tokio::join!(opening, self.is_worth_it(growing, start.least)) {
+        let worth = async {
+            tokio::select! {
+                worth = self.is_worth_it(growing, start.least) => worth,
+                _ = stopped.wait_for(|stopped| *stopped) => false,
+            }
+        };
+        match tokio::join!(opening, worth) {
             (session, true) => Some((place, session)),
             (session, false) => {
                 if let Some(Ok(session)) = session {
