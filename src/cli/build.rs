@@ -15,7 +15,7 @@ use dockless::image::plan::run::Runs;
 use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
-use dockless::image::recipe::{Base, LayerKind, LayerRecipe, Recipe};
+use dockless::image::recipe::{Base, LayerRecipe, Recipe};
 use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
 use dockless::layout::Layout;
@@ -132,9 +132,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
             ready: Some(&ready),
         };
         // Nor is anything fetched or run in vain.
-        let long = matches!(recipe.base.value, Base::Registry(_))
-            || recipe.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Run(_)));
-        match if long && !ready() { Err(ShipError::CalledOff) } else { make(&request) } {
+        match if recipe.fetches_or_runs() && !ready() { Err(ShipError::CalledOff) } else { make(&request) } {
             Ok(shipped) => Ok((shipped, push.and_then(Coming::into_asked))),
             Err(error) => Err(push.and_then(Coming::give_up).unwrap_or_else(|| failed(error))),
         }

@@ -26,7 +26,7 @@ use super::config::{ConfigRecipe, PartialFile};
 use super::recipe::load::load_dockerignore;
 use super::recipe::place::{Place, RecipeError, Spanned};
 use super::recipe::template::Template;
-use super::recipe::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
+use super::recipe::{CopyItem, LayerKind, LayerRecipe, Mtime, Recipe};
 use super::root::Root;
 use crate::event::{Event, Observer};
 use crate::layer::cache::key::{self, Key};
@@ -115,8 +115,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
     let reader = Reader { recipe, ignore: &ignore, given };
-    let runs = recipe.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Run(_)));
-    if runs || matches!(recipe.base.value, Base::Registry(_)) {
+    if recipe.fetches_or_runs() {
         // A slip is told before anything is fetched or run, not after it.
         for layer in &recipe.layers {
             for platform in platforms.iter().filter(|platform| layer.is_for(platform)) {
@@ -132,7 +131,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
         plans.push(PlatformPlan { config_file, platform: platform.clone(), base, root, tasks: Vec::new() });
     }
     check_layers(recipe, &plans)?;
-    let produced = if runs { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
+    let produced = if recipe.runs_commands() { run::produce(recipe, platforms, given)? } else { BTreeMap::new() };
     let mut listed = reader.list_all(platforms);
     let mut tasks: Vec<Task> = Vec::new();
     let mut waiting = Waiting::new(platforms.len());

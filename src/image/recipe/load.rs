@@ -30,6 +30,16 @@ impl Recipe {
         }
     }
 
+    /// Whether commands make layers.
+    pub fn runs_commands(&self) -> bool {
+        self.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Run(_)))
+    }
+
+    /// Whether something is fetched or run before the layers are packed: what can fail is then looked at before it.
+    pub fn fetches_or_runs(&self) -> bool {
+        matches!(self.base.value, Base::Registry(_)) || self.runs_commands()
+    }
+
     /// Reads the text of a recipe. `file` is what errors call it, `folder` what its paths are relative to.
     pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, RecipeError> {
         read::recipe(file, text, folder)
