@@ -1,10 +1,10 @@
 //! The merged root file system of an image: its layers' contents applied in order as a runtime applies them
 //! (image-spec layer.md "Applying Changesets"), and paths resolved in it as a runtime resolves them.
 //!
-//! Paths and link targets come from strangers: a resolution never leaves the root, and it follows at most
-//! [`MAX_LINKS`] links.
+//! Paths and link targets come from strangers: a resolution never leaves the root, follows at most [`MAX_LINKS`] links
+//! and takes at most [`MAX_STEPS`] steps, and what a layer hides is looked for once, however often it says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,6 +14,10 @@ use crate::layer::pathname::Pathname;
 
 /// How many symbolic links a resolution follows, as Linux does.
 pub const MAX_LINKS: usize = 40;
+
+/// How many parts of paths a resolution passes. Links among deep folders take some hundreds; forty that go to and fro take
+/// fifty thousand.
+pub const MAX_STEPS: usize = 1024;
 
 /// The root file system of one image.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +52,7 @@ pub enum Unresolved {
     Missing(Box<[u8]>),
     /// What stands at this path is no folder, but the path goes on.
     NotADirectory(Box<[u8]>),
-    /// More than [`MAX_LINKS`] links, the last of them here.
+    /// More than [`MAX_LINKS`] links or [`MAX_STEPS`] steps, the last of them here.
     Loop(Box<[u8]>),
 }
 
@@ -92,6 +96,8 @@ impl Root {
         // The folders that the entry before is in, outermost first, each as written and as it resolves: a tree is told in
         // order, so that each folder of it is looked up once.
         let mut open: Vec<[Box<[u8]>; 2]> = Vec::new();
+        // What this layer has hidden: of the layers below nothing more will be there.
+        let mut hidden: HashSet<Box<[u8]>> = HashSet::new();
         for (index, node) in contents.nodes.iter().enumerate() {
             let place = Place { layer, node: u32::try_from(index).unwrap_or(u32::MAX) };
             let (folder, name) = split(&node.path);
@@ -120,12 +126,16 @@ impl Root {
             }
             match &node.kind {
                 Kind::Whiteout => {
-                    self.hide_below(&path, layer);
+                    self.hide_below(&path, layer, &mut hidden);
                     if self.paths.get(&path).is_some_and(|place| place.layer < layer) {
                         self.paths.remove(&path);
                     }
                 }
-                Kind::Opaque => self.hide_below(&path, layer),
+                // It lies in the folder, whose own name may be a link.
+                Kind::Opaque => {
+                    let folder = self.folder_for(&node.path);
+                    self.hide_below(&folder, layer, &mut hidden);
+                }
                 Kind::Directory => {
                     self.paths.insert(path, place);
                 }
@@ -170,7 +180,13 @@ impl Root {
             .collect()
     }
 
-    fn hide_below(&mut self, path: &[u8], layer: u32) {
+    /// Hides what the layers below have in a folder. To do it again takes a stranger's layer no byte, so it is done once.
+    fn hide_below(&mut self, path: &[u8], layer: u32, hidden: &mut HashSet<Box<[u8]>>) {
+        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
+        if above.chain([path]).chain([b"".as_slice()]).any(|folder| hidden.contains(folder)) {
+            return;
+        }
+        hidden.insert(path.into());
         for key in self.below(path) {
             if self.paths.get(&key).is_some_and(|place| place.layer < layer) {
                 self.paths.remove(&key);
@@ -223,8 +239,12 @@ impl Root {
     pub fn resolve(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
         let mut at: Vec<u8> = Vec::new();
         let mut todo: Vec<Box<[u8]>> = parts_reversed(path);
-        let mut links = 0;
+        let (mut links, mut steps) = (0, 0);
         while let Some(part) = todo.pop() {
+            steps += 1;
+            if steps > MAX_STEPS {
+                return Err(Unresolved::Loop(join(&at, &part)));
+            }
             if part.as_ref() == b".." {
                 let cut = at.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
                 at.truncate(cut);
@@ -352,6 +372,34 @@ mod tests {
         layer.extend([link("a", "b"), file("a/y"), file("c/x"), node("c", Kind::Whiteout), file("c/z")]);
         let shallow = root(vec![vec![link("c", "a")], layer]);
         assert_eq!(paths(&shallow), ["1:a", "1:b", "1:b/x", "1:b/y", "1:c/z"]);
+    }
+
+    #[test]
+    fn an_opaque_whiteout_lies_where_a_link_leads() {
+        let layers = |marker: Node| {
+            let below = vec![node("usr/lib", Kind::Directory), file("usr/lib/app"), link("lib", "usr/lib")];
+            root(vec![below, vec![marker, file("lib/new")]])
+        };
+        assert_eq!(paths(&layers(node("lib", Kind::Opaque))), ["0:lib", "0:usr/lib", "1:usr/lib/new"]);
+        assert_eq!(paths(&layers(node("usr/lib", Kind::Opaque))), ["0:lib", "0:usr/lib", "1:usr/lib/new"]);
+    }
+
+    /// Each of these repetitions looked through all files: minutes for some hundred kilobytes.
+    #[test]
+    fn what_is_hidden_is_hidden_once() {
+        let many = |layer: usize| (0..20_000).map(move |number| file(&format!("d/{layer}-{number}")));
+        let mut top: Vec<Node> =
+            [node("d", Kind::Directory), node("d", Kind::Opaque)].into_iter().chain(many(1)).collect();
+        top.extend(std::iter::repeat_n(node("d", Kind::Opaque), 20_000));
+        let root = root(vec![many(0).collect(), top]);
+        assert_eq!(root.len(), 20_001);
+    }
+
+    #[test]
+    fn a_resolution_takes_few_steps() {
+        let target = "d/../".repeat(800);
+        let root = root(vec![vec![node("d", Kind::Directory), link("l", &format!("{target}d"))]]);
+        assert!(matches!(root.resolve(b"l"), Err(Unresolved::Loop(_))));
     }
 
     #[test]
