@@ -81,6 +81,24 @@ pub struct Node {
     pub xattrs: Option<Box<Xattrs>>,
 }
 
+impl Node {
+    /// About how many bytes are kept of it beside its path and its numbers: for nearly every file none.
+    pub fn extent(&self) -> usize {
+        let pairs = |pairs: &[(Box<[u8]>, Box<[u8]>)]| pairs.iter().map(|(a, b)| a.len() + b.len() + 32).sum::<usize>();
+        let head = match &self.kind {
+            Kind::File { head, .. } => match head {
+                Head::Elf(elf) => elf.extent(),
+                Head::Script(line) => line.len(),
+                Head::Archive(members) => members.iter().map(|member| member.name.len() + 128).sum(),
+                Head::LoaderCache(libraries) => pairs(libraries),
+                Head::Elsewhere(_) | Head::PrivateKey | Head::Other => 0,
+            },
+            _ => 0,
+        };
+        head + self.xattrs.as_ref().map_or(0, |xattrs| pairs(xattrs))
+    }
+}
+
 /// Extended attributes by name.
 pub type Xattrs = Vec<(Box<[u8]>, Box<[u8]>)>;
 

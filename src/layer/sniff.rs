@@ -13,6 +13,9 @@ mod zip;
 
 /// How many of a file's first bytes are looked at; ELF files and loader caches are looked at as far as [`MOST_FIRST`].
 const FIRST: usize = 4096;
+/// How many bytes of attributes and names are kept of one layer, at most: a large image has some megabytes, a few kilobytes
+/// that a stranger compressed may state gigabytes.
+const ROOM: usize = 128 << 20;
 /// How many of an ELF file's or a loader cache's first bytes are kept while it passes.
 pub const MOST_FIRST: usize = 1 << 20;
 /// How many bytes are fetched where an ELF file's facts need another part.
@@ -273,12 +276,18 @@ pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
     let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
     let mut contents = Contents::default();
     let mut first = Vec::new();
+    let mut room = ROOM;
     while let Some(entry) = reader.next_entry()? {
         let head = match entry.kind {
             Kind::File(size) => stream_head(&mut reader, size, &mut first)?,
             _ => Head::Other,
         };
-        contents.nodes.push(entry.into_node(head));
+        let node = entry.into_node(head);
+        room = room.checked_sub(node.extent()).ok_or_else(|| UntarError::Damaged {
+            offset: reader.offset(),
+            reason: format!("attributes, programs and libraries of whose names {} MiB would be kept", ROOM >> 20),
+        })?;
+        contents.nodes.push(node);
     }
     reader.drain()?;
     Ok(contents)

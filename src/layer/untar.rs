@@ -9,6 +9,7 @@
 //! are refused by name. The `tar` crate is not used for it: it splits records at line feeds, which values such as
 //! file capabilities may hold, and then takes the file for another one.
 
+mod acl;
 mod header;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ use super::tar::{BLOCK, padding};
 
 /// The most bytes that the extended records of one entry may have.
 pub const RECORDS_LIMIT: u64 = 1 << 20;
+
+/// The most bytes of extended records that hold for all entries: a commit, a character set.
+const GLOBAL_LIMIT: u64 = 8 << 10;
 
 /// The most bytes that a path or a link's target may have: Linux takes no longer one (`PATH_MAX`), so nobody could
 /// unpack it, and following a path of a megabyte part by part takes for ever.
@@ -109,7 +113,7 @@ impl<R: Read> Reader<R> {
                     let body = self.body(header.size()?)?;
                     let parsed = parse_records(&body).map_err(|reason| self.damaged(reason))?;
                     if kind == b'g' {
-                        self.global.extend(parsed.clone());
+                        self.keep_global(&parsed)?;
                     }
                     records.extend(parsed);
                     // Header after header may add other keys: what is kept of them all is limited as well.
@@ -131,6 +135,20 @@ impl<R: Read> Reader<R> {
                 }
             }
         }
+    }
+
+    /// Takes records that hold for every entry from here on. Each of them gets a copy: they are few and short.
+    fn keep_global(&mut self, records: &Records) -> Result<(), UntarError> {
+        if records.keys().any(|key| key.starts_with(header::ATTRIBUTE) || key.starts_with(header::ACL)) {
+            return Err(self.damaged("extended attributes for all files that follow: each file has its own"));
+        }
+        self.global.extend(records.clone());
+        let kept: usize = self.global.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if kept as u64 > GLOBAL_LIMIT {
+            let reason = format!("global extended records of {kept} bytes: at most {GLOBAL_LIMIT} are read");
+            return Err(self.damaged(reason));
+        }
+        Ok(())
     }
 
     /// Where the next byte is in the archive: right after [`Reader::next_entry`], where the entry's data begins.
@@ -294,6 +312,22 @@ mod tests {
         assert_eq!(entries(&bytes).expect("entries"), wanted);
     }
 
+    /// A header of half a kilobyte for each file, and a megabyte of memory: gigabytes for a layer of kilobytes.
+    #[test]
+    fn records_for_all_files_are_few() {
+        let global = |key: &str, size: usize| {
+            let record = format!("{} {key}={}\n", size + key.len() + 7, "v".repeat(size));
+            let header = raw(tar_crate::EntryType::XGlobalHeader, record.as_bytes());
+            entries(&[header, archive(&[(entry(b"a", Kind::File(0)), b"")])].concat())
+        };
+        assert_eq!(global("comment", 1000).expect("entries").len(), 1);
+        for (key, size, word) in
+            [("comment", 9000, "at most 8192 are read"), ("SCHILY.xattr.user.a", 1000, "attributes for all files")]
+        {
+            assert!(global(key, size).expect_err("an error").to_string().contains(word), "{key}");
+        }
+    }
+
     #[test]
     fn says_what_is_wrong() {
         let bytes = archive(&[(entry(b"a", Kind::File(600)), &[7; 600])]);
@@ -342,9 +376,9 @@ mod tests {
         assert!(entries(&bytes).expect_err("an error").to_string().contains("size that no file has"));
 
         let record = |key: char| format!("600009 {key}={}\n", "v".repeat(600_009 - 10));
-        let global = |key| raw(EntryType::XGlobalHeader, record(key).as_bytes());
-        assert!(entries(&[global('k'), global('k'), vec![0; 1024]].concat()).is_ok());
-        let error = entries(&[global('k'), global('l'), vec![0; 1024]].concat()).expect_err("an error");
+        let own = |key| raw(EntryType::XHeader, record(key).as_bytes());
+        assert!(entries(&[own('k'), own('k'), vec![0; 1024]].concat()).is_ok());
+        let error = entries(&[own('k'), own('l'), vec![0; 1024]].concat()).expect_err("an error");
         assert!(error.to_string().contains("at most"), "{error}");
     }
 

@@ -3,7 +3,11 @@
 use super::super::contents::Xattrs;
 use super::super::entry::{Entry, Kind, clean};
 use super::super::tar::BLOCK;
-use super::{PATH_LIMIT, Records, UntarError};
+use super::{PATH_LIMIT, Records, UntarError, acl};
+
+/// How the keys of extended attributes begin, and those of access control lists.
+pub(super) const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
+pub(super) const ACL: &[u8] = b"SCHILY.acl.";
 
 /// The most bytes of a path that an error shows.
 const SHOWN: usize = 300;
@@ -169,11 +173,19 @@ impl Header<'_> {
             Some(mtime) => whole_seconds(&mtime).ok_or_else(|| refused("has an mtime that is no number"))?,
             None => self.number(136, 12, "mtime")?,
         };
-        let xattrs: Xattrs = records
+        let mut xattrs: Xattrs = records
             .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(b"SCHILY.xattr.")?, value)))
+            .filter_map(|(key, value)| Some((key.strip_prefix(ATTRIBUTE)?, value)))
             .map(|(key, value)| (key.into(), value.as_slice().into()))
             .collect();
+        for (key, attribute) in acl::KEYS {
+            let Some(text) = records.get(key.as_bytes()) else { continue };
+            let list = acl::attribute(text).map_err(|reason| refused(&reason))?;
+            if !xattrs.iter().any(|(name, _)| **name == *attribute.as_bytes()) {
+                xattrs.push((attribute.as_bytes().into(), list.into()));
+            }
+        }
+        xattrs.sort();
         let clean_path = clean(path).ok_or_else(|| refused("leaves the root: its path has a part .."))?;
         if clean_path.len() > PATH_LIMIT {
             return Err(refused(&format!(
