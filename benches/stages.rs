@@ -96,7 +96,7 @@ fn scan_folder(bencher: Bencher<'_, '_>) {
 fn key_of_folder(bencher: Bencher<'_, '_>) {
     let folder = tree(FILES);
     bencher.counter(divan::counter::ItemsCount::new(FILES)).bench(|| {
-        let (entries, _) = scan::list(folder.path(), &Owners::default(), None).expect("entries");
+        let (entries, _) = scan::rootfs(folder.path(), &Owners::default(), None).expect("entries");
         Ground::now(Codec::GZIP).entries(&entries)
     });
 }

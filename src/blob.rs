@@ -52,6 +52,16 @@ impl<W: Write> Tally<W> {
     }
 }
 
+/// The digest of all that can be read.
+///
+/// # Errors
+/// Where that fails.
+pub fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
+    let mut tally = Tally::new(io::sink());
+    io::copy(&mut reader, &mut tally)?;
+    Ok(tally.digest())
+}
+
 impl<W: Write> Write for Tally<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;

@@ -26,7 +26,7 @@ use thiserror::Error;
 
 use self::settling::Settling;
 use crate::blob::growing::{Growing, Growth, Whole};
-use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally};
+use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally, digest_of};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::{Index, Manifest};
@@ -280,7 +280,7 @@ impl BlobWriter {
         Ok(growing)
     }
 
-    /// Flushes the bytes to the disk and gives them their name. A blob that was there already stays as it was.
+    /// Flushes the bytes to the disk and gives them their name. A blob that is there already, and whole, stays as it was.
     ///
     /// # Errors
     /// Where the disk does not take them.
@@ -306,8 +306,9 @@ impl BlobWriter {
             growth.end(Whole { digest, size });
         }
         let path = self.layout.blob_path(digest);
-        // Same name, same size: whoever wrote it went the same way as we do.
-        if fs::metadata(&path).is_ok_and(|data| data.len() == size) {
+        // One that was damaged since it was written has its name and its size all the same, and ours is whole.
+        let is_whole = |there: File| digest_of(there).is_ok_and(|there| there == digest);
+        if fs::metadata(&path).is_ok_and(|data| data.len() == size) && File::open(&path).is_ok_and(is_whole) {
             return Ok((digest, size));
         }
         self.settling.end().and_then(|()| persist(file, &path)).map_err(failed("write", &path))?;

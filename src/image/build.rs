@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
-use super::plan::content::{Content, open_archive};
+use super::plan::content::{Archive, Content, open_archive};
 use super::plan::{Plan, PlatformPlan, Task};
 use super::recipe::Recipe;
 use super::recipe::place::RecipeError;
@@ -26,7 +26,7 @@ use crate::layer::pack::{self, PackError, Packed, Packing};
 use crate::layer::untar::Reader;
 use crate::layer::{attributes, sniff};
 use crate::layout::session::Session;
-use crate::layout::{Layout, LayoutError};
+use crate::layout::{BlobWriter, Layout, LayoutError};
 use crate::oci::config::{History, ImageConfiguration, RootFs};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -335,7 +335,7 @@ fn make_layer(
     let what = match &task.content {
         Content::Known(known) => return adopt(&task.name, id, known, options, session),
         Content::Entries(_) => String::new(),
-        Content::Archive(path) => format!(" from {}", path.display()),
+        Content::Archive(archive) => format!(" from {}", archive.path.display()),
     };
     let reuse = options.cache.layers.filter(|_| !options.cache.check).map(|cache| cache.reuse(options.codec));
     let (codec, observer) = (options.codec, options.observer);
@@ -350,14 +350,7 @@ fn make_layer(
     let result = match task.content {
         Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),
         Content::Entries(entries) => pack::entries(entries, packing, writer),
-        Content::Archive(path) => open_archive(&path)
-            .and_then(|(file, compression)| sniff::decompress(file, compression))
-            .map_err(|source| PackError::Read { path: path.display().to_string(), source })
-            .and_then(|tar| {
-                let mut names = std::collections::HashSet::new();
-                let map = |entry| from_archive(entry, options.source_date_epoch, &mut names);
-                pack::archive(Reader::new(BufReader::with_capacity(64 << 10, tar)), packing, map, writer)
-            }),
+        Content::Archive(archive) => from_file(&archive, packing, options.source_date_epoch, writer),
     };
     let (writer, packed) = result.map_err(|error| {
         RecipeError::new(format!("cannot make layer {}{what}", task.name)).or_at(task.place.clone()).caused_by(error)
@@ -382,6 +375,25 @@ fn make_layer(
     warn_of_pyc(id, timed_pyc, observer);
     let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
     Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
+}
+
+/// Packs the entries of an archive's file.
+fn from_file(
+    archive: &Archive,
+    packing: Packing<'_>,
+    latest: Option<i64>,
+    writer: BlobWriter,
+) -> Result<(BlobWriter, Packed), PackError> {
+    let failed = |source| PackError::Read { path: archive.path.display().to_string(), source };
+    let (file, compression) = open_archive(&archive.path).map_err(failed)?;
+    let opened = file.get_ref().try_clone().map_err(failed)?;
+    let tar = sniff::decompress(file, compression).map_err(failed)?;
+    let mut names = std::collections::HashSet::new();
+    let map = |entry| from_archive(entry, latest, &mut names);
+    let (writer, mut packed) =
+        pack::archive(Reader::new(BufReader::with_capacity(64 << 10, tar)), packing, map, writer)?;
+    packed.as_listed = opened.metadata().is_ok_and(|data| archive.stamp.is_of(&data));
+    Ok((writer, packed))
 }
 
 /// A layer as it was made before.

@@ -11,12 +11,12 @@ pub mod run;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
 use self::config_files::config_files;
-use self::content::Content;
+use self::content::{Archive, Content};
 use self::known::Found;
 use self::roots::Waiting;
 use self::run::{At, Produced, Runs};
@@ -35,6 +35,7 @@ use crate::layer::contents::Contents;
 use crate::layer::copy::{self, Rules, Source};
 use crate::layer::entry::{Entry, clean};
 use crate::layer::git::last_commit_times;
+use crate::layer::own::Own;
 use crate::layer::pattern::{Patterns, glob};
 use crate::layer::scan::ScanError;
 use crate::layout::session::Session;
@@ -88,8 +89,8 @@ pub struct Given<'a> {
     pub flags: &'a ConfigRecipe,
     /// `SOURCE_DATE_EPOCH`: the latest time of a file that keeps its own.
     pub source_date_epoch: Option<i64>,
-    /// Files and folders that the build writes, absolute.
-    pub own: &'a [PathBuf],
+    /// What the build itself writes.
+    pub own: &'a Own,
     /// What bases are opened with.
     pub bases: Bases<'a>,
     /// The layout that a registry's layers are written into.
@@ -250,7 +251,13 @@ impl Reader<'_> {
     ) -> Result<Content, RecipeError> {
         match &layer.kind {
             LayerKind::Rootfs { .. } => Err(RecipeError::new(format!("layer {} was not listed", layer.name))),
-            LayerKind::Tar { source } => self.archive(source, platform).map(Content::Archive),
+            LayerKind::Tar { source } => {
+                let path = self.archive(source, platform)?;
+                let failed = |path: &Path| format!("cannot read {}", path.display());
+                Archive::at(path.clone())
+                    .map(Content::Archive)
+                    .map_err(|error| RecipeError::new(failed(&path)).or_at(source.place.clone()).caused_by(error))
+            }
             LayerKind::Run(run) => {
                 let produced = produced.ok_or_else(|| RecipeError::new(format!("layer {} was not run", layer.name)))?;
                 produced.entries(self, (layer, run), platform, root).map(Content::Entries)
@@ -265,7 +272,7 @@ impl Reader<'_> {
 
     /// The recipe's folder by a name that can be opened.
     fn folder(&self) -> &Path {
-        if self.recipe.folder.as_os_str().is_empty() { Path::new(".") } else { &self.recipe.folder }
+        folder_name(&self.recipe.folder)
     }
 
     fn warn(&self, text: &str) {
@@ -348,10 +355,10 @@ impl Reader<'_> {
             }
             let here = |path: PathBuf| path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path);
             let many = found.len() > 1;
-            (found.into_iter().map(here).collect(), many)
+            (found.into_iter().map(|path| by_folder(&self.recipe.folder, here(path))).collect(), many)
         } else {
             existing(&path, &item.source, platform)?;
-            (vec![path], false)
+            (vec![by_folder(&self.recipe.folder, path)], false)
         };
         Ok(Source {
             paths,
@@ -362,6 +369,42 @@ impl Reader<'_> {
             mode: item.mode,
         })
     }
+}
+
+/// A source by its way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has other
+/// names as well, by which neither `.dockerignore` nor git knows it.
+fn by_folder(folder: &Path, path: PathBuf) -> PathBuf {
+    let found = || {
+        let has_dots = path.components().any(|part| part == Component::ParentDir);
+        let below = match path.strip_prefix(std::path::absolute(folder_name(folder)).ok()?) {
+            Ok(below) if !has_dots => below.to_owned(),
+            _ => {
+                let real = match (path.parent(), path.file_name()) {
+                    // A link is meant itself.
+                    (Some(above), Some(name)) if path.is_symlink() => {
+                        folder_name(above).canonicalize().ok()?.join(name)
+                    }
+                    _ => path.canonicalize().ok()?,
+                };
+                real.strip_prefix(folder_name(folder).canonicalize().ok()?).ok()?.to_owned()
+            }
+        };
+        let mut found = folder.join(below);
+        if found.as_os_str().is_empty() {
+            found.push(".");
+        }
+        // With a slash at its end a link is followed.
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            found.push("");
+        }
+        Some(found)
+    };
+    if copy::within(&path, folder).is_some() { path } else { found().unwrap_or(path) }
+}
+
+/// A folder by a name that can be opened.
+fn folder_name(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 fn existing(path: &Path, source: &Spanned<Template>, platform: &Platform) -> Result<fs::Metadata, RecipeError> {
@@ -392,9 +435,7 @@ fn time_of(
         (Mtime::At(seconds), _) => Ok(i64::try_from(seconds).unwrap_or(i64::MAX)),
         // Folders have no commits of their own; a link has one, wherever on this machine it leads.
         (Mtime::Git, Some(_)) if path.symlink_metadata().is_ok_and(|data| data.is_dir()) => Ok(0),
-        (Mtime::Git, Some(commits)) => path
-            .strip_prefix(folder)
-            .ok()
+        (Mtime::Git, Some(commits)) => copy::within(path, folder)
             .and_then(|path| commits.get(path.as_os_str().as_bytes()))
             .copied()
             .ok_or_else(|| ScanError::Name {

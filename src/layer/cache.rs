@@ -32,7 +32,7 @@ use self::key::Key;
 use super::compress::{Codec, LAYER_FORMAT};
 use super::contents::Contents;
 use super::pack::Packed;
-use crate::blob::Tally;
+use crate::blob::digest_of;
 use crate::layout::replace_file;
 use crate::oci::digest::Digest;
 
@@ -114,6 +114,11 @@ impl LayerCache {
         Ok(Self { folder, limit, reuse: OnceLock::new() })
     }
 
+    /// Where it is, beside the caches of other versions.
+    pub fn folder(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     /// The layer of this key, if it was made before and its blob is still whole.
     pub fn find(&self, key: &Key) -> Option<Known> {
         let at = self.path("keys", key.digest());
@@ -151,7 +156,7 @@ impl LayerCache {
         };
         let now = modified(&data);
         if table.modified != now {
-            if !File::open(&blob).and_then(hash).is_ok_and(|found| found == digest) {
+            if !File::open(&blob).and_then(digest_of).is_ok_and(|found| found == digest) {
                 self.forget(digest);
                 return false;
             }
@@ -170,7 +175,8 @@ impl LayerCache {
         }
     }
 
-    /// Keeps a layer whose blob is in `file`. A key that is not safe is left out: the layer's chunks are of use all the same.
+    /// Keeps a layer whose blob is in `file`. A key that is not safe, or of other files than were read, is left out: the
+    /// layer's chunks are of use all the same.
     /// Whether it could be kept is nobody's concern.
     pub fn keep(&self, key: Option<&Key>, codec: Codec, packed: &Packed, blob: (&Path, Digest, u64)) {
         let _ = self.try_keep(key, codec, packed, blob);
@@ -185,7 +191,7 @@ impl LayerCache {
     ) -> io::Result<()> {
         self.link(file, digest, Table { codec: made_as(codec), size, modified: 0, pieces: packed.pieces.clone() })?;
         self.keep_contents(digest, &packed.contents)?;
-        if let Some(key) = key.filter(|key| key.is_safe()) {
+        if let Some(key) = key.filter(|key| key.is_safe() && packed.as_listed) {
             let record = Record {
                 digest: *digest.as_bytes(),
                 size,
@@ -203,7 +209,7 @@ impl LayerCache {
         let to = self.blob(digest);
         let same = |data: fs::Metadata| (data.dev(), data.ino());
         let linked = || fs::metadata(file).map(same).ok() == fs::metadata(&to).map(same).ok();
-        if fs::hard_link(file, &to).is_err() && !linked() {
+        if fs::hard_link(file, &to).is_err() && !linked() && !self.holds(digest, table.size) {
             // Another disk, or one without links; or there is a blob that we know nothing of: this one is whole.
             let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(self.folder.join("blobs"))?;
             fs::copy(file, temporary.path())?;
@@ -326,12 +332,6 @@ fn modified(data: &fs::Metadata) -> i64 {
     data.mtime().saturating_mul(1_000_000_000).saturating_add(data.mtime_nsec())
 }
 
-fn hash(mut file: File) -> io::Result<Digest> {
-    let mut tally = Tally::new(io::sink());
-    io::copy(&mut file, &mut tally)?;
-    Ok(tally.digest())
-}
-
 /// A document, if its checksum is right.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let bytes = fs::read(path).ok()?;
@@ -359,8 +359,9 @@ mod tests {
     use super::*;
     use crate::event::Silent;
     use crate::layer::compress::Pool;
-    use crate::layer::entry::{Entry, Kind, Source, Stamp, Tree};
+    use crate::layer::entry::{Entry, Kind, Source, Tree};
     use crate::layer::pack::{Packing, entries};
+    use crate::layer::stamp::Stamp;
 
     /// A library may build with one codec and then another over the same open cache.
     #[test]

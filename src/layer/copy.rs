@@ -10,17 +10,16 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::contents::Xattrs;
-use super::entry::{self, Entry, Kind, Stamp, Tree, WHITEOUT, file_name, join, path_order};
+use super::entry::{self, Entry, Kind, Tree, WHITEOUT, file_name, join, path_order};
+use super::own::Own;
 use super::pathname::Pathname;
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
-
-/// How the names of folders begin in which archives are made.
-pub const SCRATCH: &[u8] = b".dockless-";
+use super::stamp::Clocks;
 
 /// What lies below a layer.
 pub trait Below {
@@ -74,9 +73,8 @@ pub struct Rules<'a> {
     pub mtime: &'a dyn Fn(&Path) -> Result<i64, ScanError>,
     /// What lies below.
     pub below: &'a dyn Below,
-    /// Files and folders that the build itself writes, absolute: they are no sources, or each build would hold the
-    /// one before it.
-    pub own: &'a [PathBuf],
+    /// What the build itself writes: no sources.
+    pub own: &'a Own,
 }
 
 /// The entries of a copy layer, sorted.
@@ -90,12 +88,22 @@ pub struct Copied {
     pub sockets: Vec<PathBuf>,
 }
 
+/// The path within a folder, as patterns and git write it; `None` where its name does not say that it is in there.
+pub fn within<'p>(path: &'p Path, folder: &Path) -> Option<&'p Path> {
+    let below = path.strip_prefix(folder).ok()?;
+    // Of the folder without a name, `.`, everything is below.
+    let below = below.strip_prefix(".").unwrap_or(below);
+    let leaves = |part| matches!(part, Component::ParentDir | Component::RootDir);
+    (!below.components().any(leaves)).then_some(below)
+}
+
 /// Makes the entries.
 ///
 /// # Errors
 /// Where a source cannot be read or cannot be in a layer, or two sources have one destination.
 pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
-    let mut copy = Copy { rules, made: Vec::new(), places: HashMap::new(), copied: Copied::default(), own: Vec::new() };
+    let mut copy =
+        Copy { rules, made: Vec::new(), places: HashMap::new(), copied: Copied::default(), clocks: Clocks::default() };
     for source in sources {
         for path in &source.paths {
             copy.source(source, path)?;
@@ -127,17 +135,13 @@ struct Copy<'a> {
     /// Where in `made` a path is.
     places: HashMap<Pathname, usize>,
     copied: Copied,
-    /// What the build writes below the source at hand.
-    own: Vec<PathBuf>,
+    clocks: Clocks,
 }
 
 impl Copy<'_> {
     fn source(&mut self, source: &Source<'_>, path: &Path) -> Result<(), ScanError> {
         let data = path.symlink_metadata().map_err(ScanError::read(path))?;
         if data.is_dir() {
-            let absolute = std::path::absolute(path).map_err(ScanError::read(path))?;
-            let below = |own: &PathBuf| own.strip_prefix(&absolute).ok().map(|relative| path.join(relative));
-            self.own = self.rules.own.iter().filter_map(below).collect();
             let dest = self.folder(&source.dest, Some((source, path)))?;
             let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false });
             return self.content(source, &tree, path, &dest);
@@ -157,7 +161,7 @@ impl Copy<'_> {
 
     fn ignored(&self, path: &Path) -> bool {
         self.rules.ignore.is_some_and(|(folder, patterns)| {
-            path.strip_prefix(folder).is_ok_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
+            within(path, folder).is_some_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
         })
     }
 
@@ -165,20 +169,21 @@ impl Copy<'_> {
     fn may_return(&self, source: &Source<'_>, relative: &[u8], path: &Path) -> bool {
         source.exclude.may_reinclude_below(relative)
             || self.rules.ignore.is_some_and(|(folder, patterns)| {
-                path.strip_prefix(folder).is_ok_and(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
+                within(path, folder).is_some_and(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
             })
     }
 
     fn content(&mut self, source: &Source<'_>, tree: &Arc<Tree>, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
         for name in names(folder)? {
             let path = folder.join(OsStr::from_bytes(&name));
-            if self.own.contains(&path) || name.starts_with(SCRATCH) {
+            let data = path.symlink_metadata().map_err(ScanError::read(&path))?;
+            if self.rules.own.holds(&path, &data) {
                 continue;
             }
             let relative =
                 path.strip_prefix(&tree.folder).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
             let excluded = source.exclude.excludes(&relative) || self.ignored(&path);
-            let is_folder = path.symlink_metadata().map_err(ScanError::read(&path))?.is_dir();
+            let is_folder = data.is_dir();
             let wanted = join(dest, &name);
             if is_folder && !excluded {
                 let dest = self.folder(&wanted, Some((source, &path)))?;
@@ -249,7 +254,7 @@ impl Copy<'_> {
             gid: source.owner.1,
             mtime: (self.rules.mtime)(path)?,
             xattrs: None,
-            source: Some(entry::Source { tree, stamp: Stamp::of(&data) }),
+            source: Some(entry::Source { tree, stamp: self.clocks.stamp(path, &data) }),
         };
         self.add(entry, path)
     }
@@ -395,7 +400,7 @@ mod tests {
                 mode: None,
             })
             .collect();
-        let own = [folder.join("tree/oci")];
+        let own = Own::of([folder.join("tree/oci")]);
         let rules = Rules { ignore: None, mtime: &|_| Ok(0), below: &Debian, own: &own };
         let copied = copy(&sources, &rules)?;
         Ok(copied
@@ -453,6 +458,7 @@ mod tests {
         for path in ["tree/oci/blobs", "tree/.dockless-x/oci"] {
             fs::create_dir_all(folder.path().join(path)).expect("a folder");
         }
+        fs::write(folder.path().join("tree/.dockless-x/lock"), "").expect("a file");
         let made = run(folder.path(), &[("tree", "/app")]).expect("entries");
         assert!(made.iter().all(|path| !path.contains("oci") && !path.contains(".dockless")), "{made:?}");
     }

@@ -2,14 +2,13 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::contents::{self, Head, Node, Xattrs};
 use super::pathname::Pathname;
+use super::stamp::Stamp;
 
 /// The prefix of a whiteout's name (image-spec layer.md "Whiteouts").
 pub const WHITEOUT: &[u8] = b".wh.";
@@ -85,36 +84,6 @@ impl Tree {
             below => self.folder.join(OsStr::from_bytes(below)),
         }
     }
-}
-
-/// What tells, without opening a file, that it is what it was: whatever writes to a file or changes its attributes moves
-/// its change time, which no program can set. Two numbers: there are as many of them as entries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stamp {
-    /// Which file it is and when its content was last written: device, inode and modification time, mixed into one
-    /// number, so that another file has the same once in 2^64.
-    pub identity: u64,
-    /// The time of the last change of its content or attributes, in nanoseconds since 1970.
-    pub changed: i64,
-}
-
-impl Stamp {
-    /// The stamp of a file.
-    pub fn of(data: &Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-        let modified = nanoseconds(data.mtime(), data.mtime_nsec());
-        Self {
-            identity: mix(mix(mix(data.dev()) ^ data.ino()) ^ modified.cast_unsigned()),
-            changed: nanoseconds(data.ctime(), data.ctime_nsec()),
-        }
-    }
-}
-
-/// Spreads a number over all its bits, each number to another one (the finalizer of `SplitMix64`).
-fn mix(number: u64) -> u64 {
-    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ number >> 31
 }
 
 impl Entry {
@@ -218,20 +187,5 @@ mod tests {
         let mut paths = ["a/b", "a-b", "a", "a/.wh.z", "a/.a", "a/.wh..wh..opq", "a/b/c", "a/b.c", ".wh.q"];
         paths.sort_by(|a, b| path_order(a.as_bytes(), b.as_bytes()));
         assert_eq!(paths, [".wh.q", "a", "a/.wh..wh..opq", "a/.wh.z", "a/.a", "a/b", "a/b/c", "a/b.c", "a-b"]);
-    }
-
-    #[test]
-    fn a_stamp_is_of_one_file_and_of_one_writing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let stamp = |name: &str, time: u64| {
-            let file =
-                std::fs::File::options().create(true).append(true).open(folder.path().join(name)).expect("a file");
-            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).expect("a time");
-            Stamp::of(&file.metadata().expect("what it is"))
-        };
-        let first = stamp("a", 5);
-        assert_ne!(first.identity, stamp("b", 5).identity);
-        assert_ne!(first.identity, stamp("a", 6).identity);
-        assert_eq!(first.identity, stamp("a", 5).identity);
     }
 }

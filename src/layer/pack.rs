@@ -16,7 +16,7 @@ use super::contents::{Contents, Head};
 use super::entry::{Entry, Kind};
 use super::sniff::{self, Passing};
 use super::tar::{BLOCK, header, padding};
-use super::untar::{Reader, UntarError};
+use super::untar::{RECORDS_LIMIT, Reader, UntarError};
 use crate::event::{Event, Observer};
 use crate::oci::digest::Digest;
 
@@ -35,6 +35,9 @@ pub struct Packed {
     pub pieces: Vec<Piece>,
     /// How many of them were compressed before.
     pub reused: usize,
+    /// Whether each file stood, when it had been read, as it stood when it was listed: else these are not the bytes of what
+    /// was listed, though of what there was.
+    pub as_listed: bool,
 }
 
 /// Why a layer was not made.
@@ -99,6 +102,9 @@ pub struct Packing<'a> {
 /// How many bytes pass between two words about progress.
 const STRIDE: u64 = 1 << 20;
 
+/// What an attribute takes in a header beside its name and value, at most: `1048576 SCHILY.xattr.NAME=VALUE\n`.
+const ATTRIBUTE_COST: usize = 24;
+
 /// Packs entries whose data is in files.
 ///
 /// # Errors
@@ -110,20 +116,20 @@ pub fn entries<W: Write + Send>(
 ) -> Result<(W, Packed), PackError> {
     // Taken from the end, so that they give their memory back while the nodes grow.
     entries.reverse();
-    let (out, finished, (contents, timed_pyc)) =
-        stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
-            let mut packer = Packer::new(stream, packing);
-            packer.contents.nodes.reserve_exact(entries.len());
-            while let Some(entry) = entries.pop() {
-                packer.file_entry(entry)?;
-                if entries.len() < entries.capacity() / 16 * 15 {
-                    entries.shrink_to_fit();
-                }
+    let (out, finished, ended) = stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
+        let mut packer = Packer::new(stream, packing);
+        packer.contents.nodes.reserve_exact(entries.len());
+        while let Some(entry) = entries.pop() {
+            packer.file_entry(entry)?;
+            if entries.len() < entries.capacity() / 16 * 15 {
+                entries.shrink_to_fit();
             }
-            Ok::<_, PackError>(packer.end())
-        })?;
+        }
+        Ok::<_, PackError>(packer.end())
+    })?;
     let Finished { diff_id, size, pieces, reused } = finished;
-    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused }))
+    let Ended { contents, timed_pyc, as_listed } = ended;
+    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused, as_listed }))
 }
 
 /// Packs the entries of an archive in their order, each as `map` makes it (`None`: left out).
@@ -136,19 +142,26 @@ pub fn archive<R: Read, W: Write + Send>(
     mut map: impl FnMut(Entry) -> Result<Option<Entry>, PackError>,
     out: W,
 ) -> Result<(W, Packed), PackError> {
-    let (out, finished, (contents, timed_pyc)) =
-        stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
-            let mut packer = Packer::new(stream, packing);
-            while let Some(entry) = reader.next_entry()? {
-                if let Some(entry) = map(entry)? {
-                    packer.archive_entry(entry, &mut reader)?;
-                }
+    let (out, finished, ended) = stream(packing.pool, packing.codec, packing.reuse.cloned(), out, |stream| {
+        let mut packer = Packer::new(stream, packing);
+        while let Some(entry) = reader.next_entry()? {
+            if let Some(entry) = map(entry)? {
+                packer.archive_entry(entry, &mut reader)?;
             }
-            reader.drain()?;
-            Ok::<_, PackError>(packer.end())
-        })?;
+        }
+        reader.drain()?;
+        Ok::<_, PackError>(packer.end())
+    })?;
     let Finished { diff_id, size, pieces, reused } = finished;
-    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused }))
+    let Ended { contents, timed_pyc, as_listed } = ended;
+    Ok((out, Packed { diff_id, size, contents, timed_pyc, pieces, reused, as_listed }))
+}
+
+/// What a packer has found when all is packed.
+struct Ended {
+    contents: Contents,
+    timed_pyc: u64,
+    as_listed: bool,
 }
 
 struct Packer<'s, 'p, 'a> {
@@ -156,16 +169,26 @@ struct Packer<'s, 'p, 'a> {
     packing: Packing<'a>,
     contents: Contents,
     timed_pyc: u64,
+    as_listed: bool,
     header: Vec<u8>,
     told: u64,
 }
 
 impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
     fn new(stream: &'s mut Stream<'p>, packing: Packing<'a>) -> Self {
-        Self { stream, packing, contents: Contents::default(), timed_pyc: 0, header: Vec::new(), told: 0 }
+        Self {
+            stream,
+            packing,
+            contents: Contents::default(),
+            timed_pyc: 0,
+            as_listed: true,
+            header: Vec::new(),
+            told: 0,
+        }
     }
 
     fn begin(&mut self, entry: &Entry) -> Result<(), PackError> {
+        check_attributes(entry)?;
         self.header.clear();
         header(entry, &mut self.header);
         self.stream.entry(&entry.path, &self.header)?;
@@ -182,9 +205,9 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
     }
 
     /// Two zero blocks end the archive; no padding to a record follows.
-    fn end(self) -> (Contents, u64) {
+    fn end(self) -> Ended {
         self.stream.append(&[0; 2 * BLOCK]);
-        (self.contents, self.timed_pyc)
+        Ended { contents: self.contents, timed_pyc: self.timed_pyc, as_listed: self.as_listed }
     }
 
     fn file_entry(&mut self, mut entry: Entry) -> Result<(), PackError> {
@@ -204,10 +227,18 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         self.begin(&entry)?;
         if let Some((mut file, size)) = file {
             let first = self.data(&mut file, size, path)?;
-            // One more byte: the file has grown since it was listed.
-            if file.read(&mut [0]).map_err(failed)? > 0 {
-                return Err(PackError::Changed { path: path.display().to_string(), before: size, after: size + 1 });
+            // Once it is read: whatever happened to it since it was listed shows now.
+            let data = file.metadata().map_err(failed)?;
+            // Those of /proc say that they are empty.
+            let hides = size == 0 && file.read(&mut [0]).map_err(failed)? > 0;
+            if data.len() > size || hides {
+                return Err(PackError::Changed {
+                    path: path.display().to_string(),
+                    before: size,
+                    after: data.len().max(size + 1),
+                });
             }
+            self.as_listed &= entry.source.as_ref().is_none_or(|source| source.stamp.is_of(&data));
             head = self.head(&first, size, &file);
             self.note_pyc(&entry.path, &first);
         }
@@ -315,6 +346,25 @@ impl First {
     }
 }
 
+/// What others could not read, or would read as something else, is in no layer.
+fn check_attributes(entry: &Entry) -> Result<(), PackError> {
+    let Some(xattrs) = &entry.xattrs else { return Ok(()) };
+    let path = String::from_utf8_lossy(&entry.path);
+    if let Some((name, _)) = xattrs.iter().find(|(name, _)| name.contains(&b'=')) {
+        return Err(PackError::Entry(format!(
+            "{path} has the extended attribute {:?}: a tar cannot have = in its name; remove it with setfattr -x",
+            String::from_utf8_lossy(name)
+        )));
+    }
+    let size: usize = xattrs.iter().map(|(name, value)| name.len() + value.len() + ATTRIBUTE_COST).sum();
+    if size as u64 > RECORDS_LIMIT {
+        return Err(PackError::Entry(format!(
+            "{path} has extended attributes of {size} bytes: those who unpack layers read at most {RECORDS_LIMIT}"
+        )));
+    }
+    Ok(())
+}
+
 /// The data of an archive's entry.
 struct Data<'r, R>(&'r mut Reader<R>);
 
@@ -339,4 +389,53 @@ fn read_part(file: &File, at: u64, size: u64) -> Option<Vec<u8>> {
     let mut part = vec![0; sniff::PART.min(usize::try_from(size.checked_sub(at)?).ok()?)];
     file.read_exact_at(&mut part, at).ok()?;
     Some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+    use crate::layer::scan::{Owners, rootfs};
+
+    fn packed(entries: Vec<Entry>) -> Result<Packed, PackError> {
+        let packing = Packing { pool: &Pool::new(1), codec: Codec::GZIP, reuse: None, observer: &Silent, id: "layer" };
+        super::entries(entries, packing, Vec::new()).map(|(_, packed)| packed)
+    }
+
+    #[test]
+    fn attributes_that_nobody_could_read_are_refused() {
+        let file = |name: &str, size: usize| {
+            let xattrs = Some(Box::new(vec![(name.as_bytes().into(), vec![b'x'; size].into())]));
+            let (path, kind) = (b"a".as_slice().into(), Kind::File(0));
+            Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs, source: None }
+        };
+        assert!(packed(vec![file("user.a", 1_000_000)]).is_ok());
+        for (name, size, word) in
+            [("user.a", 1 << 20, "read at most 1048576"), ("user.a=b", 1, "cannot have = in its name")]
+        {
+            let error = packed(vec![file(name, size)]).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    /// A link or a folder was exchanged between the listing and the reading; the cache remembered the bytes of the other one
+    /// as those of the listed one.
+    #[test]
+    fn what_is_not_as_it_was_listed_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("here")).expect("a folder");
+        std::fs::create_dir(path("other")).expect("a folder");
+        std::fs::write(path("here/file"), "one").expect("a file");
+        std::fs::write(path("other/file"), "two").expect("a file");
+        let listed = || rootfs(&path("here"), &Owners::default(), None).expect("entries").0;
+        assert!(packed(listed()).expect("a layer").as_listed);
+        let before = listed();
+        std::fs::rename(path("here"), path("there")).expect("a folder");
+        std::fs::rename(path("other"), path("here")).expect("a folder");
+        assert!(!packed(before).expect("a layer").as_listed);
+        let before = listed();
+        std::fs::write(path("here/file"), "longer").expect("a file");
+        assert!(matches!(packed(before), Err(PackError::Changed { before: 3, after: 6, .. })));
+    }
 }

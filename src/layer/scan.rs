@@ -12,8 +12,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::attributes::{self, Of};
-use super::entry::{Entry, Kind, OPAQUE, Source, Stamp, Tree, WHITEOUT, name_order, path_order};
+use super::entry::{Entry, Kind, OPAQUE, Source, Tree, WHITEOUT, name_order, path_order};
+use super::own::Own;
 use super::pathname::Pathname;
+use super::stamp::Clocks;
 
 /// Why a folder could not be made entries.
 #[derive(Debug, Error)]
@@ -73,6 +75,8 @@ impl Owners {
 pub struct Remarks {
     /// Sockets that were left out.
     pub sockets: Vec<PathBuf>,
+    /// What was left out since the build itself writes it.
+    pub own: Vec<PathBuf>,
     /// Whether any file is owned by 0.
     pub owned_by_root: bool,
 }
@@ -83,21 +87,28 @@ pub struct Remarks {
 /// # Errors
 /// Where a file cannot be read, or has the name `.wh.`.
 pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
-    let (entries, remarks) = list(folder, owners, latest)?;
+    let (entries, remarks) = list(folder, owners, latest, &Own::default())?;
     Ok((with_attributes(entries)?, remarks))
 }
 
 /// The same without any extended attributes, which cost a call each: enough to tell whether the folder is what it was, for
-/// an attribute does not change without the change time.
+/// an attribute does not change without the change time. What the build itself writes is left out.
 ///
 /// # Errors
 /// As [`rootfs`].
-pub fn list(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
+pub fn list(
+    folder: &Path,
+    owners: &Owners,
+    latest: Option<i64>,
+    own: &Own,
+) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let data = fs::metadata(folder).map_err(ScanError::read(folder))?;
     let mut scan = Scan {
         tree: Arc::new(Tree { folder: folder.into(), dest: Box::default(), attributes: true }),
         owners,
         latest,
+        own,
+        clocks: Clocks::default(),
         entries: Vec::new(),
         links: HashMap::new(),
         remarks: Remarks::default(),
@@ -154,6 +165,8 @@ struct Scan<'a> {
     tree: Arc<Tree>,
     owners: &'a Owners,
     latest: Option<i64>,
+    own: &'a Own,
+    clocks: Clocks,
     entries: Vec<Entry>,
     /// The first path of a file with several links, by device and inode (image-spec layer.md "Hardlinks").
     links: HashMap<(u64, u64), Pathname>,
@@ -180,6 +193,10 @@ impl Scan<'_> {
         for (name, data) in found {
             let name = &names[name];
             let source = folder.join(OsStr::from_bytes(name));
+            if self.own.holds(&source, &data) {
+                self.remarks.own.push(source);
+                continue;
+            }
             let above = path.len();
             if above > 0 {
                 path.push(b'/');
@@ -241,7 +258,7 @@ impl Scan<'_> {
             }
         };
         let mode = (data.mode() & 0o7777) as u16;
-        let stamp = Stamp::of(data);
+        let stamp = self.clocks.stamp(source, data);
         let source = Some(Source { tree: Arc::clone(&self.tree), stamp });
         let mut entry = Entry { path, kind: made, mode, uid, gid, mtime, xattrs: None, source };
         // Links may be of anything but folders: a symlink or a device has them as well.

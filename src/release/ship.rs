@@ -18,7 +18,8 @@ use crate::image::plan::run::Runs;
 use crate::image::plan::{self, Given};
 use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::{Base, Recipe};
-use crate::layer::copy::SCRATCH;
+use crate::layer::cache::LayerCache;
+use crate::layer::own::{Own, SCRATCH, SCRATCH_LOCKS};
 use crate::layout::session::{MadeFolders, Session};
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
@@ -138,14 +139,15 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     if matches!(output, Output::DockerArchive(_)) && options.codec.compression() == Compression::Zstd {
         return Err(ShipError::Zstd);
     }
-    let own = [&[output.path().to_owned()], *records].concat();
-    let own = own.iter().filter_map(|path| std::path::absolute(path).ok()).collect::<Vec<_>>();
     // A base's layers go from their registry into the layout while they are looked at. Else it is not begun before it
     // is known what will be in it.
     let begun = match recipe.base.value {
         Base::Registry(_) => Some(Workplace::begin(output)?),
         Base::Scratch | Base::Layout { .. } => None,
     };
+    let cache = options.cache.layers.map(LayerCache::folder);
+    let own =
+        Own::of([output.path(), runs.folder].into_iter().chain(cache).chain(records.iter().map(PathBuf::as_path)));
     let given = Given {
         flags: options.flags,
         source_date_epoch: options.source_date_epoch,
@@ -238,7 +240,7 @@ impl Scratch {
         for entry in fs::read_dir(folder)?.flatten() {
             let dead = |lock: File| lock.try_lock().is_ok();
             if entry.file_name().to_string_lossy().starts_with(&*prefix)
-                && File::open(entry.path().join("lock")).is_ok_and(dead)
+                && File::open(entry.path().join(SCRATCH_LOCKS[0])).is_ok_and(dead)
             {
                 // Best effort: what cannot be removed is not in the way.
                 let _ = fs::remove_dir_all(entry.path());
@@ -246,10 +248,10 @@ impl Scratch {
         }
         let folder = tempfile::Builder::new().prefix(&*prefix).tempdir_in(folder)?;
         // Locked before it has its name: what another build finds unlocked is dead.
-        let begun = folder.path().join("lock.new");
+        let [held, begun] = SCRATCH_LOCKS.map(|name| folder.path().join(name));
         let lock = File::create(&begun)?;
         lock.lock()?;
-        fs::rename(begun, folder.path().join("lock"))?;
+        fs::rename(begun, held)?;
         Ok(Self { folder, _lock: lock })
     }
 }

@@ -50,6 +50,25 @@ fn report(project: &Project, words: &[&str]) -> (String, Vec<bool>) {
     (json["digest"].as_str().expect("a digest").to_owned(), cached)
 }
 
+/// A damaged blob kept its name, since it had the right size, and went from there into the cache and into other layouts.
+#[test]
+fn a_damaged_blob_is_replaced_by_the_next_build() {
+    let project = project();
+    let whole = report(&project, &["-o", "oci"]).0;
+    let largest = |folder: &str| {
+        let blobs = fs::read_dir(project.at(folder).join("blobs/sha256")).expect("blobs").flatten();
+        blobs.max_by_key(|entry| entry.metadata().expect("what it is").len()).expect("a blob").path()
+    };
+    let mut file = fs::File::options().write(true).open(largest("oci")).expect("a blob");
+    file.seek(SeekFrom::Start(5000)).and_then(|_| file.write_all(b"damage")).expect("damage");
+    drop(file);
+    project.run(&["check", "oci"]).with_code(1);
+    for output in ["oci", "second", "third"] {
+        assert_eq!(report(&project, &["-o", output]).0, whole);
+        project.run(&["check", output]).done();
+    }
+}
+
 /// What the same files make where there is no cache.
 fn plainly(project: &Project) -> String {
     project.run(&["build", "-o", "plain", "--no-cache"]).done().line().to_owned()

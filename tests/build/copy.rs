@@ -4,7 +4,7 @@ use dockless::layer::sniff;
 use dockless::layer::untar::Reader;
 use dockless::oci::media_type::Compression;
 
-use super::project::Project;
+use super::project::{Project, Said};
 
 /// The times of the entries of an uncompressed layer, by path.
 fn times(project: &Project, layer: usize) -> Vec<(String, i64)> {
@@ -34,6 +34,81 @@ fn ignored_and_excluded_files_stay_out() {
         ["app/", "app/a.py", "app/deep/", "app/docs/", "app/docs/keep", "app/sub/", "app/sub/.env"],
         "a name is excluded everywhere, but ignored where the pattern says, as Docker does"
     );
+}
+
+/// `src = "."` is what `init` writes: `.dockerignore` did not know the files by the names that they had there.
+#[test]
+fn a_source_is_ignored_by_any_of_its_names() {
+    let project = Project::new();
+    for path in ["app/main.py", "app/secret.env", "top.key", "sub/deep.key"] {
+        project.write(&format!("project/{path}"), path);
+    }
+    project.write("project/.dockerignore", "app/secret.env\n**/*.key\nrecipe-*\n.dockerignore\n");
+    std::os::unix::fs::symlink(project.at("project"), project.at("linked")).expect("a link");
+    let absolute = project.at("project").display().to_string();
+    let through_a_link = project.at("linked/app").display().to_string();
+    let whole = ["app/", "app/app/", "app/app/main.py", "app/sub/"];
+    let part = ["app/", "app/main.py"];
+    for (source, wanted) in [
+        (".", &whole[..]),
+        ("./", &whole),
+        ("../project", &whole),
+        (&absolute, &whole),
+        ("app", &part),
+        ("./app", &part),
+        ("sub/../app", &part),
+        ("../project/app", &part),
+        (&format!("{absolute}/app"), &part),
+        (&through_a_link, &part),
+        ("./ap*", &part),
+        ("../project/ap*", &part),
+    ] {
+        let recipe = format!("[[layer]]\ncopy = [{{ src = \"{source}\", dest = \"/app\" }}]\n");
+        project.write("project/recipe-x.toml", &recipe);
+        let words = ["build", "-q", "recipe-x.toml", "-o", "../oci"];
+        let said = project.command(&words).current_dir(project.at("project")).output().expect("the binary runs");
+        Said::of(&said).done();
+        assert_eq!(project.image("oci", None).paths(0, 0), wanted, "{source}");
+        // The same from elsewhere.
+        project.run(&["build", "-q", "project/recipe-x.toml"]).done();
+        assert_eq!(project.image("oci", None).paths(0, 0), wanted, "{source}, from above");
+    }
+}
+
+/// Each of these took in what an earlier build had written, and was another image each time.
+#[test]
+fn a_build_does_not_take_in_what_builds_write() {
+    let project = Project::with("[[layer]]\ncopy = [{ src = \".\", dest = \"/app\" }]\n");
+    project.write("app/x", "x").write("app/.dockless-env", "the user's");
+    std::fs::create_dir(project.at("ci")).expect("a folder");
+    std::os::unix::fs::symlink(project.at(""), project.at("ci/self")).expect("a link");
+    let absolute = project.at("ci/self/out").display().to_string();
+    let cache = project.at("cache");
+    for output in ["oci", "ci/../oci", "ci/self/other", &absolute, "./ci/../image.tar"] {
+        let words = ["build", "-q", "-o", output, "--report", "ci/../report.json"];
+        let mut digests = Vec::new();
+        for _ in 0..2 {
+            let said = project.run_with(&words, &[("DOCKLESS_CACHE_DIR", cache.to_str().expect("UTF-8"))]).done();
+            digests.push(said.line().to_owned());
+        }
+        assert_eq!(digests[0], digests[1], "{output}");
+    }
+    let paths = project.image("oci", None).paths(0, 0);
+    assert!(paths.iter().any(|path| path.ends_with(".dockless-env")), "{paths:?}");
+    assert!(!paths.iter().any(|path| path.contains("cache") || path.contains("oci")), "{paths:?}");
+}
+
+/// A root file system is taken as it is, but for what the build itself writes into it, and that is said.
+#[test]
+fn an_output_within_a_root_file_system_is_left_out() {
+    let project = Project::new();
+    project.write("root/etc/motd", "hi");
+    let digests = [(); 2].map(|()| {
+        let said = project.run(&["build", "-p", "linux/amd64", "--layer", "root", "-o", "root/oci"]).done();
+        (said.line().to_owned(), said.stderr.contains("root/oci is left out, since the build itself writes it"))
+    });
+    assert_eq!(digests[0].0, digests[1].0);
+    assert!(digests[1].1);
 }
 
 #[test]

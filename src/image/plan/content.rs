@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::layer::cache::Known;
 use crate::layer::contents::{self, Contents, Head};
 use crate::layer::entry::{Entry, Kind};
+use crate::layer::stamp::{Clocks, Stamp};
 use crate::layer::{attributes, sniff};
 use crate::oci::media_type::Compression;
 
@@ -17,9 +18,31 @@ pub enum Content {
     /// Files of the disk.
     Entries(Vec<Entry>),
     /// The entries of an archive.
-    Archive(PathBuf),
+    Archive(Archive),
     /// What was made before.
     Known(Known),
+}
+
+/// The file of an archive.
+#[derive(PartialEq)]
+pub struct Archive {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How it stood there when it was looked at.
+    pub stamp: Stamp,
+}
+
+impl Archive {
+    /// The archive at a path, as it is now.
+    ///
+    /// # Errors
+    /// Where the path cannot be asked about.
+    pub fn at(path: PathBuf) -> io::Result<Self> {
+        let data = fs::metadata(&path)?;
+        Ok(Self { size: data.len(), stamp: Clocks::default().stamp(&path, &data), path })
+    }
 }
 
 impl Content {
@@ -31,7 +54,7 @@ impl Content {
                 let node = |entry: &Entry| Entry { source: None, ..entry.clone() }.into_node(Head::Other);
                 Ok(Arc::new(Contents { nodes: entries.iter().map(node).collect() }))
             }
-            Self::Archive(path) => {
+            Self::Archive(Archive { path, .. }) => {
                 let (file, compression) = open_archive(path)?;
                 let mut contents = sniff::contents(sniff::decompress(file, compression)?)?;
                 // As the layer will have them: a folder above a copy's destination gets its attributes from here.
@@ -55,7 +78,7 @@ impl Content {
                     _ => 512,
                 })
                 .sum(),
-            Self::Archive(path) => fs::metadata(path).map_or(0, |data| data.len()),
+            Self::Archive(archive) => archive.size,
         }
     }
 }
@@ -93,7 +116,8 @@ mod tests {
         bytes.resize(bytes.len() + 2 * tar::BLOCK, 0);
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), bytes).expect("a file");
-        let nodes = &Content::Archive(file.path().into()).skeleton().expect("contents").nodes;
+        let nodes =
+            &Content::Archive(Archive::at(file.path().into()).expect("a file")).skeleton().expect("contents").nodes;
         assert_eq!((nodes.len(), &nodes[0].kind), (2, &contents::Kind::Opaque));
         assert_eq!(nodes[1].xattrs.as_deref(), Some(&vec![attribute("user.note")]));
     }

@@ -79,8 +79,8 @@ impl Reader<'_> {
         let folder = self.rootfs(source, platform)?;
         let owners = Owners { all: *owner, map: owners.clone() };
         let ground = Ground::now(self.given.codec);
-        let (entries, remarks) =
-            scan::list(&folder, &owners, self.given.source_date_epoch).map_err(|error| in_layer(layer, error))?;
+        let (entries, remarks) = scan::list(&folder, &owners, self.given.source_date_epoch, self.given.own)
+            .map_err(|error| in_layer(layer, error))?;
         let mut found = self.looked_up(ground, Content::Entries(entries));
         if let Content::Entries(entries) = &mut found.content {
             let all: Vec<Entry> = std::mem::take(entries);
@@ -97,6 +97,13 @@ impl Reader<'_> {
         let Listed { folder, found, remarks } = listed;
         for socket in remarks.sockets {
             self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
+        }
+        for own in remarks.own {
+            self.warn(&format!(
+                "layer {}: {} is left out, since the build itself writes it",
+                layer.name,
+                own.display()
+            ));
         }
         let unsaid = matches!(&layer.kind, LayerKind::Rootfs { owner: None, owners, .. } if owners.is_empty());
         if !remarks.owned_by_root && unsaid {
@@ -122,8 +129,9 @@ impl Reader<'_> {
         let Some(cache) = self.given.cache.layers else { return content.into() };
         let key = match &content {
             Content::Entries(entries) => Some(ground.entries(entries)),
-            // What cannot be asked cannot be read either, and that is told when it is.
-            Content::Archive(path) => ground.archive(path, self.given.source_date_epoch).ok(),
+            Content::Archive(archive) => {
+                Some(ground.archive(archive.size, &archive.stamp, self.given.source_date_epoch))
+            }
             Content::Known(_) => None,
         };
         let known = key.as_ref().and_then(|key| cache.find(key));

@@ -21,6 +21,7 @@ use crate::image::recipe::{Command, LayerKind, LayerRecipe, Recipe, RunRecipe};
 use crate::image::root::Root;
 use crate::layer::copy::{Rules, Source};
 use crate::layer::entry::{Entry, clean};
+use crate::layer::own::Own;
 use crate::layer::run::environment::{Environment, told};
 use crate::layer::run::inputs::{InputError, Inputs};
 use crate::layer::run::place::{Place, name};
@@ -406,7 +407,7 @@ impl Produced {
         let time = |path: &Path| time_of(path, run.mtime, None, &out);
         let ground = super::ground::Underground { root };
         // Neither the project's .dockerignore nor what the build writes has anything to do with it.
-        let rules = Rules { ignore: None, mtime: &time, below: &ground, own: &[] };
+        let rules = Rules { ignore: None, mtime: &time, below: &ground, own: &Own::default() };
         let entries = reader.laid_out(layer, platform, (&sources, run.place.clone()), &rules)?;
         let told: Vec<&str> =
             self.mentions.iter().map(String::as_str).filter(|path| !run.exclude.excludes(path)).collect();

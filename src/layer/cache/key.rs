@@ -1,12 +1,12 @@
 //! What determines a layer's bytes, in one digest.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::layer::compress::{Codec, LAYER_FORMAT};
-use crate::layer::entry::{Entry, Kind, Stamp};
+use crate::layer::entry::{Entry, Kind};
+use crate::layer::stamp::Stamp;
 use crate::oci::digest::Digest;
 
 /// A key of the layer cache.
@@ -47,15 +47,14 @@ impl Ground {
         making.finish()
     }
 
-    /// The key of the layer that is made of an archive, with the latest time that its entries may have.
-    pub fn archive(self, path: &Path, latest: Option<i64>) -> std::io::Result<Key> {
-        let data = std::fs::metadata(path)?;
+    /// The key of the layer that is made of an archive of so many bytes, with the latest time that its entries may have.
+    pub fn archive(self, size: u64, stamp: &Stamp, latest: Option<i64>) -> Key {
         let mut making = Making::new(self, "archive");
-        making.number(data.len());
+        making.number(size);
         making.number(u64::from(latest.is_some()));
         making.signed(latest.unwrap_or_default());
-        making.stamp(&Stamp::of(&data));
-        Ok(making.finish())
+        making.stamp(stamp);
+        making.finish()
     }
 }
 
@@ -157,6 +156,7 @@ impl Making {
     }
 
     fn finish(mut self) -> Key {
+        // A change time that is not known is later than any.
         self.hash.update(&self.buffer);
         let tick = if self.fine || self.newest == i64::MIN { TICK } else { COARSE_TICK };
         let safe = self.newest < self.begun.saturating_sub(tick);

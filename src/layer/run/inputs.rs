@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::blob::Tally;
-use crate::layer::copy::SCRATCH;
+use crate::blob::digest_of;
+use crate::layer::own::Own;
 use crate::layer::pattern::glob;
 use crate::oci::digest::Digest;
 
@@ -49,15 +49,15 @@ fn read(path: &Path) -> impl FnOnce(io::Error) -> InputError {
 /// What inputs are, one after the other.
 pub struct Inputs<'a> {
     folder: &'a Path,
-    /// Files and folders that the build writes, absolute: they are no inputs, or each build would be another.
-    own: &'a [PathBuf],
+    /// What the build itself writes: no inputs, or each build would be another.
+    own: &'a Own,
     /// What each path is, by its name from the folder.
     found: BTreeMap<PathBuf, String>,
 }
 
 impl<'a> Inputs<'a> {
     /// None, below a folder that is named absolutely.
-    pub fn below(folder: &'a Path, own: &'a [PathBuf]) -> Self {
+    pub fn below(folder: &'a Path, own: &'a Own) -> Self {
         Self { folder, own, found: BTreeMap::new() }
     }
 
@@ -116,10 +116,10 @@ impl<'a> Inputs<'a> {
         for entry in fs::read_dir(folder).map_err(read(folder))? {
             let entry = entry.map_err(read(folder))?;
             let path = entry.path();
-            if self.own.contains(&path) || entry.file_name().as_bytes().starts_with(SCRATCH) {
+            let data = path.symlink_metadata().map_err(read(&path))?;
+            if self.own.holds(&path, &data) {
                 continue;
             }
-            let data = path.symlink_metadata().map_err(read(&path))?;
             self.thing(&path, &data)?;
         }
         Ok(())
@@ -147,10 +147,7 @@ impl<'a> Inputs<'a> {
 fn what(path: &Path, data: &Metadata) -> Result<String, InputError> {
     let kind = data.file_type();
     if kind.is_file() {
-        let mut tally = Tally::new(io::sink());
-        let mut file = File::open(path).map_err(read(path))?;
-        io::copy(&mut file, &mut tally).map_err(read(path))?;
-        let (_, digest, _) = tally.finish();
+        let digest = File::open(path).and_then(digest_of).map_err(read(path))?;
         let executable = if data.mode() & 0o100 == 0 { "file" } else { "program" };
         return Ok(format!("{executable} {digest}"));
     }
@@ -179,7 +176,7 @@ mod tests {
         }
         symlink("y.js", path("src/link")).expect("a link");
         symlink("shared", path("linked")).expect("a link");
-        let own = [path("oci")];
+        let own = Own::of([path("oci")]);
         let print = |names: &[&str]| {
             let mut inputs = Inputs::below(root, &own);
             names.iter().try_for_each(|name| inputs.add(name)).map(|()| inputs.fingerprint())
