@@ -4,6 +4,7 @@ use super::draft::{Config, Draft, Item, Kind, Layer, Piece, Run};
 use super::folder::Folder;
 use super::init::Made;
 use super::remark::{Remark, Weight};
+use super::requirements;
 use super::translate::node::{NEWER_NPM, NEWER_PNPM, OF_PNPM};
 use super::translate::python::{OF_UV, fed};
 
@@ -47,8 +48,11 @@ fn layer(name: &str, notes: &[&str], kind: Kind) -> Piece {
     Piece::Layer(Layer { notes: notes.iter().map(|note| (*note).to_owned()).collect(), name: name.into(), kind })
 }
 
-fn run(command: String, inputs: &[&str], dest: &str) -> Kind {
-    let inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn run(command: String, inputs: Vec<String>, dest: &str) -> Kind {
     Kind::Run(Run { command, inputs, dest: dest.into(), owner: None })
 }
 
@@ -91,7 +95,7 @@ fn go(folder: &Folder) -> Draft {
         pieces: vec![layer(
             name,
             &["Cross-compiled on this machine at each build; what has not changed comes from Go's own cache."],
-            run(command, &[], "/usr/bin"),
+            run(command, Vec::new(), "/usr/bin"),
         )],
         ..Draft::default()
     }
@@ -118,7 +122,7 @@ fn rust(folder: &Folder) -> Draft {
             name,
             &["Cross-compiled on this machine, linked statically against musl: `rustup target add` the two targets. A crate that \
                compiles C needs a C compiler for them as well (cargo-zigbuild has one)."],
-            run(command, &[], "/usr/bin"),
+            run(command, Vec::new(), "/usr/bin"),
         )],
         ..Draft::default()
     }
@@ -149,18 +153,18 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
     let uv = format!(
         "uv pip install --target {{out}} --python-platform {{machine}}-manylinux_2_28 --python-version {version} --only-binary :all:"
     );
-    let (command, inputs): (String, &[&str]) = match from {
+    let (command, inputs): (String, Vec<String>) = match from {
         "uv.lock" => (
             fed("uv export --quiet --frozen --no-dev --no-hashes --no-emit-project", &format!("{uv} -r -")) + OF_UV,
-            &["uv.lock", "pyproject.toml"],
+            owned(&["uv.lock", "pyproject.toml"]),
         ),
-        "pyproject.toml" => (format!("{uv} -r pyproject.toml{OF_UV}"), &["pyproject.toml"]),
+        "pyproject.toml" => (format!("{uv} -r pyproject.toml{OF_UV}"), owned(&["pyproject.toml"])),
         _ => (
             format!(
                 "python3 -m pip install --no-compile --only-binary=:all: --platform manylinux_2_28_{{machine}} --platform \
                  manylinux2014_{{machine}} --python-version {version} --implementation cp --target {{out}} -r requirements.txt"
             ),
-            &["requirements.txt"],
+            requirements::files(folder, "requirements.txt").into_iter().collect(),
         ),
     };
     let text = ["uv.lock", "pyproject.toml", "requirements.txt"]
@@ -277,7 +281,7 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
     let mut pieces = vec![layer(
         "dependencies",
         &[Some(scripts), newer].into_iter().flatten().collect::<Vec<_>>(),
-        run(command, inputs, "/app"),
+        run(command, owned(inputs), "/app"),
     )];
     if package["scripts"]["build"].is_string() {
         pieces.push(Piece::Note(vec![

@@ -26,5 +26,6 @@ pub mod draft;
 pub mod folder;
 pub mod init;
 pub mod remark;
+pub mod requirements;
 pub mod shell;
 pub mod translate;

@@ -1,11 +1,12 @@
 //! What the result of a command depends on: files, folders with everything below them, and globs, as a fingerprint that
 //! is another as soon as one of them is.
 //!
-//! Of a file its path, its content and whether its owner may execute it count; of a link its target, and where the
-//! recipe names it itself also what it leads to. Folders count by what they hold, as a checkout has no empty ones.
+//! Of a file its path, its content and whether its owner may execute it count; of a link its target and what it leads to
+//! in the recipe's folder, or anywhere where the recipe names it itself. Folders count by what they hold, as a checkout has
+//! no empty ones.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Vacant;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -53,12 +54,14 @@ pub struct Inputs<'a> {
     own: &'a Own,
     /// What each path is, by its name from the folder.
     found: BTreeMap<PathBuf, String>,
+    /// Folders that were looked through: links may lead to them again.
+    walked: BTreeSet<PathBuf>,
 }
 
 impl<'a> Inputs<'a> {
     /// None, below a folder that is named absolutely.
     pub fn below(folder: &'a Path, own: &'a Own) -> Self {
-        Self { folder, own, found: BTreeMap::new() }
+        Self { folder, own, found: BTreeMap::new(), walked: BTreeSet::new() }
     }
 
     /// Adds what a path or glob names.
@@ -70,8 +73,8 @@ impl<'a> Inputs<'a> {
         // A file may be named like a glob: what exists is meant as it stands.
         if let Ok(data) = path.symlink_metadata() {
             self.thing(&path, &data)?;
-            // A link that is written down is meant with what it leads to; if that is nothing, it is no more than its
-            // target. One that a glob or a folder brings along may lead anywhere.
+            // A link that is written down is meant with what it leads to, wherever that is; if that is nothing, it is no
+            // more than its target.
             return match fs::metadata(&path) {
                 Ok(behind) if data.is_symlink() => self.behind(&path, &behind),
                 _ => Ok(()),
@@ -106,13 +109,24 @@ impl<'a> Inputs<'a> {
             return self.folder(path);
         }
         // Each is read once, however many inputs it is part of.
-        if let Vacant(place) = self.found.entry(self.name(path)) {
-            place.insert(what(path, data)?);
-        }
-        Ok(())
+        let Vacant(place) = self.found.entry(self.name(path)) else { return Ok(()) };
+        place.insert(what(path, data)?);
+        // What a link leads to in here counts by its own name, so it does not matter which way it is found first.
+        let behind = data.is_symlink().then(|| path.canonicalize().ok()).flatten();
+        let Some(behind) = behind.filter(|behind| self.is_ours(behind)) else { return Ok(()) };
+        let data = behind.symlink_metadata().map_err(read(&behind))?;
+        if self.own.holds(&behind, &data) { Ok(()) } else { self.thing(&behind, &data) }
+    }
+
+    /// Whether a path is in the recipe's folder, and not that folder itself or what it lies in.
+    fn is_ours(&self, path: &Path) -> bool {
+        path.strip_prefix(self.folder).is_ok_and(|below| !below.as_os_str().is_empty())
     }
 
     fn folder(&mut self, folder: &Path) -> Result<(), InputError> {
+        if !self.walked.insert(folder.into()) {
+            return Ok(());
+        }
         for entry in fs::read_dir(folder).map_err(read(folder))? {
             let entry = entry.map_err(read(folder))?;
             let path = entry.path();
@@ -170,12 +184,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let path = |name: &str| root.join(name);
-        for name in ["src/a/x.js", "src/y.js", "lock", "shared/s", "oci/blob"] {
+        for name in ["src/a/x.js", "src/y.js", "lock", "shared/s", "oci/blob", "conf/deep/c"] {
             fs::create_dir_all(path(name).parent().expect("a folder")).expect("a folder");
             fs::write(path(name), name).expect("a file");
         }
         symlink("y.js", path("src/link")).expect("a link");
         symlink("shared", path("linked")).expect("a link");
+        // One brings in what it leads to, though nothing names that; others lead in a circle, or out of here.
+        for (target, link) in
+            [("../conf", "src/conf"), ("..", "conf/up"), ("/", "conf/out"), ("../src", "conf/deep/src")]
+        {
+            symlink(target, path(link)).expect("a link");
+        }
         let own = Own::of([path("oci")]);
         let print = |names: &[&str]| {
             let mut inputs = Inputs::below(root, &own);
@@ -184,7 +204,8 @@ mod tests {
         let all = || print(&["src", "lock", "linked"]).expect("a fingerprint");
         let mut seen = vec![all()];
         assert_eq!(print(&["src/**", "l?ck", "linked", "src/y.js"]).expect("the same"), seen[0]);
-        let changes: [&dyn Fn() -> io::Result<()>; 7] = [
+        let changes: [&dyn Fn() -> io::Result<()>; 8] = [
+            &|| fs::write(path("conf/deep/c"), "another"),
             &|| fs::write(path("lock"), "lock "),
             &|| fs::set_permissions(path("lock"), fs::Permissions::from_mode(0o744)),
             &|| fs::rename(path("src/y.js"), path("src/z.js")),

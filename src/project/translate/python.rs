@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::super::dockerfile::Instruction;
 use super::super::dockerfile::expand::doubled;
 use super::super::draft::{Kind, Layer, Piece, Run};
+use super::super::requirements;
 use super::super::shell::{self, Command, Word, from_template};
 use super::Translator;
 use super::command::Running;
@@ -154,7 +155,7 @@ impl Translator<'_> {
                     let host = self.host_file(stage, instruction, &file, running)?;
                     let short = if flag.contains('c') && !flag.contains("req") { "-c" } else { "-r" };
                     arguments.push(format!("{short} {}", from_template(&host)));
-                    inputs.push(host);
+                    inputs.extend(requirements::files(self.folder, &host));
                     packages += usize::from(short == "-r");
                 }
                 ("-t" | "--target", Some((path, _))) => dest = Some(absolute(&running.folder, &doubled(&path))),
