@@ -157,6 +157,24 @@ fn an_entrypoint_forgets_the_command_of_another_stage() {
     assert_eq!(parsed(&made(text).text).config.cmd, Some(["/bin/sh", "-c", "run it"].map(str::to_owned).into()));
 }
 
+/// A stage that is made of another one knows its ARGs (Docker, "Scoping"); any other stage does not.
+#[test]
+fn the_arguments_of_a_stage_hold_in_those_made_of_it() {
+    let text = "FROM python:3.13-slim AS base\nARG V=2.0\nFROM base\nENV X=$V\nWORKDIR /a/$V\nCOPY a /a\n";
+    let recipe = |given: &[(&str, &str)], text: &str| {
+        let arguments = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let wanted = Wanted { arguments, ..Wanted::default() };
+        let made = from_dockerfile("Dockerfile", text, &Folder::none(), &wanted).expect("a recipe");
+        assert_eq!(told(&made).matches("no value is known").count(), usize::from(text.contains("AS other")));
+        made.text
+    };
+    let plain = recipe(&[], text);
+    assert!(plain.contains("X = \"2.0\"") && plain.contains("working-dir = \"/a/2.0\""), "{plain}");
+    let given = recipe(&[("V", "9")], text);
+    assert!(given.contains("X = \"9\"") && given.contains("working-dir = \"/a/9\""), "{given}");
+    recipe(&[("V", "9")], "FROM python:3.13-slim AS other\nARG V=2.0\nFROM python:3.13-slim\nENV X=$V\nCOPY a /a\n");
+}
+
 #[test]
 fn what_docker_refuses_is_refused_with_its_place() {
     for (text, wanted) in [

@@ -253,10 +253,10 @@ impl Reader<'_> {
             LayerKind::Rootfs { .. } => Err(RecipeError::new(format!("layer {} was not listed", layer.name))),
             LayerKind::Tar { source } => {
                 let path = self.archive(source, platform)?;
-                let failed = |path: &Path| format!("cannot read {}", path.display());
-                Archive::at(path.clone())
-                    .map(Content::Archive)
-                    .map_err(|error| RecipeError::new(failed(&path)).or_at(source.place.clone()).caused_by(error))
+                Archive::at(&path).map(Content::Archive).map_err(|error| {
+                    let message = format!("cannot read {}", path.display());
+                    RecipeError::new(message).or_at(source.place.clone()).caused_by(error)
+                })
             }
             LayerKind::Run(run) => {
                 let produced = produced.ok_or_else(|| RecipeError::new(format!("layer {} was not run", layer.name)))?;

@@ -39,9 +39,9 @@ impl Archive {
     ///
     /// # Errors
     /// Where the path cannot be asked about.
-    pub fn at(path: PathBuf) -> io::Result<Self> {
-        let data = fs::metadata(&path)?;
-        Ok(Self { size: data.len(), stamp: Clocks::default().stamp(&path, &data), path })
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let data = fs::metadata(path)?;
+        Ok(Self { path: path.into(), size: data.len(), stamp: Clocks::default().stamp(path, &data) })
     }
 }
 
@@ -116,8 +116,7 @@ mod tests {
         bytes.resize(bytes.len() + 2 * tar::BLOCK, 0);
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), bytes).expect("a file");
-        let nodes =
-            &Content::Archive(Archive::at(file.path().into()).expect("a file")).skeleton().expect("contents").nodes;
+        let nodes = &Content::Archive(Archive::at(file.path()).expect("a file")).skeleton().expect("contents").nodes;
         assert_eq!((nodes.len(), &nodes[0].kind), (2, &contents::Kind::Opaque));
         assert_eq!(nodes[1].xattrs.as_deref(), Some(&vec![attribute("user.note")]));
     }

@@ -343,6 +343,7 @@ impl Translator<'_> {
         let file = self.file;
         let Source { from, end, image, parent, .. } = self.stages[index].clone();
         let mut stage = if let Some(parent) = parent {
+            // Its ARGs hold here as well.
             Stage { cmd_here: false, kept, ..self.done[&parent].clone() }
         } else {
             let ground = Ground::new(&image);
@@ -351,7 +352,6 @@ impl Translator<'_> {
             stage.variables.env.insert("PATH".into(), Text::literal(stage.ground.path()));
             stage
         };
-        stage.variables.args.clear();
         for instruction in &file.instructions[from + 1..end] {
             let rest = instruction.shown();
             self.spend(instruction, rest.len())?;
