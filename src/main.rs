@@ -9,7 +9,7 @@ use clap::Parser as _;
 
 use cli::args::{Arguments, Command};
 use cli::context::Context;
-use cli::failure::Failure;
+use cli::failure::{EXIT_CODE, Failure};
 
 // No handler for Ctrl-C: the signal ends the process, which a shell reports as 130, and a shell's loop ends with it. A
 // killed run leaves no half file under its final name, so there is nothing to tidy first.
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     outcome.unwrap_or_else(|failure| {
         // Nobody is left to be told when stderr is gone: the exit code still says it.
         let _ = failure.print(&mut anstream::stderr().lock());
-        failure.exit_code()
+        ExitCode::from(EXIT_CODE)
     })
 }
 

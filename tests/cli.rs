@@ -146,3 +146,40 @@ fn a_source_without_a_task_definition_is_refused() {
         }
     }
 }
+
+/// `verify … | head -c 0` was done, whatever the verdict.
+#[test]
+fn a_stdout_that_nobody_reads_changes_no_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockless"));
+        command.args(words).env_clear().current_dir(folder.path()).stdout(writer);
+        let said = command.output().expect("the binary runs");
+        let stderr = String::from_utf8(said.stderr).expect("text");
+        assert!(!stderr.contains("ipe"), "{stderr}");
+        said.status.code()
+    };
+    std::fs::write(folder.path().join("x"), "x").expect("a file");
+    let task = r#"{"family":"f","requiresCompatibilities":["FARGATE"],"cpu":"256","memory":"512","networkMode":"awsvpc",
+        "containerDefinitions":[{"name":"app","image":"example.com/app:v1"}]}"#;
+    std::fs::write(folder.path().join("task.json"), task).expect("a file");
+    let build = ["build", "--layer", "x:/x", "-p", "linux/arm64"];
+    assert_eq!(run(&build), Some(0));
+    let gate = ["--task-definition", "task.json"];
+    for words in [&[&build[..], &gate].concat()[..], &[&["verify", "oci"][..], &gate].concat()] {
+        assert_eq!(run(words), Some(1), "{words:?}");
+        assert_eq!(run(&[words, &["--json"]].concat()), Some(1), "{words:?}");
+    }
+    let sarif = [&["verify", "oci", "--sarif", "-"][..], &gate].concat();
+    assert_eq!(run(&sarif), Some(1));
+    assert_eq!(run(&["check", "oci"]), Some(0));
+    let blobs = std::fs::read_dir(folder.path().join("oci/blobs/sha256")).expect("a folder");
+    let largest =
+        blobs.map(|blob| blob.expect("a blob").path()).max_by_key(|blob| blob.metadata().expect("a file").len());
+    std::fs::write(largest.expect("a blob"), "damaged").expect("a file");
+    for words in [&["check", "oci"][..], &["check", "oci", "--json"]] {
+        assert_eq!(run(words), Some(1), "{words:?}");
+    }
+}

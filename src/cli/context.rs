@@ -20,6 +20,17 @@ pub fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::new(error).during("cannot start the threads for the network"))
 }
 
+/// Writes a result to stdout. That nobody reads it any more is no failure: the exit code has an answer of its own to give.
+pub fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(error).during("cannot write the result to stdout"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What every command has at hand.
 pub struct Context {
     /// What the environment says.
@@ -68,7 +79,6 @@ impl Context {
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.progress.close();
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::stdout)
+        to_stdout(bytes)
     }
 }

@@ -1,7 +1,7 @@
 //! Failures: what went wrong, why, and what to do about it, on stderr and as an exit code.
 //!
-//! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **130** interrupted. A broken pipe
-//! is quiet: whoever read our stdout has seen enough.
+//! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **130** interrupted. A stdout that
+//! nobody reads changes none of them: whoever read it has seen enough.
 //!
 //! A failure is text on stderr also with `--json`: stdout carries only results, and a script that finds it empty has
 //! the exit code to go by. Whoever turns a library's error into a failure adds the hints here, at the border; nothing
@@ -9,7 +9,6 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use annotate_snippets::Level;
 use thiserror::Error;
@@ -17,19 +16,13 @@ use thiserror::Error;
 use super::snippet::{Snippet, renderer, tame, underlined};
 use super::text::printable;
 
-/// What kind of failure, which is the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Could not do it.
-    Unable,
-    /// Nobody reads our stdout any more.
-    BrokenPipe,
-}
+/// The exit code of every failure; a no is an answer, not a failure. (An interrupted command ends by its signal, which a
+/// shell reports as 130.)
+pub const EXIT_CODE: u8 = 2;
 
 /// Why a command came to nothing.
 #[derive(Debug)]
 pub struct Failure {
-    kind: Kind,
     error: Box<dyn Error + Send + Sync>,
     hints: Vec<String>,
     snippet: Option<Box<Snippet>>,
@@ -46,16 +39,7 @@ struct While {
 impl Failure {
     /// A command that could not do it: an error, or a sentence.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unable, error: error.into(), hints: Vec::new(), snippet: None }
-    }
-
-    /// A result that could not be written to stdout. Not for other pipes: a registry that hangs up is no reason to be
-    /// quiet.
-    pub fn stdout(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self { kind: Kind::BrokenPipe, ..Self::new(error) },
-            _ => Self::new(error).during("cannot write the result to stdout"),
-        }
+        Self { error: error.into(), hints: Vec::new(), snippet: None }
     }
 
     /// The same failure, below a sentence that says what was being done.
@@ -91,18 +75,6 @@ impl Failure {
         self.snippet.is_some()
     }
 
-    /// The exit code: 0 or 2; a no is an answer, not a failure. (An interrupted command ends by its signal, which a shell reports as 130.)
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.status())
-    }
-
-    fn status(&self) -> u8 {
-        match self.kind {
-            Kind::BrokenPipe => 0,
-            Kind::Unable => 2,
-        }
-    }
-
     /// The message, then each cause that says something new.
     fn messages(&self) -> Vec<String> {
         let mut messages = vec![self.error.to_string()];
@@ -120,9 +92,6 @@ impl Failure {
 
     /// Writes the failure for people. The text is styled: give it a writer that drops styles where there is no colour.
     pub fn print(&self, writer: &mut dyn Write) -> io::Result<()> {
-        if self.kind == Kind::BrokenPipe {
-            return Ok(());
-        }
         let mut messages = self.messages().into_iter();
         let message = messages.next().unwrap_or_default();
         let renderer = renderer();
@@ -212,14 +181,5 @@ error: unknown key platform
             let empty = Snippet { file: "a".into(), text: String::new(), span: 0..1, label: "here".into() };
             assert!(printed(&Failure::new("wrong").at(empty)).starts_with("error: wrong\n"));
         }
-    }
-
-    #[test]
-    fn exit_codes() {
-        let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(Failure::new("no disk").status(), 2);
-        assert_eq!(Failure::stdout(pipe()).status(), 0);
-        assert_eq!(printed(&Failure::stdout(pipe())), "");
-        assert_eq!(Failure::new(pipe()).status(), 2);
     }
 }

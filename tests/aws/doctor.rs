@@ -121,3 +121,17 @@ fn other_registries_are_no_patients() {
     let said = stage.run(&["doctor", "ecr", "ghcr.io/team/app"], &KEYS).with_code(2);
     assert!(said.stderr.contains("ghcr.io is not a registry of Amazon ECR"), "{said:#?}");
 }
+
+/// The first line that nobody took ended the checks, and all was well.
+#[test]
+fn what_nobody_reads_is_checked_all_the_same() {
+    let stage = Stage::with(&["deny=ecr:InitiateLayerUpload"]);
+    for flags in [&[][..], &["--json"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let reference = reference("team/app:v1");
+        let words = [&["doctor", "ecr", &reference][..], flags].concat();
+        let said = stage.command(&words).envs(KEYS).stdout(writer).output().expect("the binary runs");
+        assert_eq!(said.status.code(), Some(1), "{said:#?}");
+    }
+}

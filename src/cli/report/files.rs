@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::super::args::push::Records;
+use super::super::context::to_stdout;
 use super::super::failure::Failure;
 use super::document::Report;
 
@@ -51,8 +52,7 @@ fn json<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
 /// Writes a file so that whoever looks sees the old one or the whole new one; `-` is stdout.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if path == Path::new("-") {
-        let mut stdout = io::stdout().lock();
-        return stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::stdout);
+        return to_stdout(bytes);
     }
     replace(path, bytes).map_err(|error| Failure::new(error).during(format!("cannot write {}", path.display())))
 }
