@@ -292,6 +292,69 @@ fn what_cannot_be_rendered_is_not_pushed() {
     assert!(said.stderr.contains("add --push"), "{}", said.stderr);
 }
 
+/// The words of a build that is pushed for `task.json`.
+fn push<'a>(tag: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let words = ["-p", "linux/amd64", "-t", tag, "--push", "--task-definition", "task.json", "--container", "app"];
+    let accepted = ["--architecture", "X86_64", "--allow", "entrypoint-not-found", "--cmd", "true"];
+    [&["build"][..], more, &words, &accepted].concat()
+}
+
+/// The tag was moved, and then it was told that the file cannot be written.
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_push() {
+    let folder = Folder::new();
+    let registry = Registry::new(&folder.0.path().join("registry"));
+    folder.write("app/file", "content");
+    let tag = format!("{}/app:v2", registry.host);
+    let layer = ["--layer", "app:/app"];
+    let places = ["missing/out.json", ".", "task.json/out.json", "/proc/out.json", "/dev/full"];
+    let flags = ["--render", "--report", "--image-refs"];
+    for (flag, place) in flags.into_iter().flat_map(|flag| places.map(|place| (flag, place))) {
+        let said = folder.run(&push(&tag, &[&layer[..], &[flag, place]].concat()), None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{flag} {place}: {}", said.stderr);
+        assert!(said.stderr.starts_with(&format!("error: {flag} {place}")), "{flag} {place}: {}", said.stderr);
+    }
+    for place in ["missing/outputs", ".", "/dev/full"] {
+        let said = folder.run(&push(&tag, &layer), None, &[("GITHUB_OUTPUT", place)]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{place}: {}", said.stderr);
+        assert!(said.stderr.contains(&format!("cannot write GITHUB_OUTPUT, {place}")), "{place}: {}", said.stderr);
+    }
+    assert!(!folder.0.path().join("oci").exists(), "nothing is built");
+    let said = folder.run(&push(&tag, &layer), None, &[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    for flag in ["--report", "--image-refs"] {
+        let said = folder.run(&["push", "oci", &tag, flag, "/dev/full"], None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{}", said.stderr);
+    }
+}
+
+/// The name of what was pushed was lost.
+#[test]
+fn what_is_pushed_is_named_also_where_a_file_cannot_be_written_after_it() {
+    for lost in ["--render", "--report", "--image-refs"] {
+        let folder = Folder::new();
+        let registry = Registry::new(&folder.0.path().join("registry"));
+        let recipe = "[[layer]]\nname = \"x\"\nrun = \"rmdir records; touch {out}/x\"\n";
+        folder.write("dockless.toml", recipe);
+        fs::create_dir(folder.0.path().join("records")).expect("a folder");
+        let tag = format!("{}/app:v2", registry.host);
+        let flags = ["--render", "--report", "--image-refs"];
+        let paths = flags.map(|flag| if flag == lost { format!("records/{flag}") } else { format!("./{flag}") });
+        let files: Vec<&str> = flags.into_iter().zip(&paths).flat_map(|(flag, path)| [flag, path]).collect();
+        let said = folder.run(&push(&tag, &files), None, &[("GITHUB_OUTPUT", "outputs")]);
+        assert_eq!(said.code, Some(2), "{lost}: {}", said.stderr);
+        assert!(said.stderr.contains(&format!("error: cannot write records/{lost}")), "{}", said.stderr);
+        let pushed = said.stdout.trim();
+        assert!(pushed.starts_with(&format!("{}/app@sha256:", registry.host)), "{lost}: {pushed}");
+        for flag in flags.into_iter().filter(|flag| *flag != lost) {
+            assert!(folder.read(flag).contains(pushed), "{lost}: {flag}");
+        }
+        let outputs = folder.read("outputs");
+        assert!(outputs.contains(pushed), "{outputs}");
+        assert_eq!(outputs.contains("task-definition<<"), lost != "--render", "{outputs}");
+    }
+}
+
 #[test]
 fn the_corpus_changes_in_its_images_alone() {
     let Some(folder) = std::env::var_os("DOCKLESS_CORPUS") else {

@@ -40,7 +40,8 @@ use super::{gate, image, push, render, report};
 
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
-    report::files::check(&args.records)?;
+    report::check(context, &args.records)?;
+    report::files::check("--render", args.result.render.as_deref())?;
     if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
         return Err(Failure::new(format!(
             "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
@@ -175,10 +176,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         warnings: context.progress.warnings(),
     };
     if passes {
-        let mut rendered = None;
+        let mut rendered = Ok(None);
         if let (Some((planned, path)), Some(tag)) = (&planned, args.result.tags.first()) {
-            planned.write(path, &tag.at(shipped.built.index.digest), context)?;
-            rendered = Some(path.display().to_string());
+            let written = planned.write(path, &tag.at(shipped.built.index.digest), context);
+            rendered = written.map(|()| Some(path.as_path()));
         }
         report::finish(context, &args.records, &document, rendered)?;
         return Ok(ExitCode::SUCCESS);

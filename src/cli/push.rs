@@ -28,7 +28,7 @@ use super::{gate, image, report};
 
 /// Runs `dockless push`.
 pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
-    report::files::check(&args.records)?;
+    report::check(context, &args.records)?;
     let wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
     let mut findings = Vec::new();
@@ -54,7 +54,7 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
     let what = (image.source.clone(), &image.top);
     let pushed = deliver(&network, what, &args.references, &args.sending, ground, context)?;
     let report = document(image.source.as_ref(), &image.top, pushed, findings, context)?;
-    report::finish(context, &args.records, &report, None)?;
+    report::finish(context, &args.records, &report, Ok(None))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,20 +32,50 @@ pub fn show(context: &Context, findings: &[Shown<'_>]) {
     });
 }
 
-/// Ends a build or a push: the files and outputs that were asked for, then the result on stdout.
+/// Refuses files and outputs that cannot be written, before anything is built or sent.
+pub fn check(context: &Context, records: &Records) -> Result<(), Failure> {
+    files::check("--report", records.report.as_deref())?;
+    files::check("--image-refs", records.image_refs.as_deref())?;
+    context
+        .settings
+        .github_output
+        .as_ref()
+        .map_or(Ok(()), |path| github::check(path).map_err(|error| no_output(error, path)))
+}
+
+/// Ends a build or a push: the files and outputs that were asked for, then the result on stdout. That comes also where one
+/// of them cannot be written: what is pushed is pushed, and only its name says what.
 pub fn finish(
     context: &Context,
     records: &Records,
     report: &Report,
-    task_definition: Option<String>,
+    task_definition: Result<Option<&Path>, Failure>,
 ) -> Result<(), Failure> {
-    files::write_records(records, report)?;
-    if let Some(path) = &context.settings.github_output {
-        let outputs = Outputs { image: report.references.clone(), digest: Some(report.digest), task_definition };
-        outputs
-            .append(path)
-            .map_err(|error| Failure::new(error).during(format!("cannot write GITHUB_OUTPUT, {}", path.display())))?;
-    }
+    let recorded = files::write_records(records, report);
+    let (path, rendered) = match task_definition {
+        Ok(path) => (path, Ok(())),
+        Err(failure) => (None, Err(failure)),
+    };
+    let outputs = Outputs {
+        image: report.references.clone(),
+        digest: Some(report.digest),
+        task_definition: path.map(|path| path.display().to_string()),
+    };
+    let output = set(context, &outputs);
+    rendered.and(recorded).and(output).and(say(context, report))
+}
+
+/// Sets the outputs of the step, where it is one of GitHub Actions.
+fn set(context: &Context, outputs: &Outputs) -> Result<(), Failure> {
+    let Some(path) = &context.settings.github_output else { return Ok(()) };
+    outputs.append(path).map_err(|error| no_output(error, path))
+}
+
+fn no_output(error: std::io::Error, path: &Path) -> Failure {
+    Failure::new(error).during(format!("cannot write GITHUB_OUTPUT, {}", path.display()))
+}
+
+fn say(context: &Context, report: &Report) -> Result<(), Failure> {
     if context.output.json {
         return context.json(report);
     }
@@ -57,11 +87,8 @@ pub fn finish(
 
 /// Tells GitHub Actions where a task definition was written.
 pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
-    let Some(output) = &context.settings.github_output else { return Ok(()) };
     let task_definition = Some(path.display().to_string());
-    let outputs = Outputs { image: Vec::new(), digest: None, task_definition };
-    let failed = |error| Failure::new(error).during(format!("cannot write GITHUB_OUTPUT, {}", output.display()));
-    outputs.append(output).map_err(failed)
+    set(context, &Outputs { image: Vec::new(), digest: None, task_definition })
 }
 
 /// Ends a build whose answer is no: the report says why, and nothing else names an image that must not be deployed.

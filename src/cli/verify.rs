@@ -28,6 +28,7 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     if args.sarif.as_deref() == Some(Path::new("-")) && context.output.json {
         return Err(Failure::new("--sarif - and --json both write to stdout: give --sarif a file"));
     }
+    files::check("--sarif", args.sarif.as_deref())?;
     let mut wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     let given = args.image.as_deref().unwrap_or_default();
     // The image is read by the network's threads: it lives as long as the image.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,13 +12,11 @@ use super::super::context::to_stdout;
 use super::super::failure::Failure;
 use super::document::Report;
 
-/// Writes `--report` and `--image-refs`, as far as they were asked for.
+/// Writes `--report` and `--image-refs`, as far as they were asked for; the one also where the other cannot be written.
 pub fn write_records(records: &Records, report: &Report) -> Result<(), Failure> {
-    if let Some(path) = &records.image_refs {
-        let lines: String = report.references.iter().flat_map(|reference| [reference, "\n"]).collect();
-        write(path, lines.as_bytes())?;
-    }
-    write_report(records, report)
+    let lines = || report.references.iter().flat_map(|reference| [reference, "\n"]).collect::<String>();
+    let references = records.image_refs.as_ref().map_or(Ok(()), |path| write(path, lines().as_bytes()));
+    references.and(write_report(records, report))
 }
 
 /// Writes `--report`, if it was asked for.
@@ -28,19 +27,28 @@ pub fn write_report(records: &Records, report: &Report) -> Result<(), Failure> {
     }
 }
 
-/// Refuses files that cannot be written, before anything is built or sent whose record they shall be.
-pub fn check(records: &Records) -> Result<(), Failure> {
-    for (flag, path) in [("--report", &records.report), ("--image-refs", &records.image_refs)] {
-        let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) else { continue };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            return Err(Failure::new(format!("{flag} {}: there is no folder {}", path.display(), folder.display())));
+/// Refuses a file that cannot be written, before anything is built or sent whose record it shall be.
+pub fn check(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else { return Ok(()) };
+    let what = format!("{flag} {}", path.display());
+    let failed = |error| Failure::new(error).during(format!("{what} cannot be written"));
+    // As it will be written: a link is followed.
+    let target = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(target) {
+        Ok(there) if there.is_dir() => Err(Failure::new(format!("{what}: that is a folder, not a file"))),
+        // A full device says so of nothing as well. A pipe is left alone: to open it would wait for its reader.
+        Ok(there) if there.file_type().is_char_device() => {
+            File::options().write(true).open(target).and_then(|mut file| file.write(&[])).map(drop).map_err(failed)
         }
-        if path.is_dir() {
-            return Err(Failure::new(format!("{flag} {}: that is a folder, not a file", path.display())));
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => {
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            if !folder.is_dir() {
+                return Err(Failure::new(format!("{what}: there is no folder {}", folder.display())));
+            }
+            tempfile::tempfile_in(folder).map(drop).map_err(failed)
         }
     }
-    Ok(())
 }
 
 fn json<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {

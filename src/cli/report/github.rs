@@ -2,7 +2,7 @@
 //!
 //! The runner reads commands from a step's stdout and stderr alike. Ours go to stderr: stdout carries only results.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -52,7 +52,7 @@ impl Outputs {
     /// Appends the outputs to the file that `GITHUB_OUTPUT` names.
     pub fn append(&self, path: &Path) -> io::Result<()> {
         // One write: steps may run processes side by side that append to the same file.
-        OpenOptions::new().append(true).create(true).open(path)?.write_all(self.text().as_bytes())
+        opened(path)?.write_all(self.text().as_bytes())
     }
 
     fn text(&self) -> String {
@@ -61,6 +61,16 @@ impl Outputs {
         let outputs = [("image", image), ("digest", digest), ("task-definition", self.task_definition.clone())];
         outputs.into_iter().filter_map(|(name, value)| value.map(|value| assignment(name, &value))).collect()
     }
+}
+
+/// Refuses a file that cannot be appended to.
+pub fn check(path: &Path) -> io::Result<()> {
+    // A full device says so of nothing as well.
+    opened(path)?.write(&[]).map(drop)
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 /// `name<<delimiter`, the value, the delimiter: the only form that takes every value.
