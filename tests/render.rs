@@ -292,6 +292,27 @@ fn what_cannot_be_rendered_is_not_pushed() {
     assert!(said.stderr.contains("add --push"), "{}", said.stderr);
 }
 
+/// It was relative to the step's folder, and the action that deploys it looks in the workspace.
+#[test]
+fn the_output_names_the_file_from_the_workspace() {
+    let folder = Folder::new();
+    let registry = Registry::new(&folder.0.path().join("registry"));
+    folder.write("app/file", "content");
+    let tag = format!("{}/app:v2", registry.host);
+    let workspace = folder.0.path().parent().expect("a folder").display().to_string();
+    let variables = [("GITHUB_OUTPUT", "outputs"), ("GITHUB_WORKSPACE", workspace.as_str())];
+    let name = folder.0.path().file_name().expect("a name").to_string_lossy().into_owned();
+    let image = format!("app={IMAGE}");
+    let build = push(&tag, &["--layer", "app:/app", "--render", "out.json"]);
+    for words in [&build[..], &["render", "task.json", "--image", &image, "-o", "./out.json"]] {
+        folder.write("outputs", "");
+        let said = folder.run(words, None, &variables);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let outputs = folder.read("outputs");
+        assert!(outputs.lines().any(|line| line == format!("{name}/out.json")), "{outputs}");
+    }
+}
+
 /// The words of a build that is pushed for `task.json`.
 fn push<'a>(tag: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let words = ["-p", "linux/amd64", "-t", tag, "--push", "--task-definition", "task.json", "--container", "app"];

@@ -25,7 +25,7 @@ pub fn show(context: &Context, findings: &[Shown<'_>]) {
                 shown.print(stderr)?;
             }
             if context.settings.github_actions {
-                github::annotate(shown.finding, stderr)?;
+                github::annotate(shown.finding, context.settings.github_workspace.as_deref(), stderr)?;
             }
         }
         Ok(())
@@ -59,10 +59,16 @@ pub fn finish(
     let outputs = Outputs {
         image: report.references.clone(),
         digest: Some(report.digest),
-        task_definition: path.map(|path| path.display().to_string()),
+        task_definition: path.map(|path| named(context, path)),
     };
     let output = set(context, &outputs);
     rendered.and(recorded).and(output).and(say(context, report))
+}
+
+/// A file as the next steps know it.
+fn named(context: &Context, path: &Path) -> String {
+    let path = path.display().to_string();
+    github::named(&path, context.settings.github_workspace.as_deref()).into_owned()
 }
 
 /// Sets the outputs of the step, where it is one of GitHub Actions.
@@ -87,7 +93,7 @@ fn say(context: &Context, report: &Report) -> Result<(), Failure> {
 
 /// Tells GitHub Actions where a task definition was written.
 pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
-    let task_definition = Some(path.display().to_string());
+    let task_definition = Some(named(context, path));
     set(context, &Outputs { image: Vec::new(), digest: None, task_definition })
 }
 

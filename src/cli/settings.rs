@@ -41,6 +41,8 @@ pub struct Settings {
     pub endpoints: Vec<(String, Url)>,
     /// `GITHUB_OUTPUT`: the file that takes a step's outputs.
     pub github_output: Option<PathBuf>,
+    /// `GITHUB_WORKSPACE`: the folder that the paths of outputs and annotations are relative to.
+    pub github_workspace: Option<PathBuf>,
     /// Whether `GITHUB_ACTIONS` is true.
     pub github_actions: bool,
     /// Whether `CI` is set.
@@ -126,6 +128,7 @@ impl Settings {
             runtime_folder: path("XDG_RUNTIME_DIR"),
             endpoints: value("DOCKLESS_REGISTRY_ENDPOINT").map(endpoints).transpose()?.unwrap_or_default(),
             github_output: path("GITHUB_OUTPUT"),
+            github_workspace: path("GITHUB_WORKSPACE"),
             github_actions: value("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
             ci: value("CI").is_some_and(|value| value != "false" && value != "0"),
             no_color: value("NO_COLOR").is_some(),

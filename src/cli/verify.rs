@@ -45,7 +45,8 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     let (verification, passes) = wanted.judge(&facts, context);
     let on_stdout = args.sarif.as_deref() == Some(Path::new("-"));
     if let Some(path) = &args.sarif {
-        let document = sarif::document(&verification, &wanted.definitions());
+        let document =
+            sarif::document(&verification, &wanted.definitions(), context.settings.github_workspace.as_deref());
         let mut bytes = serde_json::to_vec_pretty(&document).map_err(Failure::new)?;
         bytes.push(b'\n');
         files::write(path, &bytes)?;

@@ -95,6 +95,23 @@ fn findings_are_annotations_in_github_actions() {
     assert!(line.starts_with("::error file=arm.json,line=4,col="), "{line}");
 }
 
+/// They were relative to the step's folder, and the runner looks in the workspace.
+#[test]
+fn annotations_are_relative_to_the_workspace() {
+    let project = amd64_only();
+    let workspace = project.path().parent().expect("a folder").display().to_string();
+    let variables = [("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", workspace.as_str())];
+    let words = ["verify", "-q", "oci", "--task-definition", "arm.json", "--sarif", "out.sarif"];
+    let said = project.run_with(&words, &variables).with_code(1);
+    let folder = project.path().file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(said.stderr.contains(&format!("::error file={folder}/arm.json,line=4,col=")), "{said:#?}");
+    assert!(project.text("out.sarif").contains(&format!("\"uri\": \"{folder}/arm.json\"")));
+    let elsewhere = project.at("oci").display().to_string();
+    let said = project.run_with(&words, &[variables[0], ("GITHUB_WORKSPACE", elsewhere.as_str())]).with_code(1);
+    let absolute = project.path().canonicalize().expect("there").join("arm.json");
+    assert!(said.stderr.contains(&format!("::error file={},line=4", absolute.display())), "{said:#?}");
+}
+
 #[test]
 fn nothing_that_does_not_run_is_pushed() {
     let project = amd64_only();

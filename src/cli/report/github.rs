@@ -2,6 +2,7 @@
 //!
 //! The runner reads commands from a step's stdout and stderr alike. Ours go to stderr: stdout carries only results.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,8 +10,21 @@ use std::path::Path;
 use dockless::oci::digest::Digest;
 use dockless::verify::finding::{Finding, Severity};
 
+/// A file as the steps of a job know it: relative to the workspace where it lies within it, else absolute. A step may run in
+/// another folder, and what reads its outputs does not. What is no file keeps its name, and so does every file where there is
+/// no workspace.
+pub fn named<'a>(file: &'a str, workspace: Option<&Path>) -> Cow<'a, str> {
+    let absolute = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let workspace = workspace.filter(|_| Path::new(file).exists()).and_then(|folder| folder.canonicalize().ok());
+    let Some((workspace, path)) = workspace.zip(absolute(Path::new(file))) else { return file.into() };
+    path.strip_prefix(workspace).unwrap_or(&path).display().to_string().into()
+}
+
 /// Writes a finding as a workflow command, which the runner shows beside the line.
-pub fn annotate(finding: &Finding, writer: &mut dyn Write) -> io::Result<()> {
+pub fn annotate(finding: &Finding, workspace: Option<&Path>, writer: &mut dyn Write) -> io::Result<()> {
     let command = match finding.severity {
         Severity::Note => "notice",
         Severity::Warning => "warning",
@@ -18,7 +32,7 @@ pub fn annotate(finding: &Finding, writer: &mut dyn Write) -> io::Result<()> {
     };
     let mut properties = Vec::new();
     if let Some(location) = &finding.location {
-        properties.push(format!("file={}", escape_property(&location.file)));
+        properties.push(format!("file={}", escape_property(&named(&location.file, workspace))));
         properties.push(format!("line={}", location.line));
         properties.push(format!("col={}", location.column));
     }
@@ -96,10 +110,33 @@ mod tests {
             ..Finding::new(Rule::PlatformMissing, Severity::Error, "100%: no arm64\r\n::stop-commands::x")
         };
         let mut said = Vec::new();
-        annotate(&finding, &mut said).expect("a vector takes everything");
+        annotate(&finding, None, &mut said).expect("a vector takes everything");
         let expected = "::error file=a%2Cb%3Ac%25.tf,line=12,col=3,title=platform-missing::\
                         100%25: no arm64%0D%0A::stop-commands::x%0Ahelp: build it, too\n";
         assert_eq!(String::from_utf8(said).expect("text"), expected);
+    }
+
+    #[test]
+    fn files_are_named_from_the_workspace() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("there");
+        std::fs::create_dir_all(root.join("work/svc")).expect("a folder");
+        for name in ["work/svc/task.json", "beside.json"] {
+            std::fs::write(root.join(name), "{}").expect("a file");
+        }
+        std::os::unix::fs::symlink("work", root.join("link")).expect("linked");
+        let named = |file: &str, workspace: Option<&Path>| {
+            named(&root.join(file).display().to_string(), workspace).into_owned()
+        };
+        for workspace in ["work", "link", "work/svc/.."] {
+            let workspace = root.join(workspace);
+            let named = |file| named(file, Some(&workspace));
+            assert_eq!(named("work/svc/task.json"), "svc/task.json");
+            assert_eq!(named("link/svc/../svc/task.json"), "svc/task.json");
+            assert_eq!(named("beside.json"), root.join("beside.json").display().to_string());
+        }
+        assert_eq!(named("beside.json", None), root.join("beside.json").display().to_string());
+        assert_eq!(super::named("ecs:app", Some(&root)), "ecs:app");
     }
 
     #[test]

@@ -3,20 +3,23 @@
 //! Each result has a place in a file, since GitHub shows none without: where a finding is about the image alone, it is
 //! the first line of the task definition that asks for it. The file of the image is its logical location.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use dockless::ecs::task_definition::Location;
 use dockless::verify::finding::{Finding, Rule, Severity, Verification};
 use serde_json::{Map, Value, json};
 
-/// The document of a verification. `definitions` are the places of the targets' definitions, in their order.
-pub fn document(verification: &Verification, definitions: &[Location]) -> Value {
+use super::github::named;
+
+/// The document of a verification. `definitions` are the places of the targets' definitions, in their order; files are named
+/// from the workspace of a job, where there is one.
+pub fn document(verification: &Verification, definitions: &[Location], workspace: Option<&Path>) -> Value {
     let first = definitions.first();
     let of_targets = verification.targets.iter().enumerate().flat_map(|(index, target)| {
         let place = definitions.get(index).or(first);
-        target.findings.iter().map(move |finding| result(finding, place, Some(&target.target.id)))
+        target.findings.iter().map(move |finding| result(finding, place, Some(&target.target.id), workspace))
     });
-    let of_image = verification.findings.iter().map(|finding| result(finding, first, None));
+    let of_image = verification.findings.iter().map(|finding| result(finding, first, None, workspace));
     let results: Vec<Value> = of_targets.chain(of_image).collect();
     json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
@@ -102,7 +105,7 @@ fn markdown(page: &str) -> String {
     out
 }
 
-fn result(finding: &Finding, definition: Option<&Location>, target: Option<&str>) -> Value {
+fn result(finding: &Finding, definition: Option<&Location>, target: Option<&str>, workspace: Option<&Path>) -> Value {
     let Finding { rule, severity, message, help, platform, container, path, layer, found, wanted, .. } = finding;
     let text = match help {
         Some(help) => format!("{message}\n{help}"),
@@ -115,7 +118,7 @@ fn result(finding: &Finding, definition: Option<&Location>, target: Option<&str>
         if exact {
             region["startColumn"] = json!(place.column.max(1));
         }
-        let file = json!({ "artifactLocation": artifact(&place.file), "region": region });
+        let file = json!({ "artifactLocation": artifact(&named(&place.file, workspace)), "region": region });
         location.insert("physicalLocation".into(), file);
     }
     if let Some(path) = path {
@@ -155,8 +158,8 @@ fn result(finding: &Finding, definition: Option<&Location>, target: Option<&str>
     })
 }
 
-/// The URI of a file: relative to where the command ran, which in a checkout is the repository.
-fn artifact(file: &Arc<str>) -> Value {
+/// The URI of a file: relative to the workspace, else to where the command ran, which in a checkout is the repository.
+fn artifact(file: &str) -> Value {
     let relative = file.strip_prefix("./").unwrap_or(file);
     let mut uri = String::from(if relative.starts_with('/') { "file://" } else { "" });
     for (index, byte) in relative.bytes().enumerate() {
@@ -187,7 +190,7 @@ mod tests {
             ("x/a:b%.json", "x/a:b%25.json"),
             ("/srv/\u{fc}.json", "file:///srv/%C3%BC.json"),
         ] {
-            assert_eq!(artifact(&file.into()), json!({ "uri": wanted }));
+            assert_eq!(artifact(file), json!({ "uri": wanted }));
         }
     }
 
