@@ -34,7 +34,7 @@ pub enum Outcome {
     Warning,
     /// A push fails.
     Failed,
-    /// It could not be checked, and a push may not need it.
+    /// It was not or could not be checked: a push may do, or not need it.
     Skipped,
 }
 
@@ -136,6 +136,13 @@ impl Doctor<'_> {
             tell(self.quota(session).await);
         }
         checks
+    }
+
+    /// What the checks cannot know, since it is written in a push: to be told where there is no self-test.
+    pub fn untried() -> Check {
+        let message = "whether parts, layers and the image are taken is tried with --self-test only \
+                       (ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage)";
+        Check::new("upload", Outcome::Skipped, message)
     }
 
     /// Pushes a tiny image in parts, pushes it again, reads it back and deletes it.
