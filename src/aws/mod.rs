@@ -18,5 +18,6 @@ pub mod mutability;
 pub mod partition;
 pub mod policy;
 pub mod refusal;
+pub mod region;
 pub mod registry;
 pub mod session;

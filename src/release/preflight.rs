@@ -62,6 +62,8 @@ pub enum PreflightError {
         region: String,
         /// Names that are like it, the likest first.
         similar: Vec<String>,
+        /// The account of the credentials, where it is another one.
+        elsewhere: Option<Elsewhere>,
     },
     /// It could not be created.
     #[error("cannot create the repository {name:?}")]
@@ -83,6 +85,9 @@ impl PreflightError {
     /// What to do.
     pub fn help(&self) -> Option<String> {
         match self {
+            Self::Missing { name, account, region, elsewhere: Some(elsewhere), .. } => {
+                Some(elsewhere.help(name, account, region))
+            }
             Self::Missing { name, region, similar, .. } => {
                 let mut help = String::new();
                 if let Some((first, rest)) = similar.split_first() {
@@ -104,6 +109,42 @@ impl PreflightError {
             )),
         }
     }
+}
+
+/// The account of the credentials, where it is not the registry's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    account: String,
+    /// Whether it has a repository of the name that the registry does not have.
+    has: bool,
+}
+
+impl Elsewhere {
+    /// What to do about a repository that the registry's account does not have.
+    pub(super) fn help(&self, name: &str, account: &str, region: &str) -> String {
+        let ours = &self.account;
+        if self.has {
+            return format!(
+                "{name} exists in {ours}, the account of the credentials: correct the account in the reference"
+            );
+        }
+        let create = create_command(name, region);
+        format!(
+            "the credentials are of account {ours}: correct the account in the reference, or create it with credentials \
+             of {account}, by `{create}`"
+        )
+    }
+}
+
+/// Whether the credentials are of another account than the registry, and what that account has.
+pub(super) async fn elsewhere(session: &Session, host: &EcrHost, name: &str) -> Option<Elsewhere> {
+    let account = session.identity(&host.region).await.ok()?.account;
+    if host.account.as_ref().is_none_or(|registry| *registry == account) {
+        return None;
+    }
+    let ours = EcrHost { account: Some(account.clone()), ..host.clone() };
+    let has = matches!(Registry::new(session, &ours).repository(name).await, Ok(Some(_)));
+    Some(Elsewhere { account, has })
 }
 
 /// The command of the AWS CLI that creates a repository.
@@ -148,7 +189,7 @@ pub async fn preflight(
         match state {
             Ok(Some(RepositoryState { tags, .. })) => drop(ground.tag_rules.insert(name, tags)),
             Ok(None) if creates => ground.missing.push((host.clone(), reference.repository().to_owned())),
-            Ok(None) => Box::pin(missing(registry, &host, reference.repository(), observer)).await?,
+            Ok(None) => Box::pin(missing(session, &host, reference.repository(), observer)).await?,
             Err(error) => {
                 let why = format!("whether {name} exists cannot be asked: {error}");
                 // Who asked for a repository wants to know why there will be none.
@@ -203,13 +244,10 @@ async fn other_account(session: &Session, host: &EcrHost) -> Result<Option<Strin
 }
 
 /// What to make of a repository that is not there: a template may create it by the push.
-async fn missing(
-    registry: Registry<'_>,
-    host: &EcrHost,
-    name: &str,
-    observer: &dyn Observer,
-) -> Result<(), PreflightError> {
-    let (templates, names) = tokio::join!(registry.creates_on_push(name), registry.names());
+async fn missing(session: &Session, host: &EcrHost, name: &str, observer: &dyn Observer) -> Result<(), PreflightError> {
+    let registry = Registry::new(session, host);
+    let (templates, names, elsewhere) =
+        tokio::join!(registry.creates_on_push(name), registry.names(), elsewhere(session, host, name));
     match templates {
         Ok(true) => {
             let text = format!("the repository {name:?} does not exist yet: the push creates it by a template");
@@ -230,6 +268,7 @@ async fn missing(
         account: host.account.clone().unwrap_or_default(),
         region: host.region.clone(),
         similar: similar(name, &names.unwrap_or_default()),
+        elsewhere,
     })
 }
 

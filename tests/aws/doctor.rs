@@ -115,6 +115,46 @@ fn what_only_the_self_test_tries_is_said() {
     }
 }
 
+/// The very name that was given was offered, and a command that creates it elsewhere.
+#[test]
+fn a_repository_of_the_credentials_account_is_told() {
+    let stage = Stage::new();
+    let other = HOST.replace("123456789012", "210987654321");
+    let there = "team/app exists in 123456789012, the account of the credentials: correct the account in the reference";
+    let said = stage.run(&["doctor", "ecr", &format!("{other}/team/app:v1")], &KEYS).with_code(1);
+    let line =
+        format!("FAILED   repository   team/app does not exist in account 210987654321\n{:22}help: {there}\n", "");
+    assert!(said.stdout.contains(&line), "{said:#?}");
+    let push = |name: &str| {
+        let reference = format!("{other}/{name}:v1");
+        let words = ["build", "--layer", "app:/app", "-p", "linux/amd64", "-t", &reference, "--push"];
+        stage.run(&words, &KEYS).with_code(2).stderr
+    };
+    let expected = format!(
+        "error: there is no repository \"team/app\" in account 210987654321 in eu-central-1\n  help: {there}\n"
+    );
+    assert!(push("team/app").ends_with(&expected), "{}", push("team/app"));
+    let said = push("team/new");
+    let create = "create it with credentials of 210987654321, by `aws ecr create-repository --repository-name team/new";
+    assert!(said.contains("correct the account in the reference, or") && said.contains(create), "{said}");
+    assert!(!said.contains("--create-repository do it"), "{said}");
+}
+
+/// The network was to blame.
+#[test]
+fn a_misspelled_region_is_told() {
+    let stage = Stage::new();
+    let nobody = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_MAX_ATTEMPTS", "1")];
+    let reference = "123456789012.dkr.ecr.eu-centrl-1.amazonaws.com/team/app:v1";
+    let said = stage.run(&["doctor", "ecr", reference], &nobody).with_code(1);
+    let mut lines = said.stdout.lines().skip_while(|line| !line.starts_with("FAILED   token"));
+    let help = lines.nth(1).expect("help");
+    assert!(help.contains("eu-centrl-1 is no region that is known: eu-central-1 is probably meant"), "{said:#?}");
+    let known = reference.replace("centrl", "central");
+    let said = stage.run(&["doctor", "ecr", &known], &nobody).with_code(1);
+    assert!(!said.stdout.contains("no region"), "{said:#?}");
+}
+
 #[test]
 fn json_has_the_same_checks() {
     let stage = Stage::new();

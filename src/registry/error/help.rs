@@ -1,8 +1,10 @@
 //! What helps: a sentence for each failure that somebody can do something about.
 
 use super::{Error, Obstacle, ecr};
+use crate::aws::ecr::EcrHost;
 use crate::aws::error::AwsError;
 use crate::aws::refusal::Advice;
+use crate::aws::region;
 
 impl Error {
     /// One sentence of repair, where there is something to do.
@@ -66,7 +68,14 @@ impl Error {
             Self::Upload { source, .. } => return source.help(),
             Self::Aws { registry, source } => {
                 let doctor = format!("`dockless doctor ecr {registry}/REPOSITORY` says what each way lacks");
+                let doubt = EcrHost::parse(registry).and_then(|host| region::doubt(&host.region));
                 return match source.advice() {
+                    // A host that nobody has is not reached either; but a region may be newer than we are.
+                    Some(Advice { repair, .. })
+                        if doubt.is_some() && matches!(**source, AwsError::Unreachable { .. }) =>
+                    {
+                        doubt.map(|doubt| format!("{doubt}. Otherwise {repair}"))
+                    }
                     Some(Advice { repair, .. }) if matches!(**source, AwsError::NoCredentials(_)) => {
                         Some(format!("{repair}; {doctor}"))
                     }

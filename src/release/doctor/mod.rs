@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::preflight::{create_command, similar};
+use super::preflight::{create_command, elsewhere, similar};
 use crate::aws::ecr::{EcrHost, Kind};
 use crate::aws::error::AwsError;
 use crate::aws::mutability::Mutability;
@@ -248,6 +248,12 @@ impl Doctor<'_> {
                 if matches!(registry.creates_on_push(name).await, Ok(true)) {
                     let message = format!("{name} does not exist; a template lets the push create it");
                     return Check::new(check, Outcome::Warning, message);
+                }
+                if let Some(elsewhere) = elsewhere(session, self.host, name).await {
+                    let account = self.host.account.as_deref().unwrap_or_default();
+                    let message = format!("{name} does not exist in account {account}");
+                    let help = elsewhere.help(name, account, &self.host.region);
+                    return Check::new(check, Outcome::Failed, message).help(Some(help));
                 }
                 let near = similar(name, &registry.names().await.unwrap_or_default());
                 let create = create_command(name, &self.host.region);
