@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use dockless::aws;
 use dockless::aws::session::Session;
-use dockless::image::open::{Image, Location, local};
+use dockless::image::archive::ImageArchive;
+use dockless::image::open::{Image, Location, OpenError, local};
+use dockless::layout::{self, Layout};
 use dockless::registry::auth::ecr::{EcrTokens, Source};
 use dockless::registry::auth::store::{CredentialStore, Places};
 use dockless::registry::auth::{Authenticator, NoCredentials};
@@ -133,11 +135,70 @@ pub fn refused(error: Error) -> Failure {
     Failure::new(error).hint_if(help)
 }
 
+/// The words that say what a path is.
+const SCHEMES: [&str; 3] = ["oci", "oci-archive", "docker-archive"];
+
+/// How many images of a layout are offered.
+const OFFERED: usize = 8;
+
+/// Why an image on the disk is not found, with what to write instead.
+fn not_local(error: OpenError, given: &str, path: &Path, name: Option<&str>) -> Failure {
+    let scheme = given.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| SCHEMES.contains(scheme));
+    match error {
+        OpenError::NoPath(_) => {
+            // `oci` is also the folder that a build writes.
+            let folder = scheme.filter(|scheme| Path::new(scheme).exists());
+            let hint = folder.map(|folder| format!("the image of that name in {folder} is written ./{given}"));
+            Failure::new(error).hint_if(hint)
+        }
+        OpenError::Name { .. } => {
+            let names = names(path);
+            let shown = path.display().to_string();
+            let place = match scheme {
+                Some(scheme) => format!("{scheme}:{shown}"),
+                None if SCHEMES.contains(&shown.as_str()) => format!("./{shown}"),
+                None => shown.clone(),
+            };
+            let several = name.is_none() && names.len() > 1;
+            let failure = if several {
+                Failure::new(format!("{shown}: it holds several images, say which"))
+            } else {
+                Failure::new(error)
+            };
+            let more = names.len().saturating_sub(OFFERED);
+            let failure =
+                names.iter().take(OFFERED).fold(failure, |failure, name| failure.hint(format!("write {place}:{name}")));
+            let failure = failure.hint_if((more > 0).then(|| format!("or one of {more} more")));
+            let anew = several && path.is_dir();
+            failure.hint_if(anew.then(|| format!("to begin anew, build into another folder (-o), or remove {shown}")))
+        }
+        error => Failure::new(error),
+    }
+}
+
+/// The names of the images of a layout or archive, each once; of one without a name its digest.
+fn names(path: &Path) -> Vec<String> {
+    let index = if path.is_dir() {
+        Layout::open(path).and_then(|layout| layout.index()).ok()
+    } else {
+        ImageArchive::open(path).map(|archive| archive.index().clone()).ok()
+    };
+    let mut names: Vec<String> = Vec::new();
+    for entry in index.iter().flat_map(|index| &index.manifests) {
+        let name = layout::name(entry).map_or_else(|| entry.digest.to_string(), str::to_owned);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// Finds an image; the network is there where the image is in a registry.
 pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, Option<Network>), Failure> {
     match Location::parse(given).map_err(Failure::new)? {
         Location::Layout { path, name } | Location::Archive { path, name } => {
-            let image = local(&path, name.as_deref(), given).map_err(Failure::new)?;
+            let image = local(&path, name.as_deref(), given)
+                .map_err(|error| not_local(error, given, &path, name.as_deref()))?;
             Ok((image, None))
         }
         Location::Registry(reference) => {

@@ -29,10 +29,23 @@ fn images_stand_side_by_side_and_replace_their_own_name() {
     let all = [some("example.com/app:v1"), some("example.com/app:v2"), some("other.example/app:v2"), None];
     assert_eq!(names(&project), all);
     let said = project.run(&["inspect", "oci"]).with_code(2);
-    assert!(said.stderr.contains("it holds several images"), "{said:#?}");
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["error: oci: it holds several images, say which", "  help: write ./oci:example.com/app:v1"]
+    );
+    assert_eq!(lines.last(), Some(&"  help: to begin anew, build into another folder (-o), or remove oci"));
     project.run(&["inspect", "oci:oci:v1"]).done();
     project.run(&["inspect", "oci:oci:other.example/app:v2"]).done();
-    project.run(&["inspect", "oci:oci:v3"]).with_code(2);
+    let missing = project.run(&["inspect", "oci:oci:v3"]).with_code(2);
+    assert!(missing.stderr.contains("help: write oci:oci:other.example/app:v2\n"), "{missing:#?}");
+    // What is offered is what works; `oci:` alone says that a path follows.
+    for line in lines.iter().filter_map(|line| line.strip_prefix("  help: write ")) {
+        project.run(&["inspect", line]).done();
+    }
+    let scheme = project.run(&["inspect", "oci:v1"]).with_code(2);
+    assert!(scheme.stderr.ends_with("help: the image of that name in oci is written ./oci:v1\n"), "{scheme:#?}");
+    project.run(&["inspect", "./oci:v1"]).done();
 
     // v1 becomes what v2 is, and what it was is gone.
     build(&["-t", "example.com/app:v1"]);
