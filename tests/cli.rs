@@ -183,3 +183,32 @@ fn a_stdout_that_nobody_reads_changes_no_exit_code() {
         assert_eq!(run(words), Some(1), "{words:?}");
     }
 }
+
+/// A folder that is not there was asked for at Docker Hub, and a registry alone was taken for a repository there.
+#[test]
+fn a_mistyped_path_and_a_registry_alone_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("x"), "x").expect("a file");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockless"));
+        command.args(words).env_clear().current_dir(folder.path());
+        let hub = ("DOCKLESS_REGISTRY_ENDPOINT", "docker.io=http://127.0.0.1:1");
+        let output = command.envs([hub, ("AWS_EC2_METADATA_DISABLED", "true")]).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{output:#?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let help = "  help: if a path is meant: there is no file or folder build/oci\n";
+    assert!(run(&["inspect", "build/oci"]).ends_with(help));
+    assert!(!run(&["inspect", "docker://build/oci"]).contains("if a path is meant"));
+    let ecr = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+    for (words, registry) in [
+        (&["doctor", "ecr", ecr][..], ecr),
+        (&["push", "oci", "localhost:5602"], "localhost:5602"),
+        (&["build", "--layer", "x:/x", "-t", ecr], ecr),
+        (&["inspect", "localhost:5602"], "localhost:5602"),
+    ] {
+        let said = run(words);
+        let expected = format!("names a registry, but no repository: expected {registry}/REPOSITORY:TAG");
+        assert!(said.contains(&expected), "{said}");
+    }
+}

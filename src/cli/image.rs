@@ -203,7 +203,14 @@ pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, 
         }
         Location::Registry(reference) => {
             let network = network(context, flags)?;
-            let (top, _) = network.runtime.block_on(resolve(&network.client, &reference)).map_err(refused)?;
+            // A mistyped path is a name at Docker Hub.
+            let path =
+                reference.registry() == "docker.io" && !given.contains("://") && !given.starts_with("docker.io/");
+            let hint = path.then(|| format!("if a path is meant: there is no file or folder {given}"));
+            let (top, _) = network
+                .runtime
+                .block_on(resolve(&network.client, &reference))
+                .map_err(|error| refused(error).hint_if(hint))?;
             let handle = network.runtime.handle().clone();
             let blobs = RemoteBlobs::new(&network.client, &reference, handle).map_err(refused)?;
             let image = Image { name: reference.to_string(), top, source: Arc::new(blobs) };

@@ -44,6 +44,14 @@ pub enum ParseReferenceError {
     /// A repository that is too long.
     #[error("{0:?} is not a reference: registry and repository together have at most 255 characters")]
     Length(String),
+    /// A registry, and nothing in it.
+    #[error("{given:?} names a registry, but no repository: expected {registry}/REPOSITORY:TAG")]
+    NoRepository {
+        /// What was given.
+        given: String,
+        /// The registry.
+        registry: String,
+    },
     /// The registry is not a host.
     #[error("{given:?} is not a reference: {registry:?} is not a host name with an optional port")]
     Registry {
@@ -145,6 +153,9 @@ impl FromStr for Reference {
                 (rest, Some(digest))
             }
         };
+        if let Some(registry) = lone_registry(rest) {
+            return Err(ParseReferenceError::NoRepository { given: given.into(), registry: registry.into() });
+        }
         // A colon after the last slash separates the tag; one before it belongs to the registry's port.
         let last = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match rest[last..].split_once(':') {
@@ -182,6 +193,25 @@ impl FromStr for Reference {
         }
         Ok(Self { registry: registry.into(), repository, tag: tag.map(Into::into), digest })
     }
+}
+
+/// The registry in a text that names nothing else, where it can hardly be meant as a repository of Docker Hub: a host of
+/// ECR, or this machine with a port.
+fn lone_registry(text: &str) -> Option<&str> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if host.contains('/') {
+        return None;
+    }
+    let mut labels = host.split('.');
+    let account = labels.next().is_some_and(|label| label.len() == 12 && label.bytes().all(|b| b.is_ascii_digit()));
+    if account && labels.next().is_some_and(|label| label == "dkr" || label.starts_with("dkr-")) {
+        return Some(host);
+    }
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    // Below are versions: nobody serves a registry there.
+    let is_port = port.parse::<u16>().is_ok_and(|port| port >= 80);
+    (is_port && (host == "localhost" || address)).then_some(text)
 }
 
 /// Whether a text may be a tag (distribution-spec "Pulling manifests").
@@ -290,5 +320,29 @@ mod tests {
         assert!(matches!(error("example.com/a:v+1"), ParseReferenceError::Tag { .. }));
         assert!(matches!(error("example.com:99999/a"), ParseReferenceError::Registry { .. }));
         assert!(matches!(error("example.com/a@sha256:00"), ParseReferenceError::Digest { .. }));
+    }
+
+    #[test]
+    fn a_registry_alone_is_no_repository_of_docker_hub() {
+        let ecr = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+        let (tagged, slash) = (format!("{ecr}:v1"), format!("{ecr}/"));
+        let here = "localhost:5602";
+        for (given, expected) in [
+            (ecr, ecr),
+            (tagged.as_str(), ecr),
+            (slash.as_str(), ecr),
+            (here, here),
+            ("localhost:5602/", here),
+            ("127.0.0.1:5000", "127.0.0.1:5000"),
+            ("[::1]:5000", "[::1]:5000"),
+        ] {
+            let registry = expected.to_owned();
+            let error = ParseReferenceError::NoRepository { given: given.into(), registry };
+            assert_eq!(given.parse::<Reference>(), Err(error));
+        }
+        assert_eq!(parts("localhost:1").1, "library/localhost");
+        assert_eq!(parts("app:5000").1, "library/app");
+        assert_eq!(parts("my.app:2026").1, "library/my.app");
+        assert_eq!(parts("localhost:5000/123456789012.dkr").1, "123456789012.dkr");
     }
 }

@@ -121,6 +121,12 @@ impl Registry {
         url.origin() == self.base.origin()
     }
 
+    /// Who is asked by a URL. With an endpoint of its own the registry keeps its name; elsewhere the host says it.
+    pub(in crate::registry) fn host(&self, url: &Url) -> String {
+        let is_elsewhere = self.name == "docker.io" && self.base == self.nominal;
+        if self.owns(url) && !is_elsewhere { self.name.clone() } else { host_of(url) }
+    }
+
     /// The URL that a `Location`, seen in a reply to `from`, sends us to.
     pub(in crate::registry) fn follow(&self, attempt: &Attempt, from: &Url, location: &str) -> Result<Url, Error> {
         let refuse = |host: &str, why| Error::Redirect { attempt: Box::new(attempt.clone()), host: host.into(), why };
@@ -196,6 +202,17 @@ mod tests {
             registry("localhost:5000", "localhost:5000=https://localhost:5000").base.as_str(),
             "https://localhost:5000/"
         );
+    }
+
+    #[test]
+    fn the_host_that_is_asked_is_named() {
+        let host = |name: &str, endpoints: &str| {
+            let registry = registry(name, endpoints);
+            registry.host(&registry.url("/v2/"))
+        };
+        assert_eq!(host("docker.io", ""), "registry-1.docker.io");
+        assert_eq!(host("docker.io", "docker.io=http://127.0.0.1:5000"), "docker.io");
+        assert_eq!(host("example.com:443", ""), "example.com:443");
     }
 
     #[test]

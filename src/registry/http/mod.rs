@@ -22,7 +22,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use url::Url;
 
-use self::endpoint::{Registry, check, host_of};
+use self::endpoint::{Registry, check};
 use self::pace::{Action, Pace};
 use self::retry::{Retry, retry_after};
 use self::session::Session;
@@ -261,8 +261,7 @@ impl Http {
 }
 
 fn attempt(registry: &Registry, ask: &Ask) -> Attempt {
-    // With an endpoint of its own the registry keeps its name; elsewhere the host says who was asked.
-    let host = if registry.owns(&ask.url) { registry.name.clone() } else { host_of(&ask.url) };
+    let host = registry.host(&ask.url);
     Attempt {
         registry: registry.name.clone(),
         repository: ask.repository.clone(),
