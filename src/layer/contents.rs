@@ -84,7 +84,7 @@ pub struct Node {
 impl Node {
     /// About how many bytes are kept of it beside its path and its numbers: for nearly every file none.
     pub fn extent(&self) -> usize {
-        let pairs = |pairs: &[(Box<[u8]>, Box<[u8]>)]| pairs.iter().map(|(a, b)| a.len() + b.len() + 32).sum::<usize>();
+        let pairs = |pairs: &[Pair]| pairs.iter().map(|(a, b)| a.len() + b.len() + 32).sum::<usize>();
         let head = match &self.kind {
             Kind::File { head, .. } => match head {
                 Head::Elf(elf) => elf.extent(),
@@ -100,7 +100,10 @@ impl Node {
 }
 
 /// Extended attributes by name.
-pub type Xattrs = Vec<(Box<[u8]>, Box<[u8]>)>;
+pub type Xattrs = Vec<Pair>;
+
+/// Two texts that belong together: a name and its value, or a path.
+type Pair = (Box<[u8]>, Box<[u8]>);
 
 /// The entries of a layer in the order of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

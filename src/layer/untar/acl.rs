@@ -91,7 +91,7 @@ mod tests {
             assert!(attribute(text.as_bytes()).is_err(), "{text}");
         }
         assert_eq!(
-            attribute(b"user:bob:rwx").unwrap_err(),
+            attribute(b"user:bob:rwx").expect_err("a name"),
             "has an access control list that names \"bob\", who is nobody here: make the archive with --numeric-owner"
         );
     }
