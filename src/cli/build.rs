@@ -72,7 +72,8 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         observer: context.progress.as_ref(),
     };
     let output = output(args)?;
-    let records: Vec<PathBuf> = args.records.report.iter().chain(&args.records.image_refs).cloned().collect();
+    let files = args.records.report.iter().chain(&args.records.image_refs).chain(&args.result.render);
+    let records: Vec<PathBuf> = files.chain(args.result.rehearse.iter().flatten()).cloned().collect();
     let needs_network = args.result.push || matches!(recipe.base.value, Base::Registry(_));
     let network = needs_network.then(|| image::network(context, &args.registry)).transpose()?;
     let registries = network.as_ref().map(Network::registries);
