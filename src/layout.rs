@@ -6,7 +6,8 @@
 //! - `index.json` is replaced atomically, read and written again under an exclusive lock (on `oci-layout`), so that
 //!   two processes never lose each other's entry.
 //! - While a [`session::Session`] writes, it holds a shared lock on `blobs/`. Blobs that nothing refers to are removed only by
-//!   whoever can turn that into an exclusive one: what another process is about to refer to stays.
+//!   whoever can turn that into an exclusive one: what another process is about to refer to stays. So does everything where a
+//!   document is reached whose type is not known here: what it refers to cannot be known either.
 //! - A session that is dropped before [`session::Session::finish`] removes the blobs that it brought and the folder it made,
 //!   unless another session is at work there or has come to refer to them.
 //!
@@ -15,8 +16,8 @@
 
 pub mod session;
 mod settling;
+mod sweep;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -29,8 +30,7 @@ use crate::blob::growing::{Growing, Growth, Whole};
 use crate::blob::{BlobError, BlobSource, DOCUMENT_LIMIT, Tally, digest_of};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
-use crate::oci::manifest::{Index, Manifest};
-use crate::oci::media_type::{Kind, kind};
+use crate::oci::manifest::Index;
 
 /// The annotation of an entry of `index.json` that holds the tag (image-spec annotations.md).
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -182,60 +182,6 @@ impl Layout {
         let file = temporary(&folder).map_err(failed("write", &folder))?;
         Ok(BlobWriter { layout: self.clone(), tally: Tally::new(file), growth: None, settling: Settling::default() })
     }
-
-    /// Everything that `index.json` reaches. A manifest that is missing or damaged is an error.
-    pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>, LayoutError> {
-        let mut seen = BTreeSet::new();
-        let mut read = BTreeSet::new();
-        let mut todo: Vec<Descriptor> = index.manifests.clone();
-        while let Some(descriptor) = todo.pop() {
-            seen.insert(descriptor.digest);
-            // Seen is not read: another manifest may name the same document as a layer.
-            if !matches!(kind(&descriptor.media_type), Kind::Index | Kind::Manifest) || !read.insert(descriptor.digest)
-            {
-                continue;
-            }
-            let parse_error = |source: serde_json::Error| LayoutError::Document {
-                path: self.blob_path(descriptor.digest).display().to_string(),
-                line: source.line(),
-                column: source.column(),
-                source,
-            };
-            match kind(&descriptor.media_type) {
-                Kind::Index => {
-                    let index: Index = serde_json::from_slice(&self.document(&descriptor)?).map_err(parse_error)?;
-                    todo.extend(index.manifests);
-                }
-                Kind::Manifest => {
-                    let manifest: Manifest =
-                        serde_json::from_slice(&self.document(&descriptor)?).map_err(parse_error)?;
-                    seen.insert(manifest.config.digest);
-                    seen.extend(manifest.layers.iter().map(|layer| layer.digest));
-                }
-                _ => {}
-            }
-        }
-        Ok(seen)
-    }
-
-    /// Removes blobs that `index.json` does not reach, and temporary files that a dead process left.
-    fn sweep(&self) -> Result<(), LayoutError> {
-        let keep = self.reachable(&self.index()?)?;
-        let folder = self.root.join("blobs/sha256");
-        for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
-            let entry = entry.map_err(failed("read", &folder))?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let unused = match format!("sha256:{name}").parse::<Digest>() {
-                Ok(digest) => !keep.contains(&digest),
-                Err(_) => name.starts_with(TEMPORARY),
-            };
-            if unused {
-                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl BlobSource for Layout {
@@ -372,6 +318,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::session::Session;
     use super::*;
+    use crate::oci::manifest::Manifest;
     use crate::oci::media_type::MediaType;
 
     fn image(session: &Session, content: &[u8]) -> Descriptor {

@@ -185,15 +185,26 @@ impl Session {
                 index.manifests.push(entry);
             }
         })?;
+        self.end(|layout| layout.index().ok().and_then(|index| layout.needed(&index)));
+        Ok(())
+    }
+
+    /// Ends the work as it stands: whatever there is stays. Temporary files that dead processes left are removed, unless
+    /// another process is writing.
+    pub fn keep(mut self) {
+        self.end(|_| None);
+    }
+
+    /// Removes what need not stay, where nobody else is at work.
+    fn end(&mut self, needed: impl FnOnce(&Layout) -> Option<BTreeSet<Digest>>) {
         self.finished = true;
         self.made.keep();
         if let Some(lock) = self.lock.take()
             && lock.try_lock().is_ok()
         {
             // A damaged entry of someone else must not fail a build that is done: its blobs just stay.
-            let _ = self.layout.sweep();
+            let _ = self.layout.sweep(needed(&self.layout).as_ref());
         }
-        Ok(())
     }
 }
 
@@ -210,7 +221,7 @@ impl Drop for Session {
         }
         // The best that can be done on the way out of a failure. What a session that has finished refers to is its own.
         let index = self.layout.index();
-        let used = index.as_ref().ok().and_then(|index| self.layout.reachable(index).ok());
+        let used = index.as_ref().ok().and_then(|index| self.layout.needed(index));
         if let (Some(used), Ok(brought)) = (used, self.brought.lock()) {
             for digest in brought.difference(&used) {
                 let _ = fs::remove_file(self.layout.blob_path(*digest));

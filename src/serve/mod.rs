@@ -254,9 +254,10 @@ impl Running {
     }
 }
 
-/// Makes or opens the layout, removes what a server that was killed left, and keeps others from doing so from now on.
+/// Makes or opens the layout, removes the temporary files of a server that was killed, and keeps others from doing so from
+/// now on. Blobs stay: whoever serves a folder has not asked for it to be changed.
 fn open(folder: &Path) -> Result<(Layout, Session), LayoutError> {
-    Layout::session(folder)?.finish(Vec::new())?;
+    Layout::session(folder)?.keep();
     let session = Layout::session(folder)?;
     Ok((session.layout().clone(), session))
 }
