@@ -46,6 +46,9 @@ impl TokenRequest {
         }
         url.query_pairs_mut().append_pair("audience", AUDIENCE);
         let mut client = reqwest::Client::builder().redirect(Policy::none()).timeout(PATIENCE);
+        if is_loopback(&url) {
+            client = client.no_proxy();
+        }
         for pem in ca {
             let bundle = reqwest::Certificate::from_pem_bundle(pem);
             for certificate in bundle.map_err(|error| AwsError::Client(root(&error)))? {

@@ -8,7 +8,8 @@
 //! only); a refusal's text that is pasted into a policy could widen it ([`refusal::Denial`] takes nothing that is not
 //! spelled like an action or an ARN); a reply that is printed for debugging holds a password (no output of the SDK is
 //! ever formatted, [`Secret`](crate::secret::Secret) prints nothing); an endpoint from the environment could be
-//! plain http ([`session`] refuses that off loopback).
+//! plain http ([`session`] refuses that off loopback); a proxy would read what gives out credentials on this machine (`way`
+//! goes past it).
 
 pub mod chain;
 pub mod ecr;
@@ -21,3 +22,4 @@ pub mod refusal;
 pub mod region;
 pub mod registry;
 pub mod session;
+mod way;

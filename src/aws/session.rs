@@ -11,10 +11,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, ConnectorBuilder};
+use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -29,6 +26,7 @@ use url::Url;
 use super::chain::{self, GITHUB, Known};
 use super::error::{Attempt, AwsError};
 use super::github::TokenRequest;
+use super::way;
 use crate::secret::is_loopback;
 
 /// How long before they expire credentials are too old to begin with.
@@ -78,17 +76,7 @@ impl Session {
         }
         let tls = TlsContext::builder().with_trust_store(trust).build();
         let tls = tls.map_err(|error| AwsError::Client(super::error::root(&error)))?;
-        // The only builder that lets a connector have certificates and proxies of its own; the SDK's default is made so.
-        let http = Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector =
-                ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls.clone());
-            connector.set_connector_settings(settings.cloned());
-            connector.set_proxy_config(Some(ProxyConfig::from_env()));
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.build()
-        });
+        let http = way::client(&tls);
         Ok(Self { settings, http, known: Mutex::new(None) })
     }
 

@@ -73,6 +73,33 @@ fn a_stand_in_for_the_registry_alone_gets_no_token_of_aws() {
 }
 
 #[test]
+fn what_gives_out_credentials_on_this_machine_is_not_asked_through_a_proxy() {
+    let proxy = Scripted::new(|_| refused("ProxyException", "no"));
+    let cloud = Scripted::new(|asked| match asked.what.as_str() {
+        "GET /credentials" => {
+            let keys =
+                r#"{"AccessKeyId":"ASIATASK","SecretAccessKey":"s","Token":"t","Expiration":"2099-01-01T00:00:00Z"}"#;
+            (200, keys.into())
+        }
+        "GET /token?audience=sts.amazonaws.com" => (200, r#"{"value":"job.jwt.token"}"#.into()),
+        "sts:AssumeRoleWithWebIdentity" => (200, role("AssumeRoleWithWebIdentity", "ASIAJOB", "s", "t")),
+        "sts:GetCallerIdentity" => (200, identity("123456789012")),
+        "ecr:GetAuthorizationToken" => (200, token("from-aws")),
+        _ => refused("AccessDeniedException", "no"),
+    });
+    let stage = stage("from-aws");
+    let (keys, job) = (format!("{}/credentials", cloud.url), format!("{}/token", cloud.url));
+    let around = [("HTTP_PROXY", proxy.url.as_str()), ("HTTPS_PROXY", &proxy.url), ("AWS_ENDPOINT_URL", &cloud.url)];
+    let task = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", keys.as_str())];
+    stage.push("team/app:v1", &[], &[&around[..], &task].concat()).done();
+    let job = [("ACTIONS_ID_TOKEN_REQUEST_URL", job.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token")];
+    let role = ["--role", "arn:aws:iam::123456789012:role/ci"];
+    stage.push("team/app:v2", &role, &[&around[..], &job].concat()).done();
+    assert!(cloud.operations().contains(&"GET /credentials".to_owned()));
+    assert!(proxy.operations().is_empty(), "{:?}", proxy.operations());
+}
+
+#[test]
 fn the_token_of_a_github_job_becomes_a_role() {
     let cloud = Scripted::new(|asked| match asked.what.as_str() {
         "GET /token?job=1&audience=sts.amazonaws.com" => (200, r#"{"value":"job.jwt.token"}"#.into()),
