@@ -94,9 +94,12 @@ impl Session {
         found
     }
 
-    /// Forgets the credentials, or that there are none: the next call looks anew.
-    pub async fn forget(&self) {
-        *self.known.lock().await = None;
+    /// Looks for credentials anew. Where there are none any more, those that were found before stay.
+    pub async fn renew(&self, region: &str) -> Result<Arc<Known>, AwsError> {
+        let mut known = self.known.lock().await;
+        let found = self.find(region).await.map(Arc::new)?;
+        *known = Some(Ok(Arc::clone(&found)));
+        Ok(found)
     }
 
     async fn find(&self, region: &str) -> Result<Known, AwsError> {

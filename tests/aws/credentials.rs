@@ -3,6 +3,7 @@
 use dockless::serve::Settings;
 use dockless::serve::auth::{Access, Credentials};
 use dockless::serve::ecr::EcrSettings;
+use dockless::serve::fault::named::Named;
 
 use super::scripted::{Scripted, identity, refused, role, token};
 use super::stage::{HOST, KEYS, Stage};
@@ -97,6 +98,27 @@ fn what_gives_out_credentials_on_this_machine_is_not_asked_through_a_proxy() {
     stage.push("team/app:v2", &role, &[&around[..], &job].concat()).done();
     assert!(cloud.operations().contains(&"GET /credentials".to_owned()));
     assert!(proxy.operations().is_empty(), "{:?}", proxy.operations());
+}
+
+#[test]
+fn a_denial_does_not_cost_credentials_that_are_given_out_once() {
+    let given = std::sync::atomic::AtomicBool::new(false);
+    let cloud = Scripted::new(move |asked| match asked.what.as_str() {
+        "ecr:GetAuthorizationToken" if !given.swap(true, std::sync::atomic::Ordering::Relaxed) => {
+            (200, token("from-aws"))
+        }
+        "sts:GetCallerIdentity" => (200, identity("123456789012")),
+        _ => refused("AccessDeniedException", "no"),
+    });
+    let ecr = EcrSettings { repositories: vec!["team/app".into()], ..EcrSettings::new("123456789012", "eu-central-1") };
+    let credentials = Credentials { user: "AWS".into(), password: "from-aws".into() };
+    let stage = Stage::over(|folder| {
+        let mut settings = Settings { access: Access::Basic(credentials), ..Settings::like_ecr(folder, ecr) };
+        "deny=ecr:BatchGetImage".parse::<Named>().expect("a fault").apply(&mut settings).expect("ECR's");
+        settings
+    });
+    let keys = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", cloud.url.as_str())];
+    stage.push("team/app:v1", &["--credentials", "aws"], &keys).done();
 }
 
 #[test]

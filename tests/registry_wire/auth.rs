@@ -176,17 +176,72 @@ impl Authenticator for Renewing {
     }
 }
 
+/// What ECR says of a token that is too old.
+const EXPIRED: &str =
+    r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#;
+
 #[tokio::test]
 async fn an_expired_token_that_ecr_refuses_by_403_is_renewed_once() {
     let script = Script::new().await;
     script.expect([
         on("GET", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", "Basic realm=\"x\""),
-        on("GET", MANIFEST).with("authorization", header("AWS", "token0")).error(403, "DENIED"),
+        on("GET", MANIFEST).with("authorization", header("AWS", "token0")).reply(403).body(EXPIRED),
         on("GET", MANIFEST).with("authorization", header("AWS", "token1")).error(403, "DENIED"),
+        on("HEAD", MANIFEST).with("authorization", header("AWS", "token1")).reply(403),
+        on("GET", MANIFEST).with("authorization", header("AWS", "token1")).reply(403).body(EXPIRED),
+        on("GET", MANIFEST).with("authorization", header("AWS", "token2")).error(403, "DENIED"),
     ]);
-    let error = repository(&script, Renewing(AtomicU32::new(0))).get_manifest("v1").await.expect_err("a denial");
-    assert!(matches!(error, Error::Denied(_)), "{error}");
+    let repository = repository(&script, Renewing(AtomicU32::new(0)));
+    let error = repository.get_manifest("v1").await.expect_err("a denial");
+    assert!(matches!(error, Error::Denied(_)) && error.to_string().contains("scripted"), "{error}");
+    // A HEAD's reply has no body: the GET's says what it is.
+    assert!(matches!(repository.head_manifest("v1").await, Err(Error::Denied(_))));
     script.finish();
+}
+
+#[tokio::test]
+async fn a_denial_costs_no_credentials_and_no_second_request() {
+    /// A source that has credentials once.
+    struct Once(AtomicU32);
+    impl Authenticator for Once {
+        fn credentials<'a>(&'a self, _: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+            self.0.fetch_add(u32::from(renew), Ordering::Relaxed);
+            Box::pin(async move { if renew { Err(Error::Worker) } else { Ok(basic("AWS", "token")) } })
+        }
+    }
+    let script = Script::new().await;
+    let asked = |line: crate::script::Line| line.with("authorization", header("AWS", "token"));
+    script.expect([
+        on("PUT", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        asked(on("PUT", MANIFEST)).error(403, "DENIED"),
+        asked(on("HEAD", MANIFEST)).reply(403),
+        asked(on("GET", MANIFEST)).reply(403).body(EXPIRED),
+        asked(on("GET", MANIFEST)).reply(403).body(EXPIRED),
+        asked(on("HEAD", MANIFEST)).reply(404),
+    ]);
+    let source = Arc::new(Once(AtomicU32::new(0)));
+    let repository = repository(&script, Shared(Arc::clone(&source)));
+    let media_type = dockless::oci::media_type::MediaType::ImageManifest;
+    let error = repository.put_manifest("v1", &media_type, "{}".into()).await.expect_err("a denial");
+    assert!(matches!(error, Error::Denied(_)), "{error}");
+    assert_eq!(source.0.load(Ordering::Relaxed), 0, "nobody says that the token has expired");
+    // One that has expired and cannot be renewed is told as it is, and asked for once.
+    for error in [repository.head_manifest("v1").await.err(), repository.get_manifest("v1").await.err()] {
+        let error = error.expect("a denial");
+        assert!(error.to_string().contains("has expired"), "{error}");
+    }
+    assert_eq!(source.0.load(Ordering::Relaxed), 1);
+    assert_eq!(repository.head_manifest("v1").await.expect("an answer"), None);
+    script.finish();
+}
+
+/// A source that the test looks at as well.
+struct Shared<A>(Arc<A>);
+
+impl<A: Authenticator> Authenticator for Shared<A> {
+    fn credentials<'a>(&'a self, registry: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+        self.0.credentials(registry, renew)
+    }
 }
 
 #[tokio::test]

@@ -54,15 +54,24 @@ impl EcrTokens {
         // Held while it is fetched: many uploads that find the token expired ask for one new token.
         let mut kept = self.kept.lock().await;
         let key = (host.region.clone(), host.kind);
-        if renew {
-            kept.remove(&key);
-            // It ends with the session of the role that got it, sooner than it says.
-            self.session.forget().await;
-        }
-        if let Some(token) = kept.get(&key).filter(|token| token.is_fresh()) {
+        if let Some(token) = kept.get(&key).filter(|token| token.is_fresh() && !renew) {
             return Ok(basic(token));
         }
-        let token = Registry::new(&self.session, host).token().await?;
+        let found = async {
+            if renew {
+                // It ends with the session of the role that got it, sooner than it says.
+                self.session.renew(&host.region).await?;
+            }
+            Registry::new(&self.session, host).token().await
+        };
+        let token = match (found.await, kept.get(&key)) {
+            // Some credentials are to be had only once; what they gave is better than nothing.
+            (Err(error), Some(old)) if renew => {
+                self.observer.note(Event::Detail(&format!("the token of {} is kept: {error}", host.region)));
+                return Ok(basic(old));
+            }
+            (found, _) => found?,
+        };
         let credentials = basic(&token);
         kept.insert(key, token);
         Ok(credentials)

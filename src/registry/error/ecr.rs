@@ -1,13 +1,21 @@
 //! What ECR means and what helps: the one table in the registry's client that goes by texts.
 //!
 //! ECR gives one code to many things (`UNSUPPORTED` to every field it does not like, `DENIED` to an expired token), so
-//! its words decide. A row that no longer matches costs a hint, never a push: nothing but [`expected_byte`] changes what
-//! is done, and there the digest has the last word.
+//! its words decide. A row that no longer matches costs a hint, never a push: nothing but [`expected_byte`] and
+//! [`is_expired`] changes what is done. There the digest has the last word; here a push of more than 12 hours would fail.
 
 use super::{Error, Reply};
 use crate::aws::ecr::{EcrHost, Kind};
 use crate::aws::refusal::{Advice, Denial, PolicyKind, Reason};
 use crate::oci::digest::Digest;
+
+/// Until 2019: "Your Authorization Token has expired. Please run 'aws ecr get-login'". Never a 401.
+const EXPIRED: &str = "authorization token has expired";
+
+/// Whether a reply says that the token has expired, and not that it does not allow what was asked for.
+pub(in crate::registry) fn is_expired(reply: &Reply) -> bool {
+    reply.status == 403 && reply.errors.iter().any(|error| error.message.to_ascii_lowercase().contains(EXPIRED))
+}
 
 /// What helps against a failure at an ECR host; `None` where the general words are as good.
 pub(super) fn advice(error: &Error) -> Option<Advice> {
@@ -146,8 +154,7 @@ const ROWS: &[Row] = &[
     Row {
         statuses: &[403],
         code: "",
-        // Until 2019: "Your Authorization Token has expired. Please run 'aws ecr get-login'". Never a 401.
-        words: &["authorization token has expired"],
+        words: &[EXPIRED],
         advice: |place, _| {
             Advice::new(
                 format!(

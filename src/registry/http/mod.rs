@@ -28,7 +28,7 @@ use self::retry::{Retry, retry_after};
 use self::session::Session;
 use self::transport::{CaFile, Patience, Progress, Transport, broken};
 use super::auth::Authenticator;
-use super::error::{Attempt, BODY_LIMIT, Error, Obstacle, Reply};
+use super::error::{Attempt, BODY_LIMIT, Error, Obstacle, Reply, ecr};
 use crate::event::{Event, Observer};
 
 /// How many redirects are followed.
@@ -75,6 +75,8 @@ pub(super) struct Answer {
     pub(super) url: Url,
     pub(super) anonymous: bool,
     response: reqwest::Response,
+    /// The start of the body, where it has been looked at.
+    start: Bytes,
     patience: Patience,
 }
 
@@ -144,6 +146,7 @@ impl Http {
             url: ask.url.clone(),
             anonymous: authorization.is_none() && !ask.headers.contains_key(AUTHORIZATION),
             response,
+            start: Bytes::new(),
             patience: self.transport.patience,
         })
     }
@@ -156,10 +159,12 @@ impl Http {
         let mut header = self.authorization(registry, ask).await?;
         let mut round = 1;
         loop {
-            let answer = self.once(registry, ask, header.as_ref()).await?;
+            let mut answer = self.once(registry, ask, header.as_ref()).await?;
             let next = match (answer.status, &header) {
                 (401, _) if round < ROUNDS => self.challenged(registry, ask, &answer, header.as_ref()).await?,
-                (403, Some(used)) if round < ROUNDS => self.renewed(registry, ask, used).await?,
+                (403, Some(used)) if round < ROUNDS && answer.says_expired().await => {
+                    self.renewed(registry, ask, used).await
+                }
                 _ => None,
             };
             match next {
@@ -294,6 +299,9 @@ impl Answer {
 
     /// The next bytes of the body.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        if !self.start.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.start)));
+        }
         match tokio::time::timeout(self.patience.stall, self.response.chunk()).await {
             Ok(result) => result.map_err(|error| match broken(&self.attempt, error) {
                 Error::Connect { attempt, source, .. } => Error::Lost { attempt, source },
@@ -317,6 +325,19 @@ impl Answer {
 
     /// The failure that this reply is.
     pub(super) async fn into_error(mut self) -> Error {
+        let body = self.body_of_error().await;
+        Error::of(self.reply(&body))
+    }
+
+    /// Whether the reply says that a token has expired. The body stays to be read; a HEAD's reply has none, and says nothing.
+    async fn says_expired(&mut self) -> bool {
+        let body = self.body_of_error().await;
+        let expired = ecr::is_expired(&self.reply(&body));
+        self.start = body.into();
+        expired
+    }
+
+    async fn body_of_error(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         // What cannot be read of an error's body is not worth another error.
         while let Ok(Some(chunk)) = self.chunk().await {
@@ -326,13 +347,16 @@ impl Answer {
                 break;
             }
         }
+        body
+    }
+
+    fn reply(&self, body: &[u8]) -> Reply {
         let retry_after = self.header(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
         let content_type = self.header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-        let (status, anonymous) = (self.status, self.anonymous);
-        let mut reply =
-            Reply { attempt: self.attempt, status, errors: Vec::new(), excerpt: None, retry_after, anonymous };
-        reply.read_body(&content_type, &body);
-        Error::of(reply)
+        let (attempt, status, anonymous) = (self.attempt.clone(), self.status, self.anonymous);
+        let mut reply = Reply { attempt, status, errors: Vec::new(), excerpt: None, retry_after, anonymous };
+        reply.read_body(&content_type, body);
+        reply
     }
 
     /// Reads what is left, so that the connection can be used again; a long rest is not worth it.

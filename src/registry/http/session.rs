@@ -18,6 +18,7 @@ use url::Url;
 use super::endpoint::{Registry, check, host_of};
 use super::{Answer, Ask, Http, Payload, attempt};
 use crate::aws::ecr::EcrHost;
+use crate::event::Event;
 use crate::registry::auth::Credentials;
 use crate::registry::auth::challenge::{self, Challenge};
 use crate::registry::error::Error;
@@ -35,6 +36,8 @@ pub(super) struct Session {
     challenge: Option<Challenge>,
     credentials: Option<Credentials>,
     tokens: HashMap<String, Token>,
+    /// An expired token that nobody gives another for: it is not asked for again.
+    last: Option<HeaderValue>,
 }
 
 struct Token {
@@ -97,23 +100,28 @@ impl Http {
         }
     }
 
-    /// The header to try after a 403 in place of the one that was used. An expired token of ECR is refused so instead of
-    /// by a 401; whether there are others is for the source of the credentials to say.
-    pub(super) async fn renewed(
-        &self,
-        registry: &Registry,
-        ask: &Ask,
-        used: &HeaderValue,
-    ) -> Result<Option<HeaderValue>, Error> {
+    /// The header to try after a 403 that says that the token which was used has expired: ECR's way, instead of a 401.
+    /// Where there is no other, that is not the failure to tell.
+    pub(super) async fn renewed(&self, registry: &Registry, ask: &Ask, used: &HeaderValue) -> Option<HeaderValue> {
         let session = self.session(registry);
         let mut session = session.lock().await;
         if session.challenge.as_ref().is_none_or(|challenge| challenge.scheme != "basic") {
-            return Ok(None);
+            return None;
         }
-        match session.newer(ask, used) {
-            Some(current) => Ok(Some(current)),
-            None => self.renewed_header(&mut session, registry, ask).await,
+        if let Some(current) = session.newer(ask, used) {
+            return Some(current);
         }
+        if session.last.as_ref() == Some(used) {
+            return None;
+        }
+        let renewed = self.renewed_header(&mut session, registry, ask).await.unwrap_or_else(|error| {
+            self.observer.note(Event::Detail(&format!("the token for {} is not renewed: {error}", registry.name)));
+            None
+        });
+        if renewed.is_none() {
+            session.last = Some(used.clone());
+        }
+        renewed
     }
 
     async fn renewed_header(
