@@ -245,6 +245,14 @@ fn is_foreign(blob: &Descriptor) -> bool {
         }
 }
 
+/// Whether a manifest is refused for what it names: a registry may let that be deleted under a tag.
+fn is_broken(error: &Error) -> bool {
+    let codes = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
+    error
+        .reply()
+        .is_some_and(|reply| matches!(reply.status, 400 | 404) && codes.iter().any(|code| reply.has_code(code)))
+}
+
 /// A push to one repository.
 struct Job<'a> {
     repository: Repository,
@@ -280,15 +288,16 @@ impl Job<'_> {
         }
         if there {
             // What a tag points at is whole: the registry saw to it. Other tags need nothing but the top.
-            for name in &wanted {
-                self.put(name, top).await?;
+            match self.put_all(&wanted, top).await {
+                Err(error) if is_broken(&error) => {
+                    self.observer.note(Event::Detail(&format!("what is there is not whole: {error}")));
+                }
+                result => {
+                    result?;
+                    let blobs = self.tree.blobs.iter();
+                    return Ok(blobs.map(|blob| self.sent(blob).unwrap_or_else(|| self.present(blob))).collect());
+                }
             }
-            return Ok(self
-                .tree
-                .blobs
-                .iter()
-                .map(|blob| self.sent(blob).unwrap_or_else(|| self.present(blob)))
-                .collect());
         }
         let mut uploads = Vec::new();
         let mut missing = Vec::new();
@@ -316,9 +325,7 @@ impl Job<'_> {
         for index in below().filter(is_index) {
             self.put(&index.digest.to_string(), index).await?;
         }
-        for name in &wanted {
-            self.put(name, top).await?;
-        }
+        self.put_all(&wanted, top).await?;
         // In the order of the image, whoever was quicker.
         let place: HashMap<Digest, usize> = self.tree.blobs.iter().map(|blob| blob.digest).zip(0..).collect();
         uploads.sort_by_key(|upload| place.get(&upload.digest).copied());
@@ -446,6 +453,13 @@ impl Job<'_> {
         upload.retries = sent.retries;
         upload.seconds = begun.elapsed().as_secs_f64();
         Ok(upload)
+    }
+
+    async fn put_all(&self, names: &[&str], manifest: &Descriptor) -> Result<(), Error> {
+        for name in names {
+            self.put(name, manifest).await?;
+        }
+        Ok(())
     }
 
     async fn put(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {

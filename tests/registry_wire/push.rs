@@ -91,6 +91,26 @@ async fn the_same_digest_is_one_request() {
     script.finish();
 }
 
+/// docker-registry lets a manifest be deleted that an index names.
+#[tokio::test]
+async fn another_tag_repairs_what_has_been_deleted_under_the_first() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1")
+        .header("Docker-Content-Digest", image.top.digest.to_string())
+        .header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        .header("Content-Length", image.top.size.to_string())]);
+    script.expect([head_tag("v2").reply(404)]);
+    script.expect([on("PUT", "/v2/app/manifests/v2").error(400, "MANIFEST_BLOB_UNKNOWN")]);
+    for blob in [&image.shared, &image.configs[0], &image.configs[1]] {
+        script.expect([head_blob(blob).header("Content-Length", blob.size.to_string())]);
+    }
+    script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    script.expect([put_manifest("v2")]);
+    let references = ["v1", "v2"].map(|tag| format!("{}/app:{tag}", script.host));
+    run(image, &references, Options::default()).await.expect("pushed");
+    script.finish();
+}
+
 /// What was seen before a long build may be gone, or the tag be another's.
 #[tokio::test]
 async fn that_a_tag_names_the_image_counts_for_a_moment() {
