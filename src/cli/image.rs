@@ -8,6 +8,7 @@ use dockless::aws;
 use dockless::aws::session::Session;
 use dockless::image::archive::ImageArchive;
 use dockless::image::open::{Image, Location, OpenError, local};
+use dockless::layout::hold::{Held, Hold};
 use dockless::layout::{self, Layout};
 use dockless::registry::auth::ecr::{EcrTokens, Source};
 use dockless::registry::auth::store::{CredentialStore, Places};
@@ -197,9 +198,12 @@ fn names(path: &Path) -> Vec<String> {
 pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, Option<Network>), Failure> {
     match Location::parse(given).map_err(Failure::new)? {
         Location::Layout { path, name } | Location::Archive { path, name } => {
+            // Before the index is read: what it names is to stay until it has been sent.
+            let hold = Hold::on(&path);
             let image = local(&path, name.as_deref(), given)
                 .map_err(|error| not_local(error, given, &path, name.as_deref()))?;
-            Ok((image, None))
+            let source = Arc::new(Held::new(Arc::clone(&image.source), hold));
+            Ok((Image { source, ..image }, None))
         }
         Location::Registry(reference) => {
             let network = network(context, flags)?;

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 
+use super::hold::Hold;
 use super::{BlobWriter, Layout, LayoutError, TEMPORARY, failed, name, temporary};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -174,19 +175,19 @@ impl Session {
     }
 
     /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless.
-    /// Blobs that nothing refers to any more are removed, unless another process is writing.
+    /// Blobs that nothing refers to any more are removed, unless another process is writing. What is there then is held for
+    /// whoever reads it.
     ///
     /// # Errors
     /// Where the index cannot be read or written.
-    pub fn finish(mut self, entries: Vec<Descriptor>) -> Result<(), LayoutError> {
+    pub fn finish(mut self, entries: Vec<Descriptor>) -> Result<Hold, LayoutError> {
         self.layout.update(|index| {
             for entry in entries {
                 index.manifests.retain(|old| name(old) != name(&entry));
                 index.manifests.push(entry);
             }
         })?;
-        self.end(|layout| layout.index().ok().and_then(|index| layout.needed(&index)));
-        Ok(())
+        Ok(self.end(|layout| layout.index().ok().and_then(|index| layout.needed(&index))))
     }
 
     /// Ends the work as it stands: whatever there is stays. Temporary files that dead processes left are removed, unless
@@ -196,15 +197,18 @@ impl Session {
     }
 
     /// Removes what need not stay, where nobody else is at work.
-    fn end(&mut self, needed: impl FnOnce(&Layout) -> Option<BTreeSet<Digest>>) {
+    fn end(&mut self, needed: impl FnOnce(&Layout) -> Option<BTreeSet<Digest>>) -> Hold {
         self.finished = true;
         self.made.keep();
-        if let Some(lock) = self.lock.take()
-            && lock.try_lock().is_ok()
-        {
-            // A damaged entry of someone else must not fail a build that is done: its blobs just stay.
-            let _ = self.layout.sweep(needed(&self.layout).as_ref());
-        }
+        let lock = self.lock.take().filter(|lock| {
+            if lock.try_lock().is_ok() {
+                // A damaged entry of someone else must not fail a build that is done: its blobs just stay.
+                let _ = self.layout.sweep(needed(&self.layout).as_ref());
+            }
+            // Also where the lock was not to be had: the attempt has let go of the shared one (flock(2)).
+            lock.lock_shared().is_ok()
+        });
+        Hold::with(lock)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::{Base, Recipe};
 use crate::layer::cache::LayerCache;
 use crate::layer::own::{Own, SCRATCH, SCRATCH_LOCKS};
+use crate::layout::hold::Held;
 use crate::layout::session::{MadeFolders, Session};
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
@@ -121,7 +122,7 @@ pub struct Shipped {
     pub built: Built,
     /// Its facts.
     pub facts: Facts,
-    /// Where its blobs are.
+    /// Where its blobs are. They stay as long as this.
     pub source: Arc<dyn BlobSource>,
     /// The folder of an archive's blobs, gone when dropped.
     _scratch: Option<Scratch>,
@@ -170,12 +171,14 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     };
     let built = build::build(recipe, plan, *options, &session)?;
     let layout = session.layout().clone();
-    session.finish(entries(&built.index, tags))?;
+    let hold = session.finish(entries(&built.index, tags))?;
     if let Some(cache) = options.cache.layers {
         cache.trim();
     }
     let path = output.path();
-    let Some((scratch, mut made)) = archive else { return Ok(shipped(built, layout, tags, path, None)) };
+    let Some((scratch, mut made)) = archive else {
+        return Ok(shipped(built, Held::new(layout, hold), tags, path, None));
+    };
     match (output, built.images.as_slice()) {
         (Output::DockerArchive(_), [image, ..]) => {
             let names: Vec<String> = tags.iter().map(full_name).collect();
@@ -184,7 +187,7 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         _ => archive::write_oci(path, &layout, &layout.index()?)?,
     }
     made.keep();
-    Ok(shipped(built, layout, tags, path, Some(scratch)))
+    Ok(shipped(built, Held::new(layout, hold), tags, path, Some(scratch)))
 }
 
 /// Where blobs are made. Dropped, it takes back what was not finished.
@@ -209,7 +212,7 @@ impl Workplace {
     }
 }
 
-fn shipped(built: Built, layout: Layout, tags: &[Reference], path: &Path, scratch: Option<Scratch>) -> Shipped {
+fn shipped(built: Built, layout: Held<Layout>, tags: &[Reference], path: &Path, scratch: Option<Scratch>) -> Shipped {
     let name = tags.first().map_or_else(|| path.display().to_string(), ToString::to_string);
     let facts = built.facts(&name);
     Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
