@@ -11,7 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValu
 use serde::Deserialize;
 
 use super::auth::{Authenticator, NoCredentials};
-use super::error::Error;
+use super::error::{Cause, Error};
 use super::http::endpoint::{Endpoints, Registry};
 use super::http::pace::Action;
 use super::http::retry::Retry;
@@ -113,6 +113,13 @@ impl BlobStream {
                 return Ok(Some(rest));
             }
         }
+    }
+}
+
+impl BlobStream {
+    /// An end that comes too early: a proxy that lost its own connection ends the body as if that were all.
+    pub(super) fn ended_early(&self) -> Error {
+        Error::Lost { attempt: Box::new(self.answer.attempt.clone()), source: Cause("the body ends early".into()) }
     }
 }
 

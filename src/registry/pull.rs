@@ -132,8 +132,17 @@ struct Download {
 }
 
 impl Download {
-    /// Fetches until the end, anew from where it broke; ends early where nobody reads any more.
-    async fn run(mut self, mut stream: BlobStream) {
+    /// Fetches until the end; ends early where nobody reads any more, also in the middle of a pause.
+    async fn run(self, stream: BlobStream) {
+        let sender = self.sender.clone();
+        tokio::select! {
+            () = self.fetch(stream) => {}
+            () = sender.closed() => {}
+        }
+    }
+
+    /// Fetches until the end, anew from where it broke.
+    async fn fetch(mut self, mut stream: BlobStream) {
         let mut failures = 0;
         loop {
             let error = match stream.chunk().await {
@@ -146,21 +155,26 @@ impl Download {
                     }
                     continue;
                 }
-                // The size is for `Verified` to judge.
-                Ok(None) => return,
-                Err(error) => error,
+                Ok(None) => None,
+                Err(error) => Some(error),
             };
             if self.offset >= self.descriptor.size {
                 return;
             }
             failures += 1;
+            // That there is no more may be true: the size is for `Verified` to judge.
+            let is_end = error.is_none();
+            let error = error.unwrap_or_else(|| stream.ended_early());
             if !self.repository.http.again(&error, failures) {
-                let _ = self.sender.send(Err(error)).await;
+                if !is_end {
+                    let _ = self.sender.send(Err(error)).await;
+                }
                 return;
             }
             self.repository.http.pause(&error, failures).await;
             match self.repository.get_blob(self.descriptor.digest, self.offset).await {
                 Ok(next) => stream = next,
+                Err(error) if is_end && error.reply().is_some_and(|reply| reply.status == 416) => return,
                 Err(error) => {
                     let _ = self.sender.send(Err(error)).await;
                     return;

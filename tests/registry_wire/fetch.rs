@@ -149,6 +149,31 @@ async fn a_broken_download_goes_on_where_it_broke() {
     script.finish();
 }
 
+/// A proxy that loses its own connection may end the body as if that were all.
+#[tokio::test]
+async fn a_download_that_ends_early_goes_on_where_it_ended() {
+    let script = Script::new().await;
+    let bytes = noise(100_000, 23);
+    let blob = format!("/v2/app/blobs/{}", Digest::of(&bytes));
+    script.expect([
+        on("GET", &blob).without("range").body(&bytes[..40_000]),
+        on("GET", &blob)
+            .with("range", "bytes=40000-")
+            .reply(206)
+            .header("Content-Range", "bytes 40000-99999/100000")
+            .body(&bytes[40_000..]),
+    ]);
+    assert!(read(&script, &bytes).await.expect("the blob") == bytes);
+    // Where there is no more, that is what is said.
+    script.expect([
+        on("GET", &blob).without("range").body(&bytes[..40_000]),
+        on("GET", &blob).with("range", "bytes=40000-").reply(416),
+    ]);
+    let error = read(&script, &bytes).await.expect_err("too short").to_string();
+    assert!(error.contains("ends after 40000 bytes"), "{error}");
+    script.finish();
+}
+
 #[tokio::test]
 async fn other_bytes_and_other_ranges_are_refused() {
     let script = Script::new().await;
