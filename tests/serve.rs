@@ -431,6 +431,21 @@ async fn children_first_and_one_entry_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_failure_of_the_disk_is_told_to_the_client_and_to_the_log() {
+    let registry = Registry::new().await;
+    let layout = registry.layout().root().to_owned();
+    std::fs::remove_dir_all(layout.join("blobs")).expect("no folder");
+    let response = registry.send("POST", &format!("/v2/a/blobs/uploads/?digest={}", Digest::of(b""))).await;
+    assert_eq!(response.status(), 500);
+    let said = response.text().await.expect("a text");
+    assert!(said.contains("the registry failed: entity not found"), "{said}");
+    assert!(!said.contains(&layout.display().to_string()), "a path is for the log: {said}");
+    let records = registry.records.lock().expect("no panic");
+    let failed = records.iter().find(|record| record.failed).expect("a failure");
+    assert!(failed.error.as_ref().expect("words").contains(&layout.display().to_string()), "{failed:?}");
+}
+
+#[tokio::test]
 async fn a_restart_finds_what_was_pushed() {
     let registry = Registry::new().await;
     let image = registry.image("team/app", "v1", "layer").await;

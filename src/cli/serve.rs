@@ -1,7 +1,9 @@
 //! `serve`: an OCI registry on loopback over a layout folder, as the specification says or as ECR does.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use dockless::event::{Event, Observer as _};
 use dockless::serve::ecr::{EcrSettings, Switch};
 use dockless::serve::{Like, Server, Settings};
 
@@ -12,7 +14,13 @@ use super::failure::Failure;
 /// Runs `dockless serve`, until it is interrupted.
 pub fn run(args: &Serve, context: &Context) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
-    let settings = settings(args)?;
+    let mut settings = settings(args)?;
+    let progress = Arc::clone(&context.progress);
+    settings.log = Some(Arc::new(move |record| {
+        if let Some(why) = record.error.as_ref().filter(|_| record.failed) {
+            progress.note(Event::Warning(&format!("{} {}: {why}", record.method, record.path)));
+        }
+    }));
     let host = match &settings.like {
         Like::Plain => None,
         Like::Ecr(ecr) => Some(ecr.host()),

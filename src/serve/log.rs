@@ -32,6 +32,8 @@ pub struct Record {
     pub bytes_out: u64,
     /// Why there was no better answer.
     pub error: Option<String>,
+    /// Whether that is a failure of the server itself: of its disk, most likely.
+    pub failed: bool,
 }
 
 /// Whoever wants to know. Called from many threads; returns soon.

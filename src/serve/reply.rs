@@ -43,19 +43,29 @@ pub(super) enum Stop {
     /// The client is gone, or a fault hangs up on it.
     HangUp(String),
     /// We failed.
-    Broken(String),
+    Broken {
+        /// In full, for the log.
+        reason: String,
+        /// The innermost cause, which names no path: for the client.
+        cause: String,
+    },
 }
 
 impl Stop {
     /// We failed, because of this.
-    pub(super) fn broken(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            text = format!("{text}: {cause}");
-            next = cause.source();
+    pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
+        let (mut reason, mut cause) = (error.to_string(), error);
+        while let Some(next) = cause.source() {
+            reason = format!("{reason}: {next}");
+            cause = next;
         }
-        Self::Broken(text)
+        let cause = match cause.downcast_ref::<io::Error>().map(|error| (error.raw_os_error(), error.kind())) {
+            Some((Some(code), _)) => io::Error::from_raw_os_error(code).to_string(),
+            // Its own words may name a path.
+            Some((None, kind)) if kind != io::ErrorKind::Other => kind.to_string(),
+            _ => cause.to_string(),
+        };
+        Self::Broken { reason, cause }
     }
 }
 
@@ -358,7 +368,7 @@ impl Refusal {
     }
 }
 
-/// What a client is told on whose request we failed.
-pub(super) fn broken() -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "the registry failed; its log says why")
+/// What a client is told on whose request we failed, for this reason.
+pub(super) fn broken(cause: &str) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", format!("the registry failed: {cause}"))
 }

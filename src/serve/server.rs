@@ -135,7 +135,7 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
         }
     }
 
-    let mut error = None;
+    let (mut error, mut failed) = (None, false);
     let answer = match result {
         Ok(answer) => Ok(answer),
         Err(Stop::Refused(refusal)) => {
@@ -143,10 +143,11 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
             inbound.drain().await;
             Ok(if control { refusal.exception_answer() } else { refusal.answer() })
         }
-        Err(Stop::Broken(reason)) => {
+        Err(Stop::Broken { reason, cause }) => {
             error = Some(reason);
+            failed = true;
             inbound.drain().await;
-            let refusal = broken();
+            let refusal = broken(&cause);
             Ok(if control { refusal.exception_answer() } else { refusal.answer() })
         }
         Err(Stop::HangUp(reason)) => {
@@ -177,6 +178,7 @@ async fn exchange(shared: Arc<Shared>, connection: u64, request: Request<Incomin
             status: answer.as_ref().ok().map(|answer| answer.status().as_u16()),
             bytes_out: answer.as_ref().map(size).unwrap_or_default(),
             error,
+            failed,
         });
     }
     answer

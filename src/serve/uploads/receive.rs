@@ -72,7 +72,9 @@ impl Pipe<'_> {
                 Ok(done) => done,
                 Err(error) => (lost().await, Vec::new(), Err(error.into())),
             },
-            State::Gone => (lost().await, Vec::new(), Err(Stop::Broken("an upload's writer is gone".into()))),
+            State::Gone => {
+                (lost().await, Vec::new(), Err(Stop::broken(&std::io::Error::other("an upload's writer is gone"))))
+            }
         }
     }
 
