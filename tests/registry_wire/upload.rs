@@ -201,6 +201,38 @@ async fn a_lost_answer_is_not_a_lost_blob() {
     script.finish();
 }
 
+/// A source whose bytes come late: a registry that looks for them.
+struct Late(Memory);
+
+impl BlobSource for Late {
+    fn open_at(
+        &self,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<Box<dyn std::io::Read + Send>, dockless::blob::BlobError> {
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        self.0.open_at(descriptor, offset)
+    }
+
+    fn place(&self) -> String {
+        "late".into()
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_the_source_is_no_stall_of_the_destination() {
+    let script = Script::new().await;
+    script.expect([session(1), put(1).reply(201)]);
+    let mut settings = quick();
+    settings.patience.stall = std::time::Duration::from_secs(2);
+    let repository = client(settings).repository(&reference(&script.host, "app"), Access::Push).expect("a repository");
+    let source: Arc<dyn BlobSource> = Arc::new(Late(Memory::default().with(b"abc")));
+    let observer: Arc<dyn Observer> = Arc::new(Notes::default());
+    let sent = upload(&repository, &source, &layer(b"abc"), &Dialect::GENERIC, None, &observer).await;
+    assert_eq!(sent.expect("sent").retries, 0);
+    script.finish();
+}
+
 #[tokio::test]
 async fn parts_after_a_413() {
     let script = Script::new().await;

@@ -25,7 +25,8 @@ use crate::registry::http::transport::Progress;
 /// How much is handed to a connection at a time, in bytes.
 const SLICE: usize = 256 << 10;
 
-/// How often it is said that a body waits for a blob that grows, lest the line be taken for broken.
+/// How often it is said that a body waits for a blob that grows, or for a source that has a line and patience of its own, lest
+/// the line to the registry be taken for broken.
 const PULSE: Duration = Duration::from_secs(1);
 
 /// Counts what leaves, and tells the observer.
@@ -116,7 +117,12 @@ pub(super) fn whole(
             reqwest::Body::wrap_stream(stream::unfold((receiver, 0), move |(mut receiver, position)| {
                 let (meter, progress) = (Arc::clone(&meter), progress.clone());
                 async move {
-                    let slice = receiver.recv().await?;
+                    let slice = loop {
+                        match tokio::time::timeout(PULSE, receiver.recv()).await {
+                            Ok(slice) => break slice?,
+                            Err(_) => progress.advance(),
+                        }
+                    };
                     let mut position = position;
                     if let Ok(bytes) = &slice {
                         position += bytes.len() as u64;
