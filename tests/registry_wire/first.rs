@@ -47,7 +47,7 @@ struct Registry {
     records: Arc<Mutex<Vec<Record>>>,
     client: Client,
     to: Reference,
-    _server: Running,
+    server: Running,
 }
 
 impl Registry {
@@ -69,7 +69,7 @@ impl Registry {
         let server = Server::start(settings).await.expect("a server");
         let endpoints = format!("{name}=http://{}", server.local_addr()).parse().expect("endpoints");
         let client = client(Ours { endpoints, ..quick() });
-        Self { folder, records, client, to: reference(name, "team/app:v1"), _server: server }
+        Self { folder, records, client, to: reference(name, "team/app:v1"), server }
     }
 
     /// What was asked for since the last time, in short words, with what `Content-Range` said.
@@ -267,6 +267,47 @@ async fn a_session_is_given_back_where_there_will_be_no_image() {
     assert_eq!(registry.requests(), ["GET tags/list 404", "POST upload 202", "DELETE upload 204"]);
 }
 
+/// A registry that is to be left alone for a minute is not asked again for a session that nobody needs.
+#[tokio::test]
+async fn nobody_waits_for_a_registry_where_there_will_be_no_image() {
+    for then in ["no session", "no layer"] {
+        let script = Script::new().await;
+        let busy = |line: crate::script::Line| line.reply(503).header("Retry-After", "60");
+        script.expect([on("GET", "/v2/team/app/tags/list*").error(404, "NAME_UNKNOWN")]);
+        let post = on("POST", "/v2/team/app/blobs/uploads/");
+        if then == "no session" {
+            script.expect([busy(post)]);
+        } else {
+            script.expect([post.reply(202).header("Location", "/v2/team/app/blobs/uploads/1")]);
+            script.expect([busy(on("PATCH", "/v2/team/app/blobs/uploads/1"))]);
+            script.expect([on("DELETE", "/v2/team/app/blobs/uploads/1").reply(204)]);
+        }
+        let mut settings = quick();
+        settings.retry.longest_asked = Duration::from_mins(1);
+        let to = reference(&script.host, "team/app:v1");
+        let options = Options {
+            seen: BTreeMap::from([(format!("{}:v1", to.name()), (Instant::now(), None))]),
+            ..Options::default()
+        };
+        let (hand, handed_in) = ahead::channel();
+        let sending = tokio::spawn(ahead::send(client(settings), to, options, Arc::new(Silent), handed_in));
+        let (mut writing, growing) = Writing::begin(noise(ENOUGH, 9));
+        hand.send(Handed::Growing(growing, 99 << 20)).unwrap_or_else(|_| panic!("somebody who waits"));
+        writing.go_to(100);
+        if then == "no layer" {
+            writing.go_to(ENOUGH - 1);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let Handed::Whole(_) = writing.end() else { panic!("a layer") };
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        hand.send(Handed::Nothing).unwrap_or_else(|_| panic!("somebody who waits"));
+        assert!(sending.await.expect("a task").expect("nothing sent").is_empty());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{then}: {:?}", begun.elapsed());
+        script.finish();
+    }
+}
+
 #[tokio::test]
 async fn several_are_told_apart_and_the_same_goes_once() {
     let registry = Registry::new(Vec::new()).await;
@@ -328,6 +369,18 @@ async fn nothing_leaves_early_where_something_may_be() {
         assert!(requests.iter().all(|request| !request.contains("tags") && !request.contains("PATCH")), "{requests:?}");
         std::fs::remove_file(registry.blob(Digest::of(&bytes))).expect("a blob");
     }
+}
+
+#[tokio::test]
+async fn a_registry_may_take_longer_to_store_a_layer_than_a_line_may_stall() {
+    let late = Fault::first(Method::PUT, Endpoint::Upload, Action::Delay(Duration::from_secs(3)));
+    let mut registry = Registry::new(vec![late]).await;
+    let mut settings = quick();
+    settings.patience.stall = Duration::from_secs(2);
+    settings.endpoints = format!("localhost=http://{}", registry.server.local_addr()).parse().expect("endpoints");
+    registry.client = client(settings);
+    let (upload, _) = one(&registry, registry.options(), &noise(ENOUGH + 1000, 7), true).await;
+    assert_eq!((upload.status, upload.retries), (BlobStatus::Uploaded, 0));
 }
 
 #[tokio::test]

@@ -118,6 +118,10 @@ impl Http {
             tokio::time::sleep(self.pace.turn(&registry.name, action, Instant::now())).await;
         }
         let progress = Progress::default();
+        // What is stored when the last byte is there may take long: a blob that was sent before, a manifest of many.
+        if ask.method == Method::PUT && matches!(ask.payload, Payload::Empty | Payload::Bytes(_)) {
+            progress.complete();
+        }
         let length = match &ask.payload {
             // Some proxies want to be told that nothing comes.
             Payload::Empty => matches!(ask.method, Method::POST | Method::PUT | Method::PATCH).then_some(0),

@@ -43,13 +43,29 @@ pub const SESSIONS: u32 = 5;
 /// The smallest part that a 413 makes us try, in bytes.
 const SMALLEST_PART: u64 = 1 << 20;
 
+/// The largest part that a registry may ask for, in bytes: parts are kept in memory.
+const LARGEST_PART: u64 = 64 << 20;
+
 /// How long we wait for the cancelling of a session; nothing depends on it.
 const CANCEL: Duration = Duration::from_secs(5);
+
+/// How long an answer is waited for when all is given up: enough for a registry that is there.
+pub(in crate::registry) const FAREWELL: Duration = Duration::from_millis(500);
 
 /// An open upload session.
 pub struct Session {
     url: Url,
     least: u64,
+    /// The last request has been made and what came of it is not known: the registry may be storing the blob at this moment.
+    closing: bool,
+}
+
+impl Session {
+    /// Whether the registry takes only parts larger than those we would send and than we keep in memory: then all goes in one
+    /// request, which needs none.
+    fn asks_too_much(&self, part: u64) -> bool {
+        self.least > part.max(LARGEST_PART)
+    }
 }
 
 /// What came of asking for a session.
@@ -108,10 +124,10 @@ fn asking(repository: &Repository) -> Ask {
 
 async fn opened(repository: &Repository, answer: Answer) -> Result<Session, Error> {
     let url = repository.registry.follow(&answer.attempt, &answer.url, &answer.location()?)?;
-    // GHCR takes 4 MiB at most, ECR 5 MiB at least: the registry's word goes before ours, within reason.
+    // GHCR takes 4 MiB at most, ECR 5 MiB at least: the registry's word goes before ours.
     let least = answer.header("oci-chunk-min-length").and_then(|least| least.trim().parse().ok()).unwrap_or(0);
     answer.drain().await;
-    Ok(Session { url, least: u64::min(least, 1 << 30) })
+    Ok(Session { url, least, closing: false })
 }
 
 /// Sends a blob, in the given session first. It is held to its descriptor on the way.
@@ -141,7 +157,8 @@ pub async fn upload(
             },
         };
         let sent = match plan {
-            Plan::Whole => sender.whole(&session, source, descriptor).await,
+            Plan::Parts(part) if session.asks_too_much(part) => sender.whole(&mut session, source, descriptor).await,
+            Plan::Whole => sender.whole(&mut session, source, descriptor).await,
             Plan::Parts(part) => {
                 let part = part.max(session.least);
                 sender.parts(&mut session, source, descriptor, part).await
@@ -186,7 +203,7 @@ struct Sender<'a> {
 impl Sender<'_> {
     async fn whole(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         source: &Arc<dyn BlobSource>,
         descriptor: &Descriptor,
     ) -> Result<(), Setback> {
@@ -197,6 +214,8 @@ impl Sender<'_> {
             let payload = body::whole(source, descriptor, &self.meter, &fault);
             let result = self.put(session, payload, None, whole).await;
             if let Some(fault) = fault.take() {
+                // It was we who broke off.
+                session.closing = false;
                 return Err(Setback::Final(fault.into()));
             }
             let error = match result {
@@ -352,7 +371,7 @@ impl Sender<'_> {
     }
 
     /// Ends a session all of whose bytes have arrived.
-    async fn close(&self, session: &Session, size: u64, whole: Whole) -> Result<(), Setback> {
+    async fn close(&self, session: &mut Session, size: u64, whole: Whole) -> Result<(), Setback> {
         let again = |error| Setback::Again(Box::new(error), Plan::Parts(size));
         let answer = self.put(session, Payload::Empty, None, whole).await.map_err(again)?;
         if is_taken(&answer) || self.is_there(whole).await {
@@ -369,7 +388,7 @@ impl Sender<'_> {
 
     async fn put(
         &self,
-        session: &Session,
+        session: &mut Session,
         payload: Payload,
         range: Option<String>,
         whole: Whole,
@@ -377,7 +396,12 @@ impl Sender<'_> {
         let mut url = session.url.clone();
         url.query_pairs_mut().append_pair("digest", &whole.digest.to_string());
         let ask = self.asking(Method::PUT, url, payload, range);
-        self.repository.http.ask(&self.repository.registry, &ask).await
+        let result = self.repository.http.ask(&self.repository.registry, &ask).await;
+        session.closing = match &result {
+            Ok(answer) => answer.status >= 500,
+            Err(error) => matches!(error, Error::Lost { .. } | Error::Stalled { .. }),
+        };
+        result
     }
 
     fn asking(&self, method: Method, url: Url, payload: Payload, range: Option<String>) -> Ask {
@@ -413,11 +437,21 @@ impl Sender<'_> {
     }
 }
 
-/// Gives a session back. Registries clean up by themselves; this is a courtesy.
+/// Gives a session back. Registries clean up by themselves; this is a courtesy, and one that could take a blob away from under
+/// a registry that is storing it.
 pub async fn cancel(repository: &Repository, session: &Session) {
-    if repository.registry.owns(&session.url) {
+    cancel_within(CANCEL, repository, session).await;
+}
+
+/// The same where nobody wants to wait any more.
+pub(in crate::registry) async fn cancel_at_once(repository: &Repository, session: &Session) {
+    cancel_within(FAREWELL, repository, session).await;
+}
+
+async fn cancel_within(patience: Duration, repository: &Repository, session: &Session) {
+    if repository.registry.owns(&session.url) && !session.closing {
         let ask = Ask { url: session.url.clone(), ..repository.ask(Method::DELETE, "") };
-        let _ = tokio::time::timeout(CANCEL, repository.http.ask(&repository.registry, &ask)).await;
+        let _ = tokio::time::timeout(patience, repository.http.ask(&repository.registry, &ask)).await;
     }
 }
 

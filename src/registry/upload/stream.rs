@@ -18,7 +18,7 @@ use reqwest::Method;
 
 use super::body::{self, Meter};
 use super::dialect::{ChunkSize, Dialect};
-use super::{Sender, Sent, Session, Setback, cancel, is_taken, open};
+use super::{FAREWELL, Sender, Sent, Session, Setback, cancel, cancel_at_once, is_taken, open};
 use crate::blob::growing::{Abandoned, Growing, Whole};
 use crate::event::Observer;
 use crate::registry::client::Repository;
@@ -86,24 +86,37 @@ pub(in crate::registry) async fn stream(
     let meter = Arc::new(Meter::nameless(Arc::clone(observer)));
     let mut sender = Sender { repository, dialect, meter, retries: 0 };
     let mut session = None;
+    let mut stop = std::pin::pin!(stop);
     let ended = tokio::select! {
-        ended = sender.stream(asked, &mut session, &mut growing) => ended,
-        () = stop => Err(End::Ours),
+        ended = sender.stream(asked, &mut session, &mut growing) => Some(ended),
+        () = &mut stop => None,
     };
     let mut sent = Sent { bytes: sender.meter.sent(), retries: sender.retries };
     let error = match ended {
-        Ok(whole) => return Ok(Streamed { whole, sent, seconds: begun.elapsed().as_secs_f64() }),
-        Err(error) => error,
+        Some(Ok(whole)) => return Ok(Streamed { whole, sent, seconds: begun.elapsed().as_secs_f64() }),
+        Some(Err(error)) => error,
+        None => {
+            if let Some(session) = session {
+                cancel_at_once(repository, &session).await;
+            }
+            return Err(sent);
+        }
     };
-    if let Some(session) = session {
-        cancel(repository, &session).await;
-    }
-    // A body that breaks off because its blob does looks like a line that is lost.
-    if let End::Failed(error) = error
-        && !growing.is_abandoned()
-    {
-        sent.retries += 1;
-        repository.http.pause(&error, 1).await;
+    let rest = async {
+        if let Some(session) = &session {
+            cancel(repository, session).await;
+        }
+        // A body that breaks off because its blob does looks like a line that is lost.
+        if let End::Failed(error) = error
+            && !growing.is_abandoned()
+        {
+            sent.retries += 1;
+            repository.http.pause(&error, 1).await;
+        }
+    };
+    tokio::select! {
+        () = rest => {}
+        () = async { stop.await; tokio::time::sleep(FAREWELL).await } => {}
     }
     Err(sent)
 }
@@ -121,7 +134,8 @@ impl Sender<'_> {
         };
         let session = session.insert(opened?);
         let chunking = self.dialect.chunking;
-        if chunking.monolithic_limit.is_some() || session.least > 0 {
+        let in_parts = chunking.monolithic_limit.is_some() || session.least > 0;
+        if in_parts && !session.asks_too_much(chunking.part) {
             return self.stream_parts(session, growing, chunking.part.max(session.least)).await;
         }
         let body = body::growing(growing, &self.meter);

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
+use tokio::time::sleep;
 
 use super::{Dialect, Options, Upload};
 use crate::blob::Tally;
@@ -21,7 +22,7 @@ use crate::oci::reference::Reference;
 use crate::registry::client::Repository;
 use crate::registry::error::Error;
 use crate::registry::upload::stream::{self, Streamed};
-use crate::registry::upload::{Sent, Session, cancel, open};
+use crate::registry::upload::{FAREWELL, Sent, Session, cancel, cancel_at_once, open};
 
 /// How much of a layer must be there before the registry is asked whether it is empty, and before the layer is sent, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +127,17 @@ impl<'a> First<'a> {
         }
         // Whoever waited for room would have it when the layer is whole anyway.
         let place = self.room.try_acquire().ok()?;
-        let opening = async { if start.sure { Some(open(self.repository).await) } else { None } };
+        let mut given_up = stopped.clone();
+        let opening = async {
+            if !start.sure {
+                return None;
+            }
+            tokio::select! {
+                opened = open(self.repository) => Some(opened),
+                // Not at once: a session that is being opened at this moment is to be given back.
+                () = async { let _ = given_up.wait_for(|stopped| *stopped).await; sleep(FAREWELL).await } => None,
+            }
+        };
         let worth = async {
             tokio::select! {
                 worth = self.is_worth_it(growing, start.least) => worth,
@@ -137,7 +148,11 @@ impl<'a> First<'a> {
             (session, true) => Some((place, session)),
             (session, false) => {
                 if let Some(Ok(session)) = session {
-                    cancel(self.repository, &session).await;
+                    if *stopped.borrow() {
+                        cancel_at_once(self.repository, &session).await;
+                    } else {
+                        cancel(self.repository, &session).await;
+                    }
                 }
                 None
             }
