@@ -245,6 +245,31 @@ impl<A: Authenticator> Authenticator for Shared<A> {
 }
 
 #[tokio::test]
+async fn two_repositories_of_one_registry_may_have_their_own_credentials() {
+    struct Namespaces;
+    impl Authenticator for Namespaces {
+        fn credentials<'a>(&'a self, place: &'a str, _: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+            let (_, repository) = place.split_once('/').expect("a repository");
+            Box::pin(async move { Ok(basic(repository, "pw")) })
+        }
+    }
+    let script = Script::new().await;
+    let challenge = "Basic realm=\"x\"";
+    script.expect([
+        on("HEAD", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", challenge),
+        on("HEAD", MANIFEST).with("authorization", header("app", "pw")).reply(404),
+        on("HEAD", "/v2/team/other/manifests/v1").with("authorization", header("team/other", "pw")).reply(404),
+        on("HEAD", MANIFEST).with("authorization", header("app", "pw")).reply(404),
+    ]);
+    let client = client(Settings { authenticator: Arc::new(Namespaces), ..quick() });
+    for name in ["app", "team/other", "app"] {
+        let repository = client.repository(&reference(&script.host, name), Access::Push).expect("a repository");
+        assert_eq!(repository.head_manifest("v1").await.expect("an answer"), None);
+    }
+    script.finish();
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_origin_carries_no_credentials() {
     let (script, store) = (Script::new().await, Script::new().await);
     let blob = format!("/v2/app/blobs/{}", dockless::oci::digest::Digest::of(b"abc"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
+use super::store::host;
 use super::{Authenticator, Credentials};
 use crate::aws::ecr::{EcrHost, Kind};
 use crate::aws::error::AwsError;
@@ -83,11 +84,12 @@ fn basic(token: &Token) -> Credentials {
 }
 
 impl Authenticator for EcrTokens {
-    fn credentials<'a>(&'a self, registry: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+    fn credentials<'a>(&'a self, place: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
         Box::pin(async move {
+            let registry = host(place);
             let ours = self.source != Source::Docker && !self.apart_from.contains(registry);
             let host = EcrHost::parse(registry).filter(|_| ours);
-            let Some(host) = host else { return self.others.credentials(registry, renew).await };
+            let Some(host) = host else { return self.others.credentials(place, renew).await };
             let error = match self.token(&host, renew).await {
                 Ok(credentials) => return Ok(credentials),
                 Err(error) => error,
@@ -96,7 +98,7 @@ impl Authenticator for EcrTokens {
             if self.source == Source::Aws {
                 return Err(failed(error));
             }
-            match self.others.credentials(registry, renew).await? {
+            match self.others.credentials(place, renew).await? {
                 Credentials::Anonymous if host.kind == Kind::Private => Err(failed(error)),
                 // The public registry lets everybody pull.
                 credentials => {

@@ -35,11 +35,12 @@ pub enum Credentials {
 
 /// Whoever knows credentials.
 pub trait Authenticator: Send + Sync {
-    /// The credentials for a registry (the host of the reference, with its port). `Anonymous` where there are none.
+    /// The credentials for a repository (`registry/repository`), or for a registry as a whole (the host of the reference, with
+    /// its port). `Anonymous` where there are none.
     ///
     /// `renew`: those that were given before have been refused, perhaps because they have expired. Whoever keeps some
     /// must get new ones; the same again mean that there are no others. Those that cannot be renewed stay what they are.
-    fn credentials<'a>(&'a self, registry: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>>;
+    fn credentials<'a>(&'a self, place: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>>;
 }
 
 /// No credentials for anybody.

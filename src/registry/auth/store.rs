@@ -1,7 +1,8 @@
 //! The credentials that `docker login`, `podman login` and credential helpers have left on this machine.
 //!
 //! Order, as Docker's and Podman's own: `REGISTRY_AUTH_FILE` where it is set; else Docker's `config.json`; then
-//! `${XDG_RUNTIME_DIR}/containers/auth.json`. Within a file `credHelpers`, `credsStore`, `auths`.
+//! `${XDG_RUNTIME_DIR}/containers/auth.json`. Within a file `credHelpers`, `credsStore`, `auths`. A login of Podman's may be
+//! for a namespace or a repository (containers-auth.json(5)): the longest that fits goes first.
 //!
 //! A file's content is a secret: errors name its path and the place, never what stands there. A helper is a program
 //! that the user's own file names; its name may not leave the `PATH` (`docker-credential-` is put before it, and a
@@ -74,8 +75,9 @@ impl CredentialStore {
         Self { places }
     }
 
-    /// The credentials for a registry. Reads files and runs helpers: it blocks.
-    pub fn find(&self, registry: &str) -> Result<Credentials, Error> {
+    /// The credentials for a registry, or for a repository of it (`registry/repository`). Reads files and runs helpers: it
+    /// blocks.
+    pub fn find(&self, place: &str) -> Result<Credentials, Error> {
         let docker = self.places.docker_config.clone().or_else(|| Some(self.places.home.as_ref()?.join(".docker")));
         let first = match &self.places.registry_auth_file {
             Some(file) => Some(file.clone()),
@@ -83,7 +85,7 @@ impl CredentialStore {
         };
         let second = self.places.xdg_runtime_dir.as_ref().map(|folder| folder.join("containers/auth.json"));
         for path in first.iter().chain(&second) {
-            match find_in(path, registry, self.places.path.as_deref())? {
+            match find_in(path, place, self.places.path.as_deref())? {
                 Credentials::Anonymous => {}
                 found => return Ok(found),
             }
@@ -93,15 +95,15 @@ impl CredentialStore {
 }
 
 impl Authenticator for CredentialStore {
-    fn credentials<'a>(&'a self, registry: &'a str, _: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
+    fn credentials<'a>(&'a self, place: &'a str, _: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
         Box::pin(async move {
-            let (store, registry) = (self.clone(), registry.to_owned());
-            tokio::task::spawn_blocking(move || store.find(&registry)).await.map_err(|_| Error::Worker)?
+            let (store, place) = (self.clone(), place.to_owned());
+            tokio::task::spawn_blocking(move || store.find(&place)).await.map_err(|_| Error::Worker)?
         })
     }
 }
 
-fn find_in(path: &Path, registry: &str, program_path: Option<&OsStr>) -> Result<Credentials, Error> {
+fn find_in(path: &Path, place: &str, program_path: Option<&OsStr>) -> Result<Credentials, Error> {
     let bytes = match read(path) {
         // Nobody has logged in. A path whose parent is a file is no login either.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -125,9 +127,10 @@ fn find_in(path: &Path, registry: &str, program_path: Option<&OsStr>) -> Result<
             _ => "this is not JSON".into(),
         },
     })?;
-    let keys = keys(registry);
-    let helper = |name: &str| helper(name, keys[0], registry, program_path);
-    if let Some(name) = lookup(file.helpers.as_ref(), &keys) {
+    let registry = host(place);
+    let hosts = keys(registry);
+    let helper = |name: &str| helper(name, hosts[0], registry, program_path);
+    if let Some((_, name)) = lookup(file.helpers.as_ref(), &hosts) {
         return helper(name);
     }
     if let Some(name) = file.store.as_deref().filter(|name| !name.is_empty()) {
@@ -137,7 +140,9 @@ fn find_in(path: &Path, registry: &str, program_path: Option<&OsStr>) -> Result<
             found => return Ok(found),
         }
     }
-    let Some((key, login)) = lookup_key(file.auths.as_ref(), &keys) else { return Ok(Credentials::Anonymous) };
+    let namespaces = std::iter::successors(Some(place), |place| place.rsplit_once('/').map(|(above, _)| above));
+    let all: Vec<&str> = namespaces.filter(|place| place.contains('/')).chain(hosts).collect();
+    let Some((key, login)) = lookup(file.auths.as_ref(), &all) else { return Ok(Credentials::Anonymous) };
     login.credentials().ok_or_else(|| {
         let (line, column) = place_of(&bytes, key);
         let why = format!("the login of {key:?} is not base64 of user:password");
@@ -194,22 +199,22 @@ fn keys(registry: &str) -> Vec<&str> {
     }
 }
 
-fn lookup<'a, T>(map: Option<&'a BTreeMap<String, T>>, keys: &[&str]) -> Option<&'a T> {
-    lookup_key(map, keys).map(|(_, value)| value)
-}
-
-/// Keys are hosts; older tools wrote `https://host/v1/`.
-fn lookup_key<'a, T>(map: Option<&'a BTreeMap<String, T>>, keys: &[&str]) -> Option<(&'a str, &'a T)> {
+/// Keys are hosts, or repositories and what they are in; older tools wrote `https://host/v1/`.
+fn lookup<'a, T>(map: Option<&'a BTreeMap<String, T>>, keys: &[&str]) -> Option<(&'a str, &'a T)> {
     let map = map?;
     keys.iter()
         .find_map(|key| map.get_key_value(*key))
-        .or_else(|| map.iter().find(|(key, _)| keys.iter().any(|wanted| host(key) == *wanted)))
+        .or_else(|| map.iter().find(|(key, _)| keys.iter().any(|wanted| old_host(key) == Some(wanted))))
         .map(|(key, value)| (key.as_str(), value))
 }
 
-fn host(key: &str) -> &str {
-    let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    rest.split('/').next().unwrap_or(rest)
+fn old_host(key: &str) -> Option<&str> {
+    key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).map(host)
+}
+
+/// The registry of a repository.
+pub(super) fn host(place: &str) -> &str {
+    place.split_once('/').map_or(place, |(host, _)| host)
 }
 
 /// Asks `docker-credential-NAME get` (docker-credential-helpers, "Protocol").
@@ -296,6 +301,31 @@ mod tests {
         assert_eq!(find(&config, "quay.io").expect("none"), Credentials::Anonymous);
         assert_eq!(find("", "quay.io").expect("none"), Credentials::Anonymous);
         assert_eq!(find(r#"{"auths": null}"#, "quay.io").expect("none"), Credentials::Anonymous);
+    }
+
+    #[test]
+    fn a_login_of_a_namespace_is_for_that_alone() {
+        let login = |user: &str| format!(r#"{{"auth": "{}"}}"#, STANDARD.encode(format!("{user}:p")));
+        let config = format!(
+            r#"{{"auths": {{"a.io/team": {}, "a.io/team/app": {}, "b.io": {}, "b.io/team": {}}}}}"#,
+            login("team"),
+            login("app"),
+            login("all"),
+            login("team-b"),
+        );
+        for (place, user) in [
+            ("a.io/team/app", Some("app")),
+            ("a.io/team/app2", Some("team")),
+            ("a.io/team/deep/app", Some("team")),
+            ("a.io/other/app", None),
+            ("a.io", None),
+            ("b.io/team/app", Some("team-b")),
+            ("b.io/other/app", Some("all")),
+            ("b.io", Some("all")),
+        ] {
+            let expected = user.map_or(Credentials::Anonymous, |user| basic(user, "p"));
+            assert_eq!(find(&config, place).expect("a login or none"), expected, "{place}");
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ const SHORT_LIFE: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(super) struct Session {
     challenge: Option<Challenge>,
-    credentials: Option<Credentials>,
+    /// By repository: a registry may have a login for each namespace.
+    credentials: HashMap<String, Credentials>,
     tokens: HashMap<String, Token>,
     /// An expired token that nobody gives another for: it is not asked for again.
     last: Option<HeaderValue>,
@@ -130,11 +131,15 @@ impl Http {
         registry: &Registry,
         ask: &Ask,
     ) -> Result<Option<HeaderValue>, Error> {
-        let credentials = self.authenticator.credentials(&registry.name, true).await?;
-        if session.credentials.as_ref() == Some(&credentials) {
+        let credentials = self.authenticator.credentials(&place(registry, ask), true).await?;
+        let old = session.credentials.insert(ask.repository.clone(), credentials.clone());
+        if old.as_ref() == Some(&credentials) {
             return Ok(None);
         }
-        session.credentials = Some(credentials);
+        // Whoever had the same has the same now.
+        session.credentials.values_mut().filter(|one| Some(&**one) == old.as_ref()).for_each(|one| {
+            one.clone_from(&credentials);
+        });
         session.tokens.clear();
         self.header(session, registry, ask).await
     }
@@ -145,8 +150,9 @@ impl Http {
         registry: &Registry,
         ask: &Ask,
     ) -> Result<Option<HeaderValue>, Error> {
-        if session.credentials.is_none() {
-            session.credentials = Some(self.authenticator.credentials(&registry.name, false).await?);
+        if !session.credentials.contains_key(&ask.repository) {
+            let credentials = self.authenticator.credentials(&place(registry, ask), false).await?;
+            session.credentials.insert(ask.repository.clone(), credentials);
         }
         if let Some(header) = session.kept(ask) {
             return Ok(Some(header));
@@ -188,7 +194,8 @@ impl Http {
         scopes.retain(|scope| seen.insert(*scope));
         let service = challenge.parameter("service");
         let mut headers = HeaderMap::new();
-        let (method, payload) = match &session.credentials {
+        let known = session.credentials.get(&ask.repository);
+        let (method, payload) = match known {
             Some(Credentials::IdentityToken(token)) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 form.append_pair("grant_type", "refresh_token");
@@ -211,13 +218,13 @@ impl Http {
                 }
                 query.append_pair("client_id", "dockless");
                 drop(query);
-                if let Some(header) = credentials.as_ref().and_then(basic) {
+                if let Some(header) = credentials.and_then(basic) {
                     headers.insert(AUTHORIZATION, header);
                 }
                 (Method::GET, Payload::Empty)
             }
         };
-        let anonymous = matches!(session.credentials, None | Some(Credentials::Anonymous));
+        let anonymous = matches!(known, None | Some(Credentials::Anonymous));
         let repository = ask.repository.clone();
         let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository, action: None };
         let mut answer = self.retried(|| self.once(registry, &ask, None)).await?;
@@ -250,7 +257,7 @@ impl Session {
     /// The header that needs no request.
     fn kept(&self, ask: &Ask) -> Option<HeaderValue> {
         if self.challenge.as_ref()?.scheme.as_str() == "basic" {
-            basic(self.credentials.as_ref()?)
+            basic(self.credentials.get(&ask.repository)?)
         } else {
             let token = self.tokens.get(&ask.scopes.join(" "))?;
             if token.until <= Instant::now() {
@@ -259,6 +266,11 @@ impl Session {
             secret_header(&format!("Bearer {}", token.text.expose()))
         }
     }
+}
+
+/// What a request is about, as sources of credentials know it.
+fn place(registry: &Registry, ask: &Ask) -> String {
+    if ask.repository.is_empty() { registry.name.clone() } else { format!("{}/{}", registry.name, ask.repository) }
 }
 
 /// Whether a realm is not Amazon's, though the registry is.
