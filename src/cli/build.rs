@@ -20,7 +20,7 @@ use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
 use dockless::layout::Layout;
 use dockless::oci::descriptor::Descriptor;
-use dockless::oci::platform::Platform;
+use dockless::oci::platform::{Os, ParsePlatformError, Platform};
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
 use dockless::release::preflight::Ground;
@@ -52,7 +52,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     }
     let recipe = recipe(args)?;
     let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)?;
-    let platforms = platforms(args, &recipe, &wanted, context);
+    let platforms = platforms(args, &recipe, &wanted, context)?;
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
     let flags = flags(&args.config)?;
     let pairs = args.image.annotations.iter();
@@ -239,7 +239,12 @@ fn recipe(args: &Build) -> Result<Recipe, Failure> {
 }
 
 /// The flags', else the recipe's, else what the task definitions ask for, else the one that most tasks run on.
-fn platforms(args: &Build, recipe: &Recipe, wanted: &gate::Wanted, context: &Context) -> Vec<Platform> {
+fn platforms(
+    args: &Build,
+    recipe: &Recipe,
+    wanted: &gate::Wanted,
+    context: &Context,
+) -> Result<Vec<Platform>, Failure> {
     let mut said: Vec<Platform> = Vec::new();
     let flags = args.image.platforms.iter();
     let written = recipe.platforms.iter().map(|platform| &platform.value);
@@ -251,6 +256,12 @@ fn platforms(args: &Build, recipe: &Recipe, wanted: &gate::Wanted, context: &Con
     }
     if said.is_empty() {
         said = wanted.platforms();
+        if let Some(other) = said.iter().find(|platform| platform.os != Os::Linux) {
+            let error = ParsePlatformError::Unsupported(other.to_string());
+            return Err(Failure::new(error)
+                .during("cannot build what the task definitions ask for")
+                .hint("choose the targets that run on Linux (--target), or say what to build: -p linux/amd64"));
+        }
         if !said.is_empty() {
             let list: Vec<String> = said.iter().map(Platform::to_string).collect();
             context.say(format!("building {}, as the task definitions ask for", list.join(", ")));
@@ -260,7 +271,7 @@ fn platforms(args: &Build, recipe: &Recipe, wanted: &gate::Wanted, context: &Con
         context.say("building linux/amd64, since neither --platform nor the recipe says a platform");
         said.push(Platform::linux_amd64());
     }
-    said
+    Ok(said)
 }
 
 fn codec(flag: Option<Compression>) -> Codec {

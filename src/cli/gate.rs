@@ -10,8 +10,8 @@ use dockless::ecs::json::ParseError;
 use dockless::ecs::live::{self, LiveError, LiveSource};
 use dockless::ecs::load::{LoadError, Loaded, load};
 use dockless::ecs::pattern::Pattern;
-use dockless::ecs::target::{Target, TargetOptions, Variables};
-use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Location};
+use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
+use dockless::ecs::task_definition::{self, CpuArchitecture, LaunchType, Location, OperatingSystem};
 use dockless::image::inspect::Facts;
 use dockless::image::recipe::VerifyRecipe;
 use dockless::image::recipe::place::Spanned;
@@ -287,10 +287,16 @@ impl Wanted {
     pub fn platforms(&self) -> Vec<Platform> {
         let mut platforms: Vec<Platform> = Vec::new();
         for target in &self.targets {
-            if let dockless::ecs::target::Asked::Platform { platform, .. } = &target.asked
-                && !platforms.contains(platform)
-            {
-                platforms.push(platform.clone());
+            let platform = match (&target.asked, target.definition.operating_system.value()) {
+                (Asked::Platform { platform, .. }, _) => platform.clone(),
+                // Which architecture that is makes no difference: nothing is built for it.
+                (Asked::Undetermined { .. }, Some(os @ OperatingSystem::Windows(_))) => {
+                    task_definition::platform(os, CpuArchitecture::X86_64)
+                }
+                (Asked::Undetermined { .. }, _) => continue,
+            };
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
             }
         }
         platforms

@@ -65,18 +65,41 @@ impl Platform {
         Self { architecture, os, os_version: None, os_features: Vec::new(), variant: None }
     }
 
-    /// Whether a runtime that asks for `wanted` may take this: the same operating system and architecture, and the
-    /// same variant where both name one. `arm64` and `arm64/v8` are the same.
+    /// Whether this is the platform that `wanted` is: the same operating system, architecture and variant. `arm64` and
+    /// `arm64/v8` are the same, and so are `amd64` and `amd64/v1`; `amd64/v3` is another than `amd64`.
     pub fn satisfies(&self, wanted: &Self) -> bool {
-        self.os == wanted.os && self.architecture == wanted.architecture && {
-            let (mine, theirs) = (self.significant_variant(), wanted.significant_variant());
-            mine == theirs || theirs.is_none()
+        self.rank(wanted) == Some(0)
+    }
+
+    /// The place of this platform among those that a runtime which asks for `wanted` takes, the best being 0; `None`
+    /// where it takes it not at all. After the platform itself come older kin that the CPU may run as well (containerd
+    /// `platforms.Only`): 386 on amd64; arm/v8 to arm/v5 on arm64.
+    pub fn rank(&self, wanted: &Self) -> Option<usize> {
+        if self.os != wanted.os {
+            return None;
+        }
+        let (mine, theirs) = (self.significant_variant(), wanted.significant_variant());
+        if self.architecture == wanted.architecture && mine == theirs {
+            return Some(0);
+        }
+        match (&wanted.architecture, &self.architecture, mine) {
+            (Arch::Amd64, Arch::i386, None) => Some(1),
+            (Arch::ARM64, Arch::ARM, Some(variant)) => {
+                ["v8", "v7", "v6", "v5"].iter().position(|older| *older == variant).map(|place| place + 1)
+            }
+            _ => None,
         }
     }
 
+    /// The variant as containerd normalises it (`platforms.Normalize`).
     fn significant_variant(&self) -> Option<&str> {
-        match (&self.architecture, self.variant.as_deref()) {
-            (Arch::ARM64, Some("v8")) => None,
+        let variant = self.variant.as_deref().filter(|variant| !variant.is_empty());
+        match (&self.architecture, variant) {
+            (Arch::ARM64, Some("v8" | "8")) | (Arch::Amd64, Some("v1")) | (Arch::i386, _) => None,
+            (Arch::ARM, None | Some("7")) => Some("v7"),
+            (Arch::ARM, Some("5")) => Some("v5"),
+            (Arch::ARM, Some("6")) => Some("v6"),
+            (Arch::ARM, Some("8")) => Some("v8"),
             (_, variant) => variant,
         }
     }
@@ -100,8 +123,9 @@ impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
         match self.significant_variant() {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
+            // What nobody has stated is not shown.
+            Some(variant) if self.variant.is_some() => write!(f, "/{variant}"),
+            _ => Ok(()),
         }
     }
 }
@@ -163,5 +187,32 @@ mod tests {
         assert!(v8.satisfies(&Platform::linux_arm64()));
         assert!(Platform::linux_arm64().satisfies(&v8));
         assert!(!v8.satisfies(&Platform::linux_amd64()));
+    }
+
+    #[test]
+    fn platforms_rank_as_containerd_has_it() {
+        let of = |architecture: Arch, variant: &str| Platform {
+            variant: Some(variant.to_owned()).filter(|variant| !variant.is_empty()),
+            ..Platform::new(Os::Linux, architecture)
+        };
+        let (amd64, arm64) = (Platform::linux_amd64(), Platform::linux_arm64());
+        for (own, wanted, rank) in [
+            (of(Arch::Amd64, "v1"), &amd64, Some(0)),
+            (of(Arch::Amd64, "v2"), &amd64, None),
+            (of(Arch::Amd64, "v3"), &amd64, None),
+            (of(Arch::i386, ""), &amd64, Some(1)),
+            (of(Arch::ARM64, "v8"), &arm64, Some(0)),
+            (of(Arch::ARM64, "v9"), &arm64, None),
+            (of(Arch::ARM, "v8"), &arm64, Some(1)),
+            (of(Arch::ARM, ""), &arm64, Some(2)),
+            (of(Arch::ARM, "v6"), &arm64, Some(3)),
+            (of(Arch::ARM, "v5"), &arm64, Some(4)),
+            (of(Arch::i386, ""), &arm64, None),
+            (Platform::new(Os::Windows, Arch::Amd64), &amd64, None),
+        ] {
+            assert_eq!(own.rank(wanted), rank, "{own} for {wanted}");
+        }
+        assert_eq!(of(Arch::ARM, "").to_string(), "linux/arm");
+        assert_eq!(of(Arch::ARM, "v7").to_string(), "linux/arm/v7");
     }
 }

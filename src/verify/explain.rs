@@ -43,7 +43,9 @@ const PLATFORM_MISSING: &str = "\
 platform-missing: the image has nothing for the platform that the task asks for
 
 A task definition asks for linux/amd64 (X86_64) or linux/arm64 (ARM64). From an image index the runtime takes the first
-image whose platform matches. A single manifest it takes without looking, and the program dies when it starts.
+image whose platform matches best: linux/amd64 is not linux/amd64/v3, while linux/arm64 and linux/arm64/v8 are the same;
+in their absence linux/386 and 32-bit ARM are taken. A single manifest it takes without looking, and the program dies
+when it starts.
 
 What ECS says:
   CannotPullContainerError: ... image Manifest does not contain descriptor matching platform 'linux/amd64'
@@ -183,7 +185,7 @@ const WINDOWS_TASK: &str = "\
 windows-task: the task asks for Windows
 
 Only the platforms of the image are compared: dockless does not know what Windows programs need in order to start, so
-the verdict is undetermined.
+the verdict is undetermined. An image for Linux does not run there. ECS runs Windows on X86_64 alone.
 
 To allow: --allow windows-task
 ";

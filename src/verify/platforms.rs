@@ -12,23 +12,15 @@ pub(super) fn is_image(image: &ImageFacts) -> bool {
     platform.os != Os::from("unknown") && platform.architecture != Arch::from("unknown")
 }
 
-/// The image that a runtime takes, the first that matches: the platform itself, else the older kin that the CPU runs
-/// as well. A single manifest is taken without looking.
+/// The image that a runtime takes: of those that match, the first of the best rank. A single manifest is taken without
+/// looking.
 pub(super) fn choose<'a>(facts: &'a Facts, wanted: &Platform) -> Option<&'a ImageFacts> {
     if !facts.is_index {
         return facts.images.first();
     }
-    let mut images = facts.images.iter().filter(|image| is_image(image));
-    let kin = |image: &&ImageFacts| {
-        let platform = image.platform();
-        let kin = match wanted.architecture {
-            Arch::Amd64 => Arch::i386,
-            Arch::ARM64 => Arch::ARM,
-            _ => return false,
-        };
-        platform.os == wanted.os && platform.architecture == kin
-    };
-    images.clone().find(|image| image.platform().satisfies(wanted)).or_else(|| images.find(kin))
+    let ranked = facts.images.iter().filter(|image| is_image(image));
+    let ranked = ranked.filter_map(|image| Some((image.platform().rank(wanted)?, image)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, image)| image)
 }
 
 /// The platforms that there are, for people.

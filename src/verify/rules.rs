@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::pattern::Pattern;
 use crate::ecs::target::{Asked, Target};
-use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, Location};
+use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, Location, OperatingSystem, Stated};
 use crate::image::inspect::{Facts, Fit, ImageFacts, fit};
 use crate::layer::contents::{Head, Kind};
 use crate::oci::digest::Digest;
-use crate::oci::platform::{Os, Platform};
+use crate::oci::platform::{Arch, Os, Platform};
 use crate::oci::reference::Reference;
 
 use super::allow::Allowed;
@@ -92,7 +92,7 @@ impl Pass<'_> {
                 let verdict = Verdict::of(&findings);
                 (findings, verdict)
             }
-            Asked::Undetermined { why, help } => self.on_both(target, why, help, location),
+            Asked::Undetermined { why, help } => self.on_each(target, why, help, location),
         };
         let own = self.definition(target);
         let verdict = verdict.and(Verdict::of(&own));
@@ -114,11 +114,10 @@ impl Pass<'_> {
         self.allowed.filter(findings)
     }
 
-    /// The architecture is open: the image is judged on both.
-    fn on_both(&mut self, target: &Target, why: &str, help: &str, location: &Location) -> (Vec<Finding>, Verdict) {
+    /// The architecture or the operating system is open: the image is judged on each that may be meant.
+    fn on_each(&mut self, target: &Target, why: &str, help: &str, location: &Location) -> (Vec<Finding>, Verdict) {
         let mut sides = Vec::new();
-        for architecture in [CpuArchitecture::X86_64, CpuArchitecture::Arm64] {
-            let (platform, aside) = (architecture.platform(), format!("if it runs on {architecture}"));
+        for (platform, aside) in possible(target) {
             let want = Want { platform: &platform, why: &aside, by_default: false, location };
             let findings = self.on_platform(target, &want);
             sides.push((platform, Verdict::of(&findings), findings));
@@ -127,11 +126,16 @@ impl Pass<'_> {
             let names = sides.iter().filter(|side| side.1 == wanted).map(|side| side.0.to_string());
             names.collect::<Vec<_>>().join(" and ")
         };
-        let runs_on_both = sides.iter().all(|side| side.1 == Verdict::Runs);
-        let fails_on_both = sides.iter().all(|side| side.1 == Verdict::DoesNotRun);
+        let runs_on_all = sides.iter().all(|side| side.1 == Verdict::Runs);
+        let fails_on_all = sides.iter().all(|side| side.1 == Verdict::DoesNotRun);
+        let (all, none) = match sides.len() {
+            1 => ("there", "does not run there"),
+            2 => ("on both", "runs on neither"),
+            _ => ("on each", "runs on none"),
+        };
         let rest = match (on(Verdict::Runs), on(Verdict::DoesNotRun)) {
-            _ if runs_on_both => "the image runs on both".to_owned(),
-            _ if fails_on_both => "the image runs on neither".to_owned(),
+            _ if runs_on_all => format!("the image runs {all}"),
+            _ if fails_on_all => format!("the image {none}"),
             (runs, fails) if !runs.is_empty() && !fails.is_empty() => {
                 format!("the image runs on {runs}, but not on {fails}")
             }
@@ -140,7 +144,7 @@ impl Pass<'_> {
         };
         let mut note = Finding::new(Rule::ArchitectureNotStated, Severity::Note, format!("{why}; {rest}")).help(help);
         note.location = Some(location.clone());
-        if !runs_on_both && !fails_on_both {
+        if !runs_on_all && !fails_on_all {
             note.severity = Severity::Warning;
             note.undecided = true;
         }
@@ -148,7 +152,7 @@ impl Pass<'_> {
         let mut findings: Vec<Finding> = Vec::new();
         for mut finding in sides.into_iter().flat_map(|side| side.2) {
             finding.platform = match findings.iter_mut().find(|known| same(known, &finding)) {
-                // Said of both, it is said once.
+                // Said of several, it is said once.
                 Some(known) => {
                     known.platform = None;
                     continue;
@@ -157,14 +161,14 @@ impl Pass<'_> {
             };
             findings.push(finding);
         }
-        let verdict = if fails_on_both {
+        let verdict = if fails_on_all {
             Verdict::DoesNotRun
         } else {
             // One side fails, and nobody says that it is the side: that is a warning.
             for finding in &mut findings {
                 finding.severity = finding.severity.min(Severity::Warning);
             }
-            if runs_on_both { Verdict::Runs } else { Verdict::Undetermined }
+            if runs_on_all { Verdict::Runs } else { Verdict::Undetermined }
         };
         if !allowed {
             findings.insert(0, note);
@@ -255,7 +259,9 @@ impl Pass<'_> {
         }
         let native = starts_native(image, &way, want.platform);
         self.used.entry(image.manifest.digest).or_default().append(&mut way);
-        if !self.facts.is_index && !own.satisfies(want.platform) {
+        // A variant is no other machine, and nobody compares it here.
+        let same = own.os == want.platform.os && own.architecture == want.platform.architecture;
+        if !self.facts.is_index && !same {
             return if native { misnamed(image, want, judged) } else { vec![absent()] };
         }
         findings.extend(note);
@@ -287,6 +293,25 @@ impl Pass<'_> {
             all.extend(secret::secrets(image, &mut told, &self.allowed));
         }
         all
+    }
+}
+
+/// The platforms that a target may ask for, as far as its definition leaves them open, each with a word on what that
+/// hangs on. ECS runs Windows on `X86_64` only.
+fn possible(target: &Target) -> Vec<(Platform, String)> {
+    let definition = &target.definition;
+    let windows = || (Platform::new(Os::Windows, Arch::Amd64), "if it runs on Windows".to_owned());
+    let on_linux = || {
+        let architectures = match definition.architecture {
+            Stated::Known { value, .. } => vec![value],
+            _ => vec![CpuArchitecture::X86_64, CpuArchitecture::Arm64],
+        };
+        architectures.into_iter().map(|architecture| (architecture.platform(), format!("if it runs on {architecture}")))
+    };
+    match &definition.operating_system {
+        Stated::Known { value: OperatingSystem::Windows(_), .. } => vec![windows()],
+        Stated::Known { value: OperatingSystem::Linux, .. } | Stated::Unset => on_linux().collect(),
+        Stated::Unresolved { .. } => on_linux().chain([windows()]).collect(),
     }
 }
 

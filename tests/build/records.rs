@@ -31,6 +31,20 @@ fn a_build_without_a_platform_says_which_it_takes() {
 }
 
 #[test]
+fn nothing_is_built_for_a_windows_task() {
+    let project = Project::new();
+    project.write("app/x", "x");
+    for architecture in ["", "\"cpuArchitecture\":\"X86_64\","] {
+        let definition = format!(
+            r#"{{"family":"f","runtimePlatform":{{{architecture}"operatingSystemFamily":"WINDOWS_SERVER_2022_CORE"}},"containerDefinitions":[]}}"#
+        );
+        project.write("task.json", definition);
+        let said = project.run(&["build", "--layer", "app:/app", "--task-definition", "task.json"]).with_code(2);
+        assert!(said.stderr.contains("platform windows/amd64 is not supported"), "{said:#?}");
+    }
+}
+
+#[test]
 fn reports_are_files_or_output() {
     let project = Project::programs();
     project.write("outputs", "before=1\n");

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dockless::ecs::json::parse;
 use dockless::ecs::pattern::Pattern;
-use dockless::ecs::target::TargetOptions;
+use dockless::ecs::target::{TargetOptions, select};
+use dockless::ecs::task_definition::Stated;
 use dockless::elf::Machine;
 use dockless::image::inspect::Facts;
 use dockless::layer::contents::Node;
@@ -169,6 +171,51 @@ fn windows_is_left_open() {
     expect(&facts, &task(fields, ""), Undetermined, &["note windows-task"]);
     let linux = judge(&both(), &task(fields, ""));
     assert_eq!(linux.verdict, DoesNotRun);
+}
+
+#[test]
+fn a_linux_image_does_not_run_on_windows_whatever_is_stated() {
+    let windows = r#""runtimePlatform":{"operatingSystemFamily":"WINDOWS_SERVER_2022_CORE"}"#;
+    let alone = || single(image(&Platform::linux_amd64(), vec![vec![exe("app", program(X86))]], entry(&["/app"])));
+    for facts in [both(), alone()] {
+        let answer = judge(&facts, &task(windows, ""));
+        assert_eq!(answer.verdict, DoesNotRun, "{:?}", brief(answer.all()));
+    }
+    let own = index(vec![image(&Platform::new(Os::Windows, Arch::Amd64), vec![vec![]], entry(&["app.exe"]))]);
+    assert_eq!(judge(&own, &task(windows, "")).verdict, Undetermined);
+}
+
+#[test]
+fn an_operating_system_that_is_not_known_leaves_the_verdict_open() {
+    for (fields, wrong_verdict) in [("", Undetermined), (X86_64, DoesNotRun), (FARGATE, Undetermined)] {
+        let mut definitions = parse("td.json", &task(fields, "")).expect("a task definition");
+        let at = definitions[0].location.clone();
+        definitions[0].operating_system = Stated::Unresolved { reason: "var.os has no value".into(), at };
+        let targets = select(definitions, &TargetOptions::default()).expect("targets");
+        let verdict = |facts: &Facts| verify(facts, &targets, &Options::default()).verdict;
+        assert_eq!(verdict(&both()), Undetermined, "{fields}");
+        // What does not run on Linux does not run on Windows either.
+        assert_eq!(verdict(&amd64(vec![exe("app", program(ARM))], &["/app"])), DoesNotRun, "{fields}");
+        assert_eq!(verdict(&arm64(vec![exe("app", program(ARM))], &["/app"])), wrong_verdict, "{fields}");
+    }
+}
+
+#[test]
+fn a_variant_that_the_runtime_does_not_take_is_passed_over() {
+    let entry_of = |variant: Option<&str>, architecture: Arch, machine| {
+        let platform = Platform { variant: variant.map(str::to_owned), ..Platform::new(Os::Linux, architecture) };
+        image(&platform, vec![vec![exe("app", program(machine))]], entry(&["/app"]))
+    };
+    let v3 = || entry_of(Some("v3"), Arch::Amd64, X86);
+    let answer = expect(&index(vec![v3()]), &task(X86_64, ""), DoesNotRun, &["error platform-missing"]);
+    assert!(answer.targets[0].findings[0].message.ends_with("it has linux/amd64/v3"));
+    let plain = index(vec![v3(), entry_of(None, Arch::Amd64, ARM)]);
+    assert_eq!(judge(&plain, &task(X86_64, "")).verdict, DoesNotRun);
+    // The newest kin counts, not the first.
+    let kin = index(vec![entry_of(Some("v6"), Arch::ARM, X86), entry_of(Some("v7"), Arch::ARM, Machine::ARM)]);
+    assert_eq!(judge(&kin, &task(ARM64, "")).verdict, Undetermined);
+    let v1 = index(vec![entry_of(Some("v1"), Arch::Amd64, X86)]);
+    expect(&v1, &task(X86_64, ""), Runs, &[]);
 }
 
 #[test]
