@@ -7,8 +7,8 @@ use crate::layer::contents::Kind;
 
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{Sought, Surroundings};
-use super::process::shell_command;
 use super::refused::on_fargate;
+use super::shell::shell_command;
 
 /// What a container definition asks of the image.
 pub(super) fn asked(target: &Target, container: &ContainerDefinition, surroundings: &Surroundings<'_>) -> Vec<Finding> {
@@ -57,7 +57,7 @@ fn health_check(container: &ContainerDefinition, surroundings: &Surroundings<'_>
                 ("/bin/sh".to_owned(), false)
             } else {
                 let shell = ["/bin/sh".to_owned(), "-c".to_owned(), rest.join(" ")];
-                (shell_command(&shell)?.to_owned(), true)
+                (shell_command(&shell)?, true)
             }
         }
         _ => return None,

@@ -14,10 +14,7 @@ use crate::oci::platform::Arch;
 
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{May, Sought, Surroundings, shown};
-use super::process::{Process, opened_file, shell_command, wrapped};
-
-/// How many programs may start one another on a command line.
-const MAX_WRAPPERS: usize = 4;
+use super::process::Process;
 
 /// Follows the process of one container, or of the image by itself.
 pub(super) struct Judge<'a> {
@@ -30,6 +27,8 @@ pub(super) struct Judge<'a> {
     pub(super) findings: Vec<Finding>,
     /// The files on the way, which are not looked at again elsewhere.
     pub(super) visited: BTreeSet<Box<[u8]>>,
+    /// Whether a shell reads a script, which may start anything.
+    pub(super) by_script: bool,
 }
 
 /// What a file is on the way.
@@ -38,6 +37,8 @@ pub(super) enum Role {
     Program,
     /// That the program of this name starts.
     Started(String),
+    /// That the program of this name may start.
+    Maybe(String),
     /// Of the script at this path.
     Interpreter(String),
     /// Of the program at this path.
@@ -51,6 +52,7 @@ impl Role {
         match self {
             Self::Program => format!("the entrypoint {path}"),
             Self::Started(by) => format!("{path}, which {by} starts,"),
+            Self::Maybe(by) => format!("{path}, which {by} may start,"),
             Self::Interpreter(of) => format!("{path}, the interpreter of the script {of},"),
             Self::Loader(of) => format!("{path}, the dynamic loader of {of},"),
             Self::Library(of) => format!("{path}, a library that {of} needs,"),
@@ -59,76 +61,6 @@ impl Role {
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn run(&mut self) {
-        let process = self.process;
-        if let Some(reason) = &process.unknown {
-            let message = format!("what starts is not known: {} ({reason})", process.origin);
-            self.push(Finding::new(Rule::EntrypointNotFound, Severity::Note, message).undecided().help(
-                "give the value that is missing (--var, --parameter), name a plan (terraform show -json) or a rendered \
-                 definition instead, or, if you know that it starts, say so: --allow entrypoint-not-found",
-            ));
-            return;
-        }
-        if process.words.is_empty() {
-            let message = "nothing starts: neither the image nor the container definition names a command";
-            self.push(
-                Finding::new(Rule::EntrypointNotFound, Severity::Error, message)
-                    .help("set entrypoint or cmd in the image, or command in the container definition"),
-            );
-            return;
-        }
-        let mut words = process.words.as_slice();
-        let mut role = Role::Program;
-        for _ in 0..MAX_WRAPPERS {
-            let [name, ..] = words else { return };
-            let (path, sought) = self.surroundings.find(name);
-            let found = match sought {
-                Sought::Found(found) => found,
-                Sought::Unknown(why) => return self.unknown(Rule::EntrypointNotFound, &path, &why),
-                Sought::Missing(end) => return self.missing_program(name, end, &role),
-            };
-            self.file(&path, &found, &role, 0);
-            // What it does with its words is known of the program that was found, not of the name.
-            let program = shown(&found.path);
-            self.opened(&program, words);
-            let Some(rest) = wrapped(name, words) else { break };
-            (role, words) = (Role::Started(path), rest);
-        }
-        if let Some(word) = shell_command(words)
-            && let (_, Sought::Missing(_)) = self.surroundings.find(word)
-        {
-            let message = format!("the shell that starts will not find {word} ({})", process.origin);
-            let mut note = Finding::new(Rule::EntrypointNotFound, Severity::Note, message)
-                .help(format!("put {word} into the image, unless the shell itself brings it"));
-            note.found = Some("nothing".into());
-            note.wanted = Some(word.into());
-            self.push(note);
-        }
-    }
-
-    /// The script or jar that an interpreter is told to open.
-    fn opened(&mut self, program: &str, words: &[String]) {
-        let Some(opened) = opened_file(program, words) else { return };
-        let mut sought = self.surroundings.at(opened.name);
-        for ending in opened.endings {
-            if matches!(sought, Sought::Missing(_)) {
-                sought = self.surroundings.at(&format!("{}{ending}", opened.name));
-            }
-        }
-        if opened.in_path && matches!(sought, Sought::Missing(_)) {
-            sought = self.surroundings.in_path(opened.name).1;
-        }
-        match sought {
-            Sought::Missing(end) => self.missing_program(opened.name, end, &Role::Started(program.into())),
-            Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
-            Sought::Found(found) => {
-                if matches!(found.node.kind, Kind::File { .. }) {
-                    self.readable(&found, &Role::Started(program.into()));
-                }
-            }
-        }
-    }
-
     pub(super) fn push(&mut self, mut finding: Finding) {
         finding.location = finding.location.or_else(|| self.process.location.clone());
         self.findings.push(finding);
@@ -147,7 +79,7 @@ impl<'a> Judge<'a> {
         self.push(note);
     }
 
-    fn missing_program(&mut self, name: &str, end: Option<String>, role: &Role) {
+    pub(super) fn missing_program(&mut self, name: &str, end: Option<String>, role: &Role) {
         let origin = &self.process.origin;
         let what = role.words(name);
         let (message, help) = if name.is_empty() {
@@ -311,7 +243,7 @@ impl<'a> Judge<'a> {
             }
         }
         // A library may name a loader as well (libc.so.6 does): nobody asks it.
-        if matches!(role, Role::Program | Role::Started(_) | Role::Interpreter(_)) {
+        if matches!(role, Role::Program | Role::Started(_) | Role::Maybe(_) | Role::Interpreter(_)) {
             let loader = elf.interpreter.as_deref().and_then(|interpreter| {
                 let interpreter = String::from_utf8_lossy(interpreter);
                 self.loader(found, role, &interpreter)

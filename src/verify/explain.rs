@@ -78,12 +78,13 @@ foreign-executable: an ELF file in the image is made for another machine
 
 Every ELF file of the merged root file system, and every native library in its jars, is compared with the image's
 architecture. On the way of the process that ECS starts (the program itself, the interpreter of a script, the dynamic
-loader, the libraries) it is an error: it cannot start. A module that the interpreter of that process may load (Python's
-and Node's extension modules, native libraries in a jar) is a warning, and the verdict undetermined: it fails when it is
-loaded, and nobody knows whether it is. Elsewhere it is a warning, since nobody may ever execute it. A file that stands
-beside the same for this machine, under a name that differs in the machine alone, is nothing; so are BPF and GPU code,
-object files and debug symbols. 32-bit x86 on amd64 and 32-bit ARM on arm64 leave the verdict open: not every kernel and
-CPU there has the 32-bit mode.
+loader, the libraries) it is an error: it cannot start. So it is in what an init, a wrapper (env, timeout, nohup, gosu)
+or `sh -c` with one command starts. What a script, or `sh -c` with several commands, may start, and a module that the
+interpreter of that process may load (Python's and Node's extension modules, native libraries in a jar), is a warning,
+and the verdict undetermined: it fails when it is started or loaded, and nobody knows whether it is. Elsewhere it is a
+warning, since nobody may ever execute it. A file that stands beside the same for this machine, under a name that
+differs in the machine alone, is nothing; so are BPF and GPU code, object files and debug symbols. 32-bit x86 on amd64
+and 32-bit ARM on arm64 leave the verdict open: not every kernel and CPU there has the 32-bit mode.
 
 What ECS says:
   exec /usr/local/bin/app: exec format error             (stopCode EssentialContainerExited)

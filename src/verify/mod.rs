@@ -19,4 +19,7 @@ pub mod rules;
 mod scan;
 mod script;
 mod secret;
+mod shell;
 pub mod sidecar;
+mod start;
+mod wrapper;

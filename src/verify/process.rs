@@ -114,25 +114,6 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
     }
 }
 
-/// What follows a program that does nothing but start another: an init, `env`, a change of user.
-pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<&'w [String]> {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let rest = words.get(1..)?;
-    let first_plain = |rest: &'w [String]| rest.first().filter(|word| !word.starts_with('-')).map(|_| rest);
-    match name {
-        "tini" | "tini-static" | "docker-init" | "catatonit" | "dumb-init" => {
-            // Options may have values, so without `--` only a first word that is none is sure to be the program.
-            match rest.iter().take_while(|word| word.starts_with('-')).position(|word| word == "--") {
-                Some(end) => first_plain(&rest[end + 1..]),
-                None => first_plain(rest),
-            }
-        }
-        "gosu" | "su-exec" => first_plain(rest.get(1..)?),
-        "env" => first_plain(rest).filter(|rest| !rest[0].contains('=')),
-        _ => None,
-    }
-}
-
 /// A file that an interpreter opens.
 pub(super) struct Opened<'w> {
     pub(super) name: &'w str,
@@ -171,54 +152,12 @@ pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Open
     (shell || is("python") || is("perl") || is("ruby")).then_some(opened)
 }
 
-/// The program that a shell starts first, where `words` is `sh -c` with a simple command; `None` where nothing can be
-/// said without being a shell.
-pub(super) fn shell_command(words: &[String]) -> Option<&str> {
-    let shell = words.first()?.rsplit('/').next()?;
-    let flags = words.get(1)?.strip_prefix('-')?;
-    // A login shell reads files that may change PATH.
-    if !matches!(shell, "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh") || !flags.contains('c') || flags.contains('l') {
-        return None;
-    }
-    let assignment = |word: &str| word.split_once('=').is_some_and(|(name, _)| !name.contains('/'));
-    let word = words.get(2)?.split_whitespace().find(|word| *word != "exec" && !assignment(word))?;
-    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'/' | b'+' | b'-'));
-    (plain && !BUILTINS.contains(&word)).then_some(word)
-}
-
-const BUILTINS: &[&str] = &[
-    ".", "alias", "bg", "break", "case", "cd", "command", "continue", "declare", "do", "echo", "eval", "exit",
-    "export", "false", "fg", "for", "function", "getopts", "hash", "if", "jobs", "kill", "let", "local", "printf",
-    "pwd", "read", "readonly", "return", "select", "set", "shift", "shopt", "source", "test", "time", "times", "trap",
-    "true", "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn wrappers_start_what_follows() {
-        for (line, wanted) in [
-            ("/sbin/tini -- /app -x", Some("/app -x")),
-            ("tini -g -- app", Some("app")),
-            ("tini app", Some("app")),
-            ("tini -e 143 app", None),
-            ("gosu nobody app x", Some("app x")),
-            ("env python app.py", Some("python app.py")),
-            ("env A=1 python", None),
-            ("env -i python", None),
-            ("app -- x", None),
-            ("tini --", None),
-        ] {
-            let words = words(line);
-            let found = wrapped(&words[0], &words).map(|rest| rest.join(" "));
-            assert_eq!(found.as_deref(), wanted, "{line}");
-        }
     }
 
     #[test]
@@ -238,21 +177,5 @@ mod tests {
             let words = words(line);
             assert_eq!(opened_file(program, &words).map(|opened| opened.name), wanted, "{program}: {line}");
         }
-    }
-
-    #[test]
-    fn finds_the_first_word_of_a_simple_command() {
-        let words = |script: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()];
-        for (script, wanted) in [
-            ("exec gunicorn app:app", Some("gunicorn")),
-            ("A=1 /app/server --x", Some("/app/server")),
-            ("cd /app && ./server", None),
-            ("\"$APP\" x", None),
-            ("echo hi", None),
-            ("", None),
-        ] {
-            assert_eq!(shell_command(&words(script)), wanted, "{script}");
-        }
-        assert_eq!(shell_command(&["bash".into(), "-lc".into(), "x".into()]), None);
     }
 }

@@ -228,10 +228,14 @@ impl Pass<'_> {
                 why: want.why,
                 findings: Vec::new(),
                 visited: BTreeSet::new(),
+                by_script: false,
             };
             judge.run();
             let interpreters = judge.visited.iter().filter_map(|path| Interpreter::of(path));
-            let interpreters: BTreeSet<_> = interpreters.collect();
+            let mut interpreters: BTreeSet<_> = interpreters.collect();
+            if judge.by_script {
+                interpreters.insert(Interpreter::Shell);
+            }
             let architecture = &want.platform.architecture;
             for interpreter in interpreters {
                 let known = &mut judge.visited;
@@ -329,6 +333,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         why: &format!("{platform}, the image's own platform"),
         findings: Vec::new(),
         visited: BTreeSet::new(),
+        by_script: false,
     };
     judge.run();
     let mut findings = judge.findings;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::Elf;
+use crate::elf::{self, Elf};
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
 use crate::image::root::Root;
 use crate::layer::contents::{Head, Kind};
@@ -28,15 +28,19 @@ struct Foreign<'a> {
     /// The library within the archive at `path`.
     member: Option<&'a [u8]>,
     elf: &'a Elf,
+    mode: u16,
     layer: usize,
 }
 
-/// The interpreters whose modules are native libraries that no `DT_NEEDED` names.
+/// The interpreters whose modules are native libraries that no `DT_NEEDED` names, and the shell, whose scripts start
+/// programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Interpreter {
     Python,
     Node,
     Java,
+    /// One that reads a script.
+    Shell,
 }
 
 impl Interpreter {
@@ -65,6 +69,10 @@ impl Interpreter {
             }
             Self::Node => name.ends_with(b".node"),
             Self::Java => file.member.is_some(),
+            Self::Shell => {
+                let is_program = file.elf.kind == elf::Kind::Executable || file.elf.interpreter.is_some();
+                file.member.is_none() && is_program && file.mode & 0o111 != 0
+            }
         }
     }
 }
@@ -89,9 +97,14 @@ pub(super) fn modules(
     files.retain(|file| interpreter.loads(file));
     known.extend(files.iter().map(|file| Box::from(file.path)));
     let mut findings = tell(image, architecture, files, allowed);
-    findings.extend(strangers(image, architecture, interpreter, allowed));
+    let fails = if interpreter == Interpreter::Shell {
+        "; it fails if the script starts it"
+    } else {
+        findings.extend(strangers(image, architecture, interpreter, allowed));
+        "; it fails when it is loaded"
+    };
     for finding in &mut findings {
-        finding.message.push_str("; it fails when it is loaded");
+        finding.message.push_str(fails);
         finding.undecided = true;
     }
     findings
@@ -111,7 +124,7 @@ fn strangers(image: &ImageFacts, architecture: &Arch, interpreter: Interpreter, 
     let (mut at_home, mut strangers) = (BTreeSet::new(), Vec::new());
     for (path, node, layer) in root.iter() {
         let Kind::File { head: Head::Elf(elf), .. } = &node.kind else { continue };
-        let module = interpreter.loads(&Foreign { path, member: None, elf, layer });
+        let module = interpreter.loads(&Foreign { path, member: None, elf, mode: node.mode, layer });
         if !module || fit(elf, architecture) != Fit::Native {
             continue;
         }
@@ -157,12 +170,13 @@ fn files<'a>(root: &'a Root, architecture: &Arch, known: &BTreeSet<Box<[u8]>>) -
         }
         match &node.kind {
             Kind::File { head: Head::Elf(elf), .. } if fit(elf, architecture) == Fit::Foreign => {
-                files.push(Foreign { path, member: None, elf, layer });
+                files.push(Foreign { path, member: None, elf, mode: node.mode, layer });
             }
             Kind::File { head: Head::Archive(members), .. } => {
                 let foreign = members.iter().filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
                 let foreign = foreign.map(|member| (&*member.name, &member.elf));
-                files.extend(foreign.map(|(name, elf)| Foreign { path, member: Some(name), elf, layer }));
+                let mode = node.mode;
+                files.extend(foreign.map(|(name, elf)| Foreign { path, member: Some(name), elf, mode, layer }));
             }
             _ => {}
         }
@@ -281,7 +295,7 @@ fn tell(image: &ImageFacts, architecture: &Arch, files: Vec<Foreign<'_>>, allowe
     let platform = image.platform();
     let mut findings: Vec<Finding> = Vec::new();
     let mut rest: BTreeMap<String, usize> = BTreeMap::new();
-    for Foreign { path, member, elf, layer } in files {
+    for Foreign { path, member, elf, layer, .. } in files {
         let path = shown(path);
         if allowed.covers(Rule::ForeignExecutable, Some(&path)) {
             continue;

@@ -5,6 +5,7 @@ use crate::image::root::Found;
 use super::executable::{Judge, Role};
 use super::finding::Rule;
 use super::lookup::{Sought, shown};
+use super::shell::is_shell;
 
 /// How many scripts may interpret one another, as on Linux.
 pub(super) const MAX_SCRIPTS: usize = 4;
@@ -54,6 +55,7 @@ impl Judge<'_> {
             Sought::Unknown(why) => return self.unknown(Rule::InterpreterMissing, interpreter, &why),
             Sought::Missing(end) => return self.missing_interpreter((found, role), interpreter, end, ""),
         };
+        self.by_script |= is_shell(interpreter);
         self.file(interpreter, &next, &Role::Interpreter(script), scripts + 1);
         if interpreter.rsplit('/').next() == Some("env") {
             let busybox = next.path.ends_with(b"busybox");
@@ -80,6 +82,7 @@ impl Judge<'_> {
         match sought {
             // env starts it by itself, so a script may follow: the kernel counts anew.
             Sought::Found(next) => {
+                self.by_script |= is_shell(name);
                 let again = self.visited.contains(&next.path);
                 if !again {
                     self.file(&typed, &next, &Role::Interpreter(script), 0);

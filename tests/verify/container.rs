@@ -1,6 +1,7 @@
 //! The container definition over the image.
 
 use dockless::ecs::target::TargetOptions;
+use dockless::layer::contents::Node;
 use dockless::oci::platform::Platform;
 use dockless::verify::rules::Options;
 
@@ -96,4 +97,55 @@ fn containers_that_are_not_known_are_said_to_be() {
     let answer = judge_with(&facts, &task, &TargetOptions::default(), &Options::default());
     let said: Vec<&str> = answer.all().map(|finding| finding.message.as_str()).collect();
     assert!(said.iter().any(|said| said.contains("does not say which containers there are")), "{said:?}");
+}
+
+/// Where `/srv/cat` is of another machine, what starts it does not run; where nothing says whether it is started, that
+/// is open.
+#[test]
+fn what_wrappers_shells_and_scripts_start_is_judged() {
+    let names = ["sh", "env", "timeout", "nohup", "stdbuf", "nice", "setsid", "su-exec", "catchsegv", "python3"];
+    let image = |words: &[&str], machine| {
+        let mut nodes: Vec<Node> = names.iter().map(|name| exe(&format!("bin/{name}"), program(X86))).collect();
+        nodes.extend([script("run.sh", "/bin/sh -e"), exe("srv/cat", program(machine))]);
+        amd64(nodes, words)
+    };
+    let wrong: &[&[&str]] = &[
+        &["/bin/sh", "-c", "exec /srv/cat"],
+        &["/bin/sh", "-c", "/srv/cat -x $PORT"],
+        &["/bin/sh", "-ec", "A=1 exec timeout 5 /srv/cat"],
+        &["/bin/sh", "-c", "exec \"$@\"", "--", "/srv/cat"],
+        &["env", "A=1", "/srv/cat"],
+        &["env", "LD_PRELOAD=/x.so", "/srv/cat"],
+        &["timeout", "-k", "1", "5", "/srv/cat"],
+        &["nohup", "/srv/cat"],
+        &["stdbuf", "-oL", "/srv/cat"],
+        &["nice", "-n", "5", "/srv/cat"],
+        &["setsid", "/srv/cat"],
+        &["su-exec", "nobody", "/srv/cat"],
+        &["catchsegv", "/srv/cat"],
+    ];
+    for words in wrong {
+        let answer = judge(&image(words, ARM), &task(X86_64, ""));
+        assert_eq!(brief(answer.all()), ["error foreign-executable /srv/cat"], "{words:?}");
+        assert_eq!(judge(&image(words, X86), &task(X86_64, "")).verdict, Runs, "{words:?}");
+    }
+    let open: &[&[&str]] = &[
+        &["/bin/sh", "-c", "migrate; exec /srv/cat"],
+        &["/bin/sh", "-c", "cd /srv && ./cat x"],
+        &["/bin/sh", "-c", "if true; then /srv/cat; fi"],
+        &["/run.sh", "/srv/cat"],
+        &["sh", "/run.sh", "/srv/cat"],
+        &["/run.sh"],
+        &["python3", "-m", "wrap", "--", "/srv/cat"],
+    ];
+    for words in open {
+        let answer = judge(&image(words, ARM), &task(X86_64, ""));
+        assert_eq!(answer.verdict, Undetermined, "{words:?}: {:?}", brief(answer.all()));
+        let told = answer.all().find(|finding| finding.path.as_deref() == Some("/srv/cat")).expect("the finding");
+        assert!(told.help.as_deref().is_some_and(|help| help.contains("--allow foreign-executable=/srv/cat")));
+        let right = judge(&image(words, X86), &task(X86_64, ""));
+        assert_eq!(right.verdict, Runs, "{words:?}: {:?}", brief(right.all()));
+    }
+    // Nothing starts it: python reads no shell script.
+    expect(&image(&["python3"], ARM), &task(X86_64, ""), Runs, &["warning foreign-executable /srv/cat"]);
 }

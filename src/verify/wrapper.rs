@@ -1,0 +1,193 @@
+//! Programs that do nothing but start another: an init, `env`, a change of user, a limit of time.
+
+/// How the options of such a program are to be read.
+struct Wrapper {
+    names: &'static [&'static str],
+    /// The short options that a value follows.
+    short: &'static str,
+    /// The long options that a value follows, where it does not stand behind a `=`.
+    long: &'static [&'static str],
+    /// The options with which it does something else.
+    other: &'static [&'static str],
+    /// How many words of its own stand before the program.
+    words: usize,
+}
+
+const fn wrapper(names: &'static [&'static str], short: &'static str, words: usize) -> Wrapper {
+    Wrapper { names, short, long: &[], other: &[], words }
+}
+
+const WRAPPERS: &[Wrapper] = &[
+    wrapper(&["tini", "tini-static", "docker-init"], "pe", 0),
+    Wrapper { long: &["--rewrite"], ..wrapper(&["dumb-init"], "r", 0) },
+    wrapper(&["catatonit"], "", 0),
+    wrapper(&["gosu", "su-exec", "setuidgid", "s6-setuidgid"], "", 1),
+    wrapper(&["chpst"], "uUbenlLmdopfcrt/", 0),
+    Wrapper {
+        long: &[
+            "--reuid",
+            "--regid",
+            "--groups",
+            "--inh-caps",
+            "--ambient-caps",
+            "--bounding-set",
+            "--securebits",
+            "--pdeathsig",
+            "--selinux-label",
+            "--apparmor-profile",
+        ],
+        other: &["-d", "--dump"],
+        ..wrapper(&["setpriv"], "", 0)
+    },
+    Wrapper {
+        long: &["--unset", "--chdir", "--argv0"],
+        other: &["-S", "--split-string"],
+        ..wrapper(&["env"], "uCa", 0)
+    },
+    Wrapper { long: &["--kill-after", "--signal"], other: &["-t"], ..wrapper(&["timeout"], "ks", 1) },
+    wrapper(&["nohup", "catchsegv"], "", 0),
+    Wrapper { long: &["--input", "--output", "--error"], ..wrapper(&["stdbuf"], "ioe", 0) },
+    Wrapper { long: &["--adjustment"], ..wrapper(&["nice"], "n", 0) },
+    wrapper(&["setsid"], "", 0),
+    Wrapper { long: &["--class", "--classdata"], other: &["-p", "-P", "-u"], ..wrapper(&["ionice"], "cn", 0) },
+    Wrapper { other: &["-p", "--pid"], ..wrapper(&["taskset"], "", 1) },
+    Wrapper { other: &["-H", "-s", "--show", "--hardware"], ..wrapper(&["numactl"], "iNCmcpPw", 0) },
+    Wrapper { long: &["--output", "--format"], ..wrapper(&["time"], "of", 0) },
+    Wrapper {
+        long: &["--server-args", "--server-num", "--auth-file", "--error-file", "--xauth-protocol", "--wait"],
+        ..wrapper(&["xvfb-run"], "efnpsw", 0)
+    },
+];
+
+/// What `env` changes for the program that it starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Another `PATH` may be searched, or from another folder.
+    pub(super) place: bool,
+    /// The loader may find other libraries.
+    pub(super) libraries: bool,
+}
+
+impl Changes {
+    /// What setting this variable changes.
+    pub(super) fn of(variable: &str) -> Self {
+        Self { place: variable == "PATH", libraries: variable.starts_with("LD_") }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { place: self.place || other.place, libraries: self.libraries || other.libraries }
+    }
+}
+
+/// What follows a program that does nothing but start another, where that is sure, and what it changes for it.
+pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [String], Changes)> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let mut rest = words.get(1..)?;
+    if name == "busybox" {
+        // The name of an applet.
+        return wrapped(rest.first()?, rest);
+    }
+    let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))?;
+    let is_env = name == "env";
+    let mut changes = Changes::default();
+    while let [word, after @ ..] = rest {
+        if word == "--" {
+            rest = after;
+            break;
+        }
+        if !word.starts_with('-') {
+            break;
+        }
+        let (option, value) =
+            word.split_once('=').map_or((word.as_str(), None), |(option, value)| (option, Some(value)));
+        let short = (!word.starts_with("--")).then(|| &word[1..]);
+        let is_other = |other: &&str| {
+            **other == *option || short.is_some_and(|letters| other.len() == 2 && letters.contains(&other[1..]))
+        };
+        if wrapper.other.iter().any(is_other) {
+            return None;
+        }
+        rest = after;
+        let takes_next = match short {
+            // A value stands in the same word, or is the next one.
+            Some(letters) => {
+                letters.find(|letter| wrapper.short.contains(letter)).is_some_and(|at| at + 1 == letters.len())
+            }
+            None => value.is_none() && wrapper.long.contains(&option),
+        };
+        if is_env {
+            let clears = matches!(option, "-" | "-i" | "--ignore-environment");
+            let moves = option.starts_with("-C") || option == "--chdir";
+            let unsets = option.starts_with("-u") || option == "--unset";
+            let path = unsets && [word, after.first().unwrap_or(word)].iter().any(|word| word.ends_with("PATH"));
+            changes.place |= clears || moves || path;
+        }
+        if takes_next {
+            rest = rest.get(1..)?;
+        }
+    }
+    rest = rest.get(wrapper.words..)?;
+    while is_env && let Some((variable, _)) = rest.first().and_then(|word| word.split_once('=')) {
+        changes = changes.and(Changes::of(variable));
+        rest = &rest[1..];
+    }
+    (!rest.is_empty()).then_some((rest, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_start_what_follows() {
+        for (line, wanted) in [
+            ("/sbin/tini -- /app -x", Some("/app -x")),
+            ("tini -g -- app", Some("app")),
+            ("tini app", Some("app")),
+            ("tini -e 143 app", Some("app")),
+            ("tini -e143 -s app", Some("app")),
+            ("dumb-init --rewrite 15:2 app", Some("app")),
+            ("gosu nobody app x", Some("app x")),
+            ("env python app.py", Some("python app.py")),
+            ("env A=1 B= python", Some("python")),
+            ("env -i python", Some("python")),
+            ("env -u HOME -C /app python", Some("python")),
+            ("env -S python", None),
+            ("env -iS python", None),
+            ("timeout 5 app x", Some("app x")),
+            ("timeout -k 5 --signal=TERM -s KILL 5 app", Some("app")),
+            ("timeout --preserve-status 5 app", Some("app")),
+            ("timeout -t 5 app", None),
+            ("nohup app", Some("app")),
+            ("stdbuf -oL -e 0 app", Some("app")),
+            ("stdbuf --output=L app", Some("app")),
+            ("nice -n 10 app", Some("app")),
+            ("nice -10 app", Some("app")),
+            ("setsid -w app", Some("app")),
+            ("taskset -c 0,1 app", Some("app")),
+            ("setpriv --reuid 1000 --regid=1000 --clear-groups app", Some("app")),
+            ("busybox timeout 5 app", Some("app")),
+            ("app -- x", None),
+            ("tini --", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let found = wrapped(&words[0], &words).map(|(rest, _)| rest.join(" "));
+            assert_eq!(found.as_deref(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn env_may_change_where_names_are_looked_up() {
+        for (line, place, libraries) in [
+            ("env A=1 app", false, false),
+            ("env PATH=/x app", true, false),
+            ("env -i app", true, false),
+            ("env -u PATH app", true, false),
+            ("env LD_LIBRARY_PATH=/x app", false, true),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let changes = wrapped(&words[0], &words).map(|(_, changes)| changes);
+            assert_eq!(changes, Some(Changes { place, libraries }), "{line}");
+        }
+    }
+}
