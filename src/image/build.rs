@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
 use super::plan::content::{Archive, Content, open_archive};
-use super::plan::{Plan, PlatformPlan, Task};
+use super::plan::{Plan, PlatformPlan, Task, Times};
 use super::recipe::Recipe;
 use super::recipe::place::RecipeError;
 use super::root::Root;
@@ -333,7 +333,7 @@ fn make_layer(
     session: &Session,
 ) -> Result<BuiltLayer, BuildError> {
     let what = match &task.content {
-        Content::Known(known) => return adopt(&task.name, id, known, options, session),
+        Content::Known(known) => return adopt(&task, id, known, options, session),
         Content::Entries(_) => String::new(),
         Content::Archive(archive) => format!(" from {}", archive.path.display()),
     };
@@ -372,7 +372,7 @@ fn make_layer(
         observer.note(Event::Warning(&text));
     }
     let Packed { diff_id, contents, timed_pyc, .. } = packed;
-    warn_of_pyc(id, timed_pyc, observer);
+    warn_of_pyc(id, (timed_pyc, task.times), observer);
     let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
     Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
 }
@@ -398,7 +398,7 @@ fn from_file(
 
 /// A layer as it was made before.
 fn adopt(
-    name: &str,
+    task: &Task,
     id: &str,
     known: &Known,
     options: Options<'_>,
@@ -406,17 +406,19 @@ fn adopt(
 ) -> Result<BuiltLayer, BuildError> {
     let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), known.digest, known.size);
     session.adopt((&known.path, &known.file), &descriptor)?;
-    warn_of_pyc(id, known.timed_pyc, options.observer);
+    warn_of_pyc(id, (known.timed_pyc, task.times), options.observer);
     let contents = Arc::clone(&known.contents);
-    Ok(BuiltLayer { name: Some(name.into()), descriptor, diff_id: known.diff_id, contents, cached: true })
+    Ok(BuiltLayer { name: Some(task.name.clone()), descriptor, diff_id: known.diff_id, contents, cached: true })
 }
 
-fn warn_of_pyc(id: &str, timed_pyc: u64, observer: &dyn Observer) {
-    if timed_pyc > 0 {
+/// Says how many `.pyc` files are stale where the times of their sources do not stay.
+fn warn_of_pyc(id: &str, (timed_pyc, times): (u64, Times), observer: &dyn Observer) {
+    if timed_pyc > 0 && times != Times::Kept {
+        let exclude = if times == Times::Copied { "exclude them from the copy (**/__pycache__), " } else { "" };
         let text = format!(
             "layer {id}: {timed_pyc} .pyc files hold the time of their source, so Python ignores them where that time is \
-             another in the image; remove them before the build, exclude them from the copy (**/__pycache__), or \
-             compile them with --invalidation-mode checked-hash"
+             another in the image; remove them before the build, {exclude}or compile them with --invalidation-mode \
+             checked-hash"
         );
         observer.note(Event::Warning(&text));
     }

@@ -56,6 +56,29 @@ pub struct Task {
     pub key: Option<Key>,
     /// The blob that the cache has for it, where that one is only to be compared.
     pub expected: Option<Digest>,
+    /// What becomes of the times of its files.
+    pub times: Times,
+}
+
+/// What becomes of the times of a layer's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// They stay.
+    Kept,
+    /// Copied files have another time than their sources.
+    Copied,
+    /// They are normalised otherwise, or none is later than `SOURCE_DATE_EPOCH`.
+    Changed,
+}
+
+impl Times {
+    fn of(layer: &LayerRecipe, epoch: Option<i64>) -> Self {
+        match layer.kind {
+            LayerKind::Copy { .. } => Self::Copied,
+            LayerKind::Rootfs { .. } | LayerKind::Tar { .. } if epoch.is_none() => Self::Kept,
+            LayerKind::Rootfs { .. } | LayerKind::Tar { .. } | LayerKind::Run(_) => Self::Changed,
+        }
+    }
 }
 
 /// One platform's image as it will be.
@@ -165,7 +188,8 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
                         let (name, place) = (layer.name.clone(), layer.place.clone());
                         let Found { content, key, expected, skeleton } = reader.known(begun, found);
                         skeletons.push(skeleton);
-                        tasks.push(Task { name, place, platforms: Vec::new(), content, key, expected });
+                        let times = Times::of(layer, given.source_date_epoch);
+                        tasks.push(Task { name, place, platforms: Vec::new(), content, key, expected, times });
                         tasks.len() - 1
                     },
                     |same| first + same,

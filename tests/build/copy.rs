@@ -199,3 +199,26 @@ fn patterns_of_a_recipe_in_another_folder() {
         ["0 0755 0:0 /app/", "0 0644 0:0 /app/a.txt 1", "0 0644 0:0 /app/b.txt 1"]
     );
 }
+
+/// A root file system keeps its times, unless SOURCE_DATE_EPOCH bounds them.
+#[test]
+fn only_where_times_do_not_stay_compiled_python_is_told_to_be_stale() {
+    let project = Project::new();
+    project.write("root/app/x.pyc", "\u{6}\r\r\n\0\0\0\0 and so on");
+    project.write("rootfs.toml", "[[layer]]\nrootfs = \"root\"\n");
+    project.write("copy.toml", "[[layer]]\ncopy = [{ src = \"root\", dest = \"/\" }]\n");
+    let said = |recipe: &str, variables: &[(&str, &str)]| {
+        let words = ["build", "-p", "linux/amd64", recipe];
+        project.run_with(&words, variables).done().stderr
+    };
+    let stale = "1 .pyc files hold the time of their source";
+    // The second build of each takes the layer from the cache.
+    for _ in 0..2 {
+        let rootfs = said("rootfs.toml", &[]);
+        assert!(!rootfs.contains(stale), "{rootfs}");
+        let bounded = said("rootfs.toml", &[("SOURCE_DATE_EPOCH", "1000")]);
+        assert!(bounded.contains(stale) && !bounded.contains("from the copy"), "{bounded}");
+        let copied = said("copy.toml", &[]);
+        assert!(copied.contains(stale) && copied.contains("exclude them from the copy"), "{copied}");
+    }
+}
