@@ -117,7 +117,8 @@ entrypoint-not-found: what the container starts does not exist in the image
 
 The process is the one that ECS starts: entryPoint and command of the container definition, else entrypoint and cmd of
 the image; an entryPoint of the container definition drops the image's cmd. A name without a slash is looked up in
-PATH, a relative path in the working folder, links are followed within the image.
+PATH, a relative path in the working folder, links are followed within the image. So is the script or jar that an
+interpreter is told to open (python3 main.py, node, java -jar): it looks in the working folder.
 
 What ECS says:
   CannotStartContainerError: ... exec: \"app\": executable file not found in $PATH

@@ -135,21 +135,66 @@ pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Open
         version(called).is_some() && (version(program).is_some() || matches!(program, "busybox" | "dash" | "bash"))
     };
     let plain = |name: &'w String| Some(name.as_str()).filter(|name| !name.is_empty() && !name.starts_with('-'));
+    // The first word that is no option, where none before it takes another word or means another program.
+    let behind = |is_flag: &dyn Fn(&str) -> bool| {
+        let rest = words.get(1..)?;
+        plain(rest.iter().find(|word| !is_flag(word))?)
+    };
+    let letters = |known: &'static str| {
+        move |word: &str| {
+            word.strip_prefix('-')
+                .is_some_and(|flags| !flags.is_empty() && flags.chars().all(|flag| known.contains(flag)))
+        }
+    };
+    let opened = |name| Opened { name, endings: &[], in_path: false };
     if is("java") {
         let at = words.iter().position(|word| word == "-jar")?;
         // A class before it would be the program, and the rest its arguments.
         let options = words[1..at].iter().all(|word| word.starts_with("-X") || word.starts_with("-D"));
         let name = plain(words.get(at + 1)?)?;
-        return options.then_some(Opened { name, endings: &[], in_path: false });
+        return options.then(|| opened(name));
     }
-    let name = plain(words.get(1)?)?;
     if is("node") {
+        const FLAGS: [&str; 4] = ["--enable-source-maps", "--expose-gc", "--inspect", "--preserve-symlinks"];
+        let flag = |word: &str| {
+            word.starts_with("--") && word.contains('=')
+                || ["--no-", "--trace-", "--experimental-"].iter().any(|start| word.starts_with(start))
+                || FLAGS.contains(&word)
+        };
+        let name = behind(&flag)?;
         let endings: &[&str] = &[".js", ".json", ".node"];
-        return (name != "inspect" && name != "debug").then_some(Opened { name, endings, in_path: false });
+        return (name != "inspect" && name != "debug").then_some(Opened { endings, ..opened(name) });
     }
-    let shell = ["sh", "bash", "dash", "ash"].into_iter().any(is);
-    let opened = Opened { name, endings: &[], in_path: shell && !name.contains('/') };
-    (shell || is("python") || is("perl") || is("ruby")).then_some(opened)
+    if is("deno") || is("bun") {
+        // A word without an ending may be a task, a package or a command of its own.
+        let flag = |word: &str| {
+            word == "run"
+                || word == "-A"
+                || word.starts_with("--allow-")
+                || word.starts_with("--") && word.contains('=')
+        };
+        let is_file = |name: &&str| {
+            let endings = [".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts"];
+            !name.contains(':') && endings.iter().any(|ending| name.ends_with(ending))
+        };
+        return behind(&flag).filter(is_file).map(opened);
+    }
+    if ["sh", "bash", "dash", "ash"].into_iter().any(is) {
+        let name = behind(&letters("aefhmuvx"))?;
+        return Some(Opened { in_path: !name.contains('/'), ..opened(name) });
+    }
+    let name = if is("python") {
+        behind(&letters("BEIOPRSbdqsuv"))
+    } else if is("perl") {
+        behind(&letters("wWTtU"))
+    } else if is("ruby") {
+        behind(&letters("wW"))
+    } else if is("php") {
+        behind(&|_| false)
+    } else {
+        None
+    }?;
+    Some(opened(name))
 }
 
 #[cfg(test)]
@@ -172,7 +217,20 @@ mod tests {
             ("/opt/java/bin/java", "java -cp x Main -jar a.jar", None),
             ("/usr/bin/node", "node server", Some("server")),
             ("/usr/bin/node", "node --require x server", None),
+            ("/usr/bin/node", "node --enable-source-maps --max-old-space-size=4096 server", Some("server")),
             ("/usr/bin/other", "node server", None),
+            ("/usr/bin/python3.11", "python3 -Bu app.py -m x", Some("app.py")),
+            ("/usr/bin/python3.11", "python3 -W ignore app.py", None),
+            ("/usr/bin/python3.11", "python3 -c app.py", None),
+            ("/usr/bin/dash", "sh -ex /run.sh", Some("/run.sh")),
+            ("/usr/bin/dash", "sh -ec /run.sh", None),
+            ("/usr/bin/ruby3.1", "ruby3.1 app.rb", Some("app.rb")),
+            ("/usr/bin/php8.2", "php index.php", Some("index.php")),
+            ("/usr/bin/deno", "deno run --allow-net main.ts", Some("main.ts")),
+            ("/usr/bin/deno", "deno run npm:x/main.ts", None),
+            ("/usr/bin/deno", "deno run --config x main.ts", None),
+            ("/usr/bin/bun", "bun run start", None),
+            ("/usr/bin/bun", "bun index.ts", Some("index.ts")),
         ] {
             let words = words(line);
             assert_eq!(opened_file(program, &words).map(|opened| opened.name), wanted, "{program}: {line}");

@@ -2,11 +2,12 @@
 //! as far as their words say it.
 
 use crate::layer::contents::{Head, Kind};
+use crate::layer::entry::split;
 
 use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{Sought, shown};
-use super::process::opened_file;
+use super::process::{Opened, opened_file};
 use super::shell::{is_shell, told};
 use super::wrapper::{Changes, wrapped};
 
@@ -163,6 +164,41 @@ impl Judge<'_> {
         self.push(note);
     }
 
+    /// An interpreter looks in the working folder, and a shell in `PATH` after that.
+    fn missing_script(&mut self, interpreter: &str, opened: &Opened<'_>, end: Option<String>) {
+        let folder = self.surroundings.folder.as_deref().unwrap_or("/");
+        let name = opened.name.strip_prefix("./").unwrap_or(opened.name);
+        let path = match folder.trim_end_matches('/') {
+            _ if name.starts_with('/') => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        let end = end.map_or_else(String::new, |end| format!(" ({end})"));
+        let nor = if opened.in_path { ", and no folder of PATH has it either" } else { "" };
+        let origin = &self.process.origin;
+        let message = format!("{interpreter} opens {}, but {path} does not exist{end}{nor} ({origin})", opened.name);
+        let help = self.near(&path).map_or_else(
+            || "name a file that the image has, relative to the working folder or by its whole path".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        let mut finding = Finding::new(Rule::EntrypointNotFound, Severity::Error, message).help(help);
+        finding.found = Some("nothing".into());
+        finding.wanted = Some(path.clone());
+        finding.path = Some(path);
+        self.push(finding);
+    }
+
+    /// A file in the same folder whose name is nearly that of this path.
+    fn near(&self, path: &str) -> Option<String> {
+        let (folder, name) = path.rsplit_once('/')?;
+        let root = &self.image().root;
+        let folder = root
+            .resolve(folder.as_bytes())
+            .map_or_else(|_| folder.trim_start_matches('/').as_bytes().into(), |found| found.path);
+        let files = root.iter().filter(|(path, node, _)| split(path).0 == &*folder && node.kind != Kind::Directory);
+        let mut names = files.map(|(path, ..)| String::from_utf8_lossy(split(path).1).into_owned());
+        names.find(|known| is_near(known, name)).map(|near| format!("{}/{near}", shown(&folder).trim_end_matches('/')))
+    }
+
     /// The script or jar that an interpreter is told to open; whether a shell is told to.
     fn opened(&mut self, program: &str, start: &Start<'_>) -> bool {
         let Some(opened) = opened_file(program, start.words) else { return false };
@@ -181,7 +217,7 @@ impl Judge<'_> {
             sought = self.surroundings.in_path(opened.name).1;
         }
         match sought {
-            Sought::Missing(end) => self.missing_program(opened.name, end, &Role::Started(program.into())),
+            Sought::Missing(end) => self.missing_script(&start.words[0], &opened, end),
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {
                 if matches!(found.node.kind, Kind::File { .. }) {
@@ -190,5 +226,18 @@ impl Judge<'_> {
             }
         }
         by_shell
+    }
+}
+
+/// Whether two names differ in case, in one character, or in two that have changed places.
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    let (one, other) = (&one[same..], &other[same..]);
+    let same = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
+    match (&one[..one.len() - same], &other[..other.len() - same]) {
+        ([a, b], [c, d]) => a == d && b == c,
+        (one, other) => one.len() <= 1 && other.len() <= 1,
     }
 }

@@ -226,3 +226,37 @@ fn what_starts_must_be_there() {
         expect(&amd64(dangling, &["/app"]), &task(X86_64, ""), DoesNotRun, &["error entrypoint-not-found /app"]);
     assert!(answer.targets[0].findings[0].message.contains("is not there: /opt does not exist"));
 }
+
+#[test]
+fn a_script_is_looked_for_where_its_interpreter_does() {
+    let names = ["python3", "node", "sh", "java", "perl", "ruby", "deno"];
+    let config = |words: &[&str]| Config { working_dir: "/app".into(), ..entry(words) };
+    let image = |words: &[&str]| {
+        let mut nodes: Vec<Node> = names.iter().map(|name| exe(&format!("bin/{name}"), program(X86))).collect();
+        nodes.extend(["app/main.py", "app/server.js", "app/run.sh", "app/app.jar"].map(|path| file(path, Head::Other)));
+        index(vec![image(&Platform::linux_amd64(), vec![nodes], config(words))])
+    };
+    for (words, path, near) in [
+        (&["python3", "mian.py"][..], "/app/mian.py", Some("/app/main.py")),
+        (&["python3", "-u", "./Main.py"], "/app/Main.py", Some("/app/main.py")),
+        (&["node", "serve.js"], "/app/serve.js", Some("/app/server.js")),
+        (&["sh", "-e", "run.hs"], "/app/run.hs", Some("/app/run.sh")),
+        (&["java", "-Xmx1g", "-jar", "ap.jar"], "/app/ap.jar", Some("/app/app.jar")),
+        (&["perl", "x.pl"], "/app/x.pl", None),
+        (&["ruby", "/x.rb"], "/x.rb", None),
+        (&["deno", "run", "-A", "main.ts"], "/app/main.ts", None),
+    ] {
+        let wrong = format!("error entrypoint-not-found {path}").to_lowercase();
+        let answer = expect(&image(words), &task(X86_64, ""), DoesNotRun, &[&wrong]);
+        let finding = &answer.targets[0].findings[0];
+        assert!(finding.message.contains(&format!("{path} does not exist")), "{}", finding.message);
+        let help = finding.help.as_deref().unwrap_or_default();
+        match near {
+            Some(near) => assert_eq!(help, format!("did you mean {near}?")),
+            None => assert!(help.starts_with("name a file"), "{help}"),
+        }
+    }
+    for words in [&["python3", "main.py"][..], &["node", "server"], &["sh", "run.sh"], &["java", "-jar", "app.jar"]] {
+        expect(&image(words), &task(X86_64, ""), Runs, &[]);
+    }
+}

@@ -520,7 +520,8 @@ fn modules() -> Vec<Case> {
             ]),
             &["node", "/app/server.js"],
         ),
-        case("Node's script is missing", node(vec![]), &["node", "server.js"]).fails(&["error entrypoint-not-found"]),
+        case("Node's script is missing", node(vec![]), &["node", "server.js"])
+            .fails(&["error entrypoint-not-found /server.js"]),
         case("a jar for every machine", java(vec![("app.jar", jar(&both))]), &start),
         case(
             "jars side by side, one for each machine",
