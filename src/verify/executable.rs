@@ -10,6 +10,7 @@ use crate::elf::{Elf, Machine};
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
 use crate::image::root::Found;
 use crate::layer::contents::{Head, Kind};
+use crate::layer::entry::split;
 use crate::oci::platform::Arch;
 
 use super::finding::{Finding, Rule, Severity};
@@ -29,6 +30,8 @@ pub(super) struct Judge<'a> {
     pub(super) visited: BTreeSet<Box<[u8]>>,
     /// Whether a shell reads a script, which may start anything.
     pub(super) by_script: bool,
+    /// The scripts that interpreters read.
+    pub(super) scripts: Vec<Box<[u8]>>,
 }
 
 /// What a file is on the way.
@@ -103,6 +106,22 @@ impl<'a> Judge<'a> {
         finding.found = Some("nothing".into());
         finding.wanted = Some(name.into());
         self.push(finding);
+    }
+
+    /// The folders in which an interpreter looks for modules beside its own: those of the scripts, the working folder,
+    /// and what its variable (`PYTHONPATH`) names in the image.
+    pub(super) fn module_roots(&self, variable: &str) -> Vec<Box<[u8]>> {
+        let scripts = self.scripts.iter().map(|script| Box::from(split(script).0));
+        let image = self.image();
+        let named =
+            image.config.config.variable(variable).unwrap_or_default().split(':').filter(|part| !part.is_empty());
+        let folders = self.surroundings.folder.iter().map(String::as_str).chain(named);
+        let found = folders.filter_map(|folder| match self.surroundings.at(folder) {
+            Sought::Found(found) => Some(found.path),
+            // A folder that no layer names.
+            _ => Some(folder.trim_matches('/').as_bytes().into()),
+        });
+        scripts.chain(found).collect()
     }
 
     pub(super) fn image(&self) -> &'a ImageFacts {

@@ -229,6 +229,7 @@ impl Pass<'_> {
                 findings: Vec::new(),
                 visited: BTreeSet::new(),
                 by_script: false,
+                scripts: Vec::new(),
             };
             judge.run();
             let interpreters = judge.visited.iter().filter_map(|path| Interpreter::of(path));
@@ -237,9 +238,10 @@ impl Pass<'_> {
                 interpreters.insert(Interpreter::Shell);
             }
             let architecture = &want.platform.architecture;
+            let roots = judge.module_roots("PYTHONPATH");
             for interpreter in interpreters {
                 let known = &mut judge.visited;
-                judge.findings.extend(scan::modules(image, architecture, interpreter, known, &self.allowed));
+                judge.findings.extend(scan::modules(image, architecture, interpreter, &roots, known, &self.allowed));
             }
             way.append(&mut judge.visited);
             if let Some(container) = container {
@@ -334,6 +336,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         findings: Vec::new(),
         visited: BTreeSet::new(),
         by_script: false,
+        scripts: Vec::new(),
     };
     judge.run();
     let mut findings = judge.findings;

@@ -56,18 +56,28 @@ impl Interpreter {
         }
     }
 
-    fn loads(self, file: &Foreign<'_>) -> bool {
+    /// Whether it may load a file; `roots` are the folders in which it looks for modules beside its own.
+    fn loads(self, file: &Foreign<'_>, roots: &[Box<[u8]>]) -> bool {
         let (folder, name) = split(file.path);
         let tag = |tag: &[u8]| name.windows(tag.len()).any(|part| part == tag);
+        let is_library = name.ends_with(b".so") || tag(b".so.");
         match self {
             Self::Python => {
                 const FOLDERS: [&[u8]; 3] = [b"site-packages", b"dist-packages", b"lib-dynload"];
                 let module = [b".cpython-".as_slice(), b".abi3.", b".pypy"].into_iter().any(tag);
                 let below = folder.split(|byte| *byte == b'/').any(|part| FOLDERS.contains(&part));
+                // Below the root itself stands everything.
+                let within = |root: &Box<[u8]>| {
+                    **root == *folder
+                        || !root.is_empty() && folder.strip_prefix(&**root).is_some_and(|rest| rest[0] == b'/')
+                };
                 // The libraries that a wheel brings stand in `NAME.libs`.
-                (name.ends_with(b".so") || tag(b".so.")) && (module || below || folder.ends_with(b".libs"))
+                is_library && (module || below || folder.ends_with(b".libs") || roots.iter().any(within))
             }
-            Self::Node => name.ends_with(b".node"),
+            Self::Node => {
+                let packaged = || folder.split(|byte| *byte == b'/').any(|part| part == b"node_modules");
+                name.ends_with(b".node") || is_library && packaged()
+            }
             Self::Java => file.member.is_some(),
             Self::Shell => {
                 let is_program = file.elf.kind == elf::Kind::Executable || file.elf.interpreter.is_some();
@@ -90,17 +100,18 @@ pub(super) fn modules(
     image: &ImageFacts,
     architecture: &Arch,
     interpreter: Interpreter,
+    roots: &[Box<[u8]>],
     known: &mut BTreeSet<Box<[u8]>>,
     allowed: &Allowed<'_>,
 ) -> Vec<Finding> {
     let mut files = files(&image.root, architecture, known);
-    files.retain(|file| interpreter.loads(file));
+    files.retain(|file| interpreter.loads(file, roots));
     known.extend(files.iter().map(|file| Box::from(file.path)));
     let mut findings = tell(image, architecture, files, allowed);
     let fails = if interpreter == Interpreter::Shell {
         "; it fails if the script starts it"
     } else {
-        findings.extend(strangers(image, architecture, interpreter, allowed));
+        findings.extend(strangers(image, architecture, interpreter, roots, allowed));
         "; it fails when it is loaded"
     };
     for finding in &mut findings {
@@ -118,13 +129,19 @@ fn c_library(elf: &Elf) -> Option<&[u8]> {
 
 /// Modules of this machine that are linked with a C library which the image does not have: a wheel of Debian's Python
 /// in Alpine, or the reverse. Packages bring both, and one of them is enough.
-fn strangers(image: &ImageFacts, architecture: &Arch, interpreter: Interpreter, allowed: &Allowed<'_>) -> Vec<Finding> {
+fn strangers(
+    image: &ImageFacts,
+    architecture: &Arch,
+    interpreter: Interpreter,
+    roots: &[Box<[u8]>],
+    allowed: &Allowed<'_>,
+) -> Vec<Finding> {
     let root = &image.root;
     let mut there: BTreeMap<&[u8], bool> = BTreeMap::new();
     let (mut at_home, mut strangers) = (BTreeSet::new(), Vec::new());
     for (path, node, layer) in root.iter() {
         let Kind::File { head: Head::Elf(elf), .. } = &node.kind else { continue };
-        let module = interpreter.loads(&Foreign { path, member: None, elf, mode: node.mode, layer });
+        let module = interpreter.loads(&Foreign { path, member: None, elf, mode: node.mode, layer }, roots);
         if !module || fit(elf, architecture) != Fit::Native {
             continue;
         }
@@ -165,7 +182,7 @@ fn files<'a>(root: &'a Root, architecture: &Arch, known: &BTreeSet<Box<[u8]>>) -
     }
     let mut files = Vec::new();
     for (path, node, layer) in root.iter() {
-        if known.contains(path) {
+        if known.contains(path) || for_another_system(path) {
             continue;
         }
         match &node.kind {
@@ -173,7 +190,8 @@ fn files<'a>(root: &'a Root, architecture: &Arch, known: &BTreeSet<Box<[u8]>>) -
                 files.push(Foreign { path, member: None, elf, mode: node.mode, layer });
             }
             Kind::File { head: Head::Archive(members), .. } => {
-                let foreign = members.iter().filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
+                let foreign = members.iter().filter(|member| !for_another_system(&member.name));
+                let foreign = foreign.filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
                 let foreign = foreign.map(|member| (&*member.name, &member.elf));
                 let mode = node.mode;
                 files.extend(foreign.map(|(name, elf)| Foreign { path, member: Some(name), elf, mode, layer }));
@@ -264,9 +282,22 @@ const MACHINES: [&str; 41] = [
     "x64",
 ];
 
+/// Whether a folder on the way says that the file is for another system (`prebuilds/android-arm64/`): no package loads
+/// it on Linux.
+fn for_another_system(path: &[u8]) -> bool {
+    const SYSTEMS: [&str; 9] = ["android", "darwin", "freebsd", "macos", "netbsd", "openbsd", "osx", "sunos", "win32"];
+    let mut folders = split(path).0.split(|byte| *byte == b'/');
+    folders.any(|folder| {
+        let name = neutral(&String::from_utf8_lossy(folder));
+        // With a machine behind it: a folder `android` alone may hold tools.
+        SYSTEMS.iter().any(|system| name.strip_prefix(system).is_some_and(|rest| matches!(rest, "-*" | "_*")))
+    })
+}
+
 /// A path without the words of machines.
 fn neutral(path: &str) -> String {
     let path = path.to_ascii_lowercase().replace("linuxmusl", "linux-musl");
+    let path = path.replace("linux64", "linux-x64").replace("linux32", "linux-x86");
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_str();
     while let Some(first) = rest.chars().next() {
@@ -341,6 +372,8 @@ mod tests {
             ("p/_core.cpython-312-x86_64-linux-gnu.so", "p/_core.cpython-312-aarch64-linux-gnu.so"),
             ("libnetty_tcnative_linux_x86_64.so", "libnetty_tcnative_linux_aarch_64.so"),
             ("sharp-linux-x64.node", "sharp-linux-arm64-musl.node"),
+            ("librocksdbjni-linux64.so", "librocksdbjni-linux-aarch64.so"),
+            ("librocksdbjni-linux32.so", "librocksdbjni-linux64-musl.so"),
             ("native/Linux/x86_64/libsqlitejdbc.so", "native/Linux/aarch64/libsqlitejdbc.so"),
         ] {
             assert_eq!(neutral(one), neutral(other));

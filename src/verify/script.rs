@@ -22,6 +22,7 @@ impl Judge<'_> {
             return;
         }
         self.readable(found, role);
+        self.scripts.push(found.path.clone());
         let text = String::from_utf8_lossy(line);
         if text.ends_with('\r') {
             let what =

@@ -221,6 +221,7 @@ impl Judge<'_> {
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {
                 if matches!(found.node.kind, Kind::File { .. }) {
+                    self.scripts.push(found.path.clone());
                     self.readable(&found, &Role::Started(program.into()));
                 }
             }

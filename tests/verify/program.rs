@@ -260,3 +260,41 @@ fn a_script_is_looked_for_where_its_interpreter_does() {
         expect(&image(words), &task(X86_64, ""), Runs, &[]);
     }
 }
+
+#[test]
+fn modules_of_another_machine_are_found_where_the_interpreter_looks() {
+    let library = |path: &str, machine| exe(path, Elf { kind: elf::Kind::Shared, ..program(machine) });
+    let image = |words: &[&str], modules: &[(&str, Machine)]| {
+        let mut nodes = vec![exe("bin/python3", program(X86)), exe("bin/node", program(X86))];
+        nodes.extend([file("srv/app/main.py", Head::Other), file("srv/app/server.js", Head::Other)]);
+        nodes.push(script("srv/app/run", "/bin/python3"));
+        nodes.extend(modules.iter().map(|(path, machine)| library(path, *machine)));
+        let config = Config { env: vec!["PYTHONPATH=/opt/deps:/opt/more".into()], ..entry(words) };
+        index(vec![image(&Platform::linux_amd64(), vec![nodes], config)])
+    };
+    let (python, node) = (["python3", "/srv/app/main.py"], ["node", "/srv/app/server.js"]);
+    let libvips = |machine: &str| format!("srv/app/node_modules/@img/sharp-libvips-linux-{machine}/lib/libvips.so.42");
+    let (arm64, x64) = (libvips("arm64"), libvips("x64"));
+    for (words, path) in [
+        (&python[..], "srv/app/_x.so"),
+        (&python, "srv/app/pkg/_x.so"),
+        (&python, "opt/deps/pkg/_x.so"),
+        (&["/srv/app/run"], "srv/app/_x.so"),
+        (&node, &x64),
+    ] {
+        let wrong = format!("warning foreign-executable /{path}");
+        expect(&image(words, &[(path, ARM)]), &task(X86_64, ""), Undetermined, &[&wrong]);
+        expect(&image(words, &[(path, X86)]), &task(X86_64, ""), Runs, &[]);
+    }
+    // What lies elsewhere is no module of Python's, and what lies beside the right one is none of Node's.
+    let other = ["warning foreign-executable /srv/other/_x.so"];
+    expect(&image(&python, &[("srv/other/_x.so", ARM)]), &task(X86_64, ""), Runs, &other);
+    expect(&image(&node, &[(&arm64, ARM), (&x64, X86)]), &task(X86_64, ""), Runs, &[]);
+    let serialport = |folder: &str| format!("srv/app/node_modules/s/prebuilds/{folder}.node");
+    let names = ["android-arm/node.napi.armv7", "android-arm64/node.napi.armv8", "linux-arm/node.napi.armv6"];
+    let others = names.map(serialport);
+    let mut modules: Vec<(&str, Machine)> = others.iter().map(|path| (path.as_str(), ARM)).collect();
+    let own = serialport("linux-x64/node.napi.glibc");
+    modules.push((&own, X86));
+    expect(&image(&node, &modules), &task(X86_64, ""), Runs, &[]);
+}

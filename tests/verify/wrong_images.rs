@@ -471,6 +471,8 @@ fn modules() -> Vec<Case> {
     };
     let start = ["/opt/java/bin/java", "-jar", "/app.jar"];
     let both = vec![("native/linux-x86_64/liba.so", native.clone()), ("native/linux-aarch64/liba.so", foreign.clone())];
+    let rocksdb =
+        vec![("librocksdbjni-linux64.so", native.clone()), ("librocksdbjni-linux-aarch64.so", foreign.clone())];
     vec![
         case("a wheel", python(vec![bin(&wheel("x86_64"), &native)]), &["python3", "-m", "app"]),
         case("a wheel for arm64", python(vec![bin(&wheel("aarch64"), &foreign)]), &["python3", "-m", "app"]).stays_open(
@@ -528,6 +530,7 @@ fn modules() -> Vec<Case> {
             java(vec![("app.jar", jar(&both[..1])), ("a-aarch_64.jar", jar(&both[1..]))]),
             &start,
         ),
+        case("a jar that names 64 bits by the system", java(vec![("app.jar", jar(&rocksdb))]), &start),
         case("a jar for arm64", java(vec![("app.jar", jar(&both[1..]))]), &start)
             .stays_open(&["warning foreign-executable /app.jar"]),
         case("a jar for arm64 that no Java opens", vec![bin("app", x86()), bin("x.jar", jar(&both[1..]))], &["/app"])
