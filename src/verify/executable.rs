@@ -116,10 +116,10 @@ impl<'a> Judge<'a> {
         let named =
             image.config.config.variable(variable).unwrap_or_default().split(':').filter(|part| !part.is_empty());
         let folders = self.surroundings.folder.iter().map(String::as_str).chain(named);
-        let found = folders.filter_map(|folder| match self.surroundings.at(folder) {
-            Sought::Found(found) => Some(found.path),
+        let found = folders.map(|folder| match self.surroundings.at(folder) {
+            Sought::Found(found) => found.path,
             // A folder that no layer names.
-            _ => Some(folder.trim_matches('/').as_bytes().into()),
+            _ => folder.trim_matches('/').as_bytes().into(),
         });
         scripts.chain(found).collect()
     }

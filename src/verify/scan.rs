@@ -67,12 +67,11 @@ impl Interpreter {
                 let module = [b".cpython-".as_slice(), b".abi3.", b".pypy"].into_iter().any(tag);
                 let below = folder.split(|byte| *byte == b'/').any(|part| FOLDERS.contains(&part));
                 // Below the root itself stands everything.
-                let within = |root: &Box<[u8]>| {
-                    **root == *folder
-                        || !root.is_empty() && folder.strip_prefix(&**root).is_some_and(|rest| rest[0] == b'/')
+                let within = |root: &[u8]| {
+                    root == folder || !root.is_empty() && folder.strip_prefix(root).is_some_and(|rest| rest[0] == b'/')
                 };
                 // The libraries that a wheel brings stand in `NAME.libs`.
-                is_library && (module || below || folder.ends_with(b".libs") || roots.iter().any(within))
+                is_library && (module || below || folder.ends_with(b".libs") || roots.iter().any(|root| within(root)))
             }
             Self::Node => {
                 let packaged = || folder.split(|byte| *byte == b'/').any(|part| part == b"node_modules");

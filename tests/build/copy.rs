@@ -200,7 +200,7 @@ fn patterns_of_a_recipe_in_another_folder() {
     );
 }
 
-/// A root file system keeps its times, unless SOURCE_DATE_EPOCH bounds them.
+/// A root file system keeps its times, unless `SOURCE_DATE_EPOCH` bounds them.
 #[test]
 fn only_where_times_do_not_stay_compiled_python_is_told_to_be_stale() {
     let project = Project::new();
