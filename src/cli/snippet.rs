@@ -1,9 +1,13 @@
-//! A place in a file, shown as rustc shows it: the file's name, the line, an underline, a label.
+//! A place in a file, shown as rustc shows it: the file's name, the line, an underline, a label. Of a line that may hold
+//! secrets only what is meant is shown.
+
+mod masked;
 
 use std::ops::Range;
 
 use annotate_snippets::renderer::{DecorStyle, Renderer};
-use annotate_snippets::{AnnotationKind, Group, Level};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin};
+use masked::masked;
 
 /// Where in a file something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +32,17 @@ pub fn underlined<'a>(level: Level<'a>, rule: Option<&'a str>, message: &'a str,
     // a failure that cannot be printed is worse than one underlined in the wrong place.
     let start = snippet.text.floor_char_boundary(snippet.span.start);
     let end = snippet.text.ceil_char_boundary(snippet.span.end).max(start);
-    let mut annotation = AnnotationKind::Primary.span(start..end);
-    if !snippet.label.is_empty() {
-        annotation = annotation.label(tame(&snippet.label));
-    }
-    let source = annotate_snippets::Snippet::source(&*snippet.text).path(&*snippet.file).annotation(annotation);
-    title.element(source)
+    let annotation = |span: Range<usize>| {
+        let annotation = AnnotationKind::Primary.span(span);
+        if snippet.label.is_empty() { annotation } else { annotation.label(tame(&snippet.label)) }
+    };
+    let Some(line) = masked(&snippet.file, &snippet.text, &(start..end)) else {
+        let source = annotate_snippets::Snippet::source(&*snippet.text).path(&*snippet.file);
+        return title.element(source.annotation(annotation(start..end)));
+    };
+    let place = Origin::path(&*snippet.file).line(line.number).char_column(line.column);
+    let source = annotate_snippets::Snippet::source(line.text).line_start(line.number);
+    title.element(place).element(source.annotation(annotation(line.span)))
 }
 
 /// A text fit to stand in a snippet, whose renderer takes styles from labels and messages.
@@ -42,6 +51,19 @@ pub fn tame(text: &str) -> String {
 }
 
 /// The renderer's look, the same everywhere.
-pub fn renderer() -> Renderer {
-    Renderer::styled().decor_style(DecorStyle::Ascii)
+pub fn renderer() -> Look {
+    Look(Renderer::styled().decor_style(DecorStyle::Ascii))
+}
+
+/// Renders groups of messages.
+pub struct Look(Renderer);
+
+impl Look {
+    /// The text of groups, styled.
+    pub fn render(&self, groups: &[Group<'_>]) -> String {
+        let text = self.0.render(groups);
+        // A line that is not the file's own has its place above it, and then the sign of another file.
+        let is_sign = |line: &&str| anstream::adapter::strip_str(line).to_string().trim() == ":::";
+        text.split('\n').filter(|line| !is_sign(line)).collect::<Vec<_>>().join("\n")
+    }
 }

@@ -153,6 +153,23 @@ error[foreign-executable]: /usr/bin/app does not run on arm64
     }
 
     #[test]
+    fn a_finding_in_a_document_shows_no_other_value() {
+        let text = r#"{"cpuArchitecture":"X86_64","environment":[{"name":"A","value":"hunter2"}]}"#;
+        let location = Location { file: "td.json".into(), line: 1, column: 20, span: 19..27 };
+        let finding =
+            Finding { location: Some(location), ..Finding::new(Rule::ForeignExecutable, Severity::Error, "a") };
+        let expected = "\
+error[foreign-executable]: a
+ --> td.json:1:20
+  |
+1 | {\"cpuArchitecture\":\"X86_64\",\"environment\":[{\"name\":…,\"value\":…}]}
+  |                    ^^^^^^^^
+
+";
+        snapbox::assert_data_eq!(printed(&finding, Some(text)), expected);
+    }
+
+    #[test]
     fn a_summary_is_a_sentence() {
         let said = summary("app", Verdict::Runs, "ARM64", "task-definition.json");
         assert_eq!(said, "app: runs on ARM64 (task-definition.json)");
