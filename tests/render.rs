@@ -189,6 +189,92 @@ resource "aws_ecs_task_definition" "web" {
 }
 
 #[test]
+fn no_line_of_a_document_shows_a_secret() {
+    let folder = Folder::new();
+    let environment = "\"environment\":[{\"name\":\"PW\",\"value\":\"hunter2\"}]";
+    folder.write("comma.json", &format!("{{\"containerDefinitions\":[{{{environment},}}]}}"));
+    folder.write(
+        "port.yaml",
+        &format!("containerDefinitions: [{{name: a, portMappings: [{{containerPort: x}}], {environment}}}]"),
+    );
+    let containers = format!("[{{{environment},\"name\":\"a\",\"image\":\"x\",\"portMappings\":7}}]");
+    let values = json!({ "container_definitions": containers, "requires_compatibilities": ["FARGATE"] });
+    let resource =
+        json!({ "address": "aws_ecs_task_definition.a", "type": "aws_ecs_task_definition", "values": values });
+    let resources = json!({ "root_module": { "resources": [resource] } });
+    folder.write("plan.json", &json!({ "format_version": "1.2", "planned_values": resources }).to_string());
+    folder.write(
+        "infra/main.tf",
+        "variable \"a\" { type = number }\nresource \"aws_ecs_task_definition\" \"a\" {\n  count = var.a\n}\n",
+    );
+    folder.write("infra/terraform.tfvars.json", "{\"password\": \"hunter2\", \"a\": \"hunter2\",}");
+    for (source, place) in [
+        ("comma.json", "comma.json:1:"),
+        ("port.yaml", "port.yaml:1:"),
+        ("plan.json", "plan.json:1:"),
+        ("infra", "json:1:"),
+    ] {
+        let said = folder.run(&["targets", source], None, &[]);
+        assert!(said.stderr.contains(place) && said.stderr.contains('…'), "{source}: {}", said.stderr);
+        assert!(!said.stderr.contains("hunter2"), "{source}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_parameter_is_named_where_its_value_alone_is_the_image() {
+    let folder = Folder::new();
+    let template = |image: &str| {
+        let head = "Parameters:\n  Tag:\n    Type: String\n    Default: v1\n  Image:\n    Type: String\n    Default: r/app:1\n\
+                    Resources:\n  Repo:\n    Type: AWS::ECR::Repository\n  Task:\n    Type: AWS::ECS::TaskDefinition\n    \
+                    Properties:\n      Family: app\n      ContainerDefinitions:\n        - Name: app\n          Image: ";
+        folder.write("template.yaml", &format!("{head}{image}\n        - Name: side\n          Image: !Ref Image\n"));
+    };
+    let run = |images: &[&str]| {
+        let mut words = vec!["render", "template.yaml", "--for", "cloudformation"];
+        words.extend(images.iter().flat_map(|image| ["--image", image]));
+        folder.run(&words, None, &[])
+    };
+    let image = format!("app={IMAGE}");
+    for written in [
+        "!Sub '1234.dkr.ecr.eu-west-1.amazonaws.com/app:${Tag}'",
+        "!Join [':', [repo, !Ref Tag]]",
+        "!Sub 'repo/${Tag}:1'",
+        "!Ref Repo",
+        "!Join ['', [!Ref Image, '-x']]",
+    ] {
+        template(written);
+        let said = run(&[&image]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{written}: {}", said.stderr);
+        assert!(said.stderr.contains("not the value of one parameter"), "{written}: {}", said.stderr);
+    }
+    for written in ["!Ref Image", "!Sub '${Image}'", "!Join ['', [!Ref Image]]"] {
+        template(written);
+        let said = run(&[&image]);
+        assert_eq!(said.code, Some(0), "{written}: {}", said.stderr);
+        let expected = json!([{ "ParameterKey": "Image", "ParameterValue": IMAGE }]);
+        assert_eq!(serde_json::from_str::<Value>(&said.stdout).expect("JSON"), expected, "{written}");
+    }
+}
+
+#[test]
+fn one_name_is_not_given_two_images() {
+    let folder = Folder::new();
+    folder.write(
+        "infra/main.tf",
+        "variable \"image\" {}\nresource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  container_definitions \
+         = jsonencode([{ name = \"app\", image = var.image }, { name = \"side\", image = var.image }])\n}\n",
+    );
+    let (app, other) = (format!("app={IMAGE}"), format!("side={}", IMAGE.replace('1', "2")));
+    let render = |second: &str| {
+        folder.run(&["render", "infra", "--for", "terraform", "--image", &app, "--image", second], None, &[])
+    };
+    let said = render(&other);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""));
+    assert!(said.stderr.contains("variable image is given two images"), "{}", said.stderr);
+    assert_eq!(render(&format!("side={IMAGE}")).code, Some(0));
+}
+
+#[test]
 fn cloudformation_gets_the_value_of_its_parameter() {
     let folder = Folder::new();
     folder.write(

@@ -7,7 +7,7 @@ use dockless::ecs::cloudformation;
 use dockless::ecs::edit::{EditError, Edited, NewImage, with_images};
 use dockless::ecs::live::LiveSource;
 use dockless::ecs::load;
-use dockless::ecs::task_definition::{ContainerDefinition, Stated};
+use dockless::ecs::task_definition::ContainerDefinition;
 use dockless::oci::reference::Reference;
 use dockless::registry::pull::resolve;
 use serde_json::{Value, json};
@@ -171,28 +171,30 @@ fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failu
 /// The values of the variables or parameters that hold the images.
 fn values(args: &Render, format: Format, images: &[NewImage], context: &Context) -> Result<String, Failure> {
     let wanted = gate::targets(std::slice::from_ref(&args.source), &args.selection, context)?;
-    let mut named: Vec<(String, &str)> = Vec::new();
+    let what = match format {
+        Format::Terraform => "variable",
+        Format::Cloudformation => "parameter",
+    };
+    let mut named = Named { what, values: Vec::new() };
     for image in images {
-        let containers = wanted.targets.iter().flat_map(|target| &target.definition.containers);
-        let holders: Vec<_> = containers.filter(|container| container.name == image.container).collect();
+        let holders = wanted.targets.iter().flat_map(|target| {
+            let containers = target.definition.containers.iter().filter(|one| one.name == image.container);
+            containers.map(|container| (target.definition.id.as_str(), container))
+        });
+        let holders: Vec<_> = holders.collect();
         if holders.is_empty() {
             // Not a container's name: that of a variable or parameter itself.
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if !image.container.chars().all(fits) || image.container.is_empty() {
                 return Err(Failure::new(format!("there is no container {:?}", image.container)));
             }
-            named.push((image.container.clone(), &image.reference));
+            named.put(image.container.clone(), &image.reference)?;
             continue;
         }
-        for container in holders {
-            let found = match format {
-                Format::Terraform => variable(args, &container.name, &wanted, context),
-                Format::Cloudformation => parameter(container),
-            };
-            let Some(name) = found else {
+        for (target, container) in holders {
+            let Some(name) = holder(args, format, target, &container.name, &wanted, context) else {
                 let written = container.image_expression.as_deref();
                 let written = written.or(container.image.value().map(String::as_str)).unwrap_or("not there");
-                let what = if format == Format::Terraform { "variable" } else { "parameter" };
                 return Err(Failure::new(format!(
                     "the image of container {:?} is {written}, not the value of one {what}",
                     container.name
@@ -202,17 +204,16 @@ fn values(args: &Render, format: Format, images: &[NewImage], context: &Context)
                     what.to_uppercase()
                 )));
             };
-            if !named.iter().any(|(known, _)| *known == name) {
-                named.push((name, &image.reference));
-            }
+            named.put(name, &image.reference)?;
         }
     }
     let document = match format {
         Format::Terraform => {
-            let pairs = named.into_iter().map(|(name, reference)| (name, Value::from(reference)));
+            let pairs = named.values.into_iter().map(|(name, reference)| (name, Value::from(reference)));
             Value::Object(pairs.collect())
         }
         Format::Cloudformation => named
+            .values
             .into_iter()
             .map(|(name, reference)| json!({ "ParameterKey": name, "ParameterValue": reference }))
             .collect(),
@@ -222,51 +223,68 @@ fn values(args: &Render, format: Format, images: &[NewImage], context: &Context)
     Ok(text)
 }
 
+/// The variables or parameters that are given images.
+struct Named<'a> {
+    what: &'static str,
+    values: Vec<(String, &'a str)>,
+}
+
+impl<'a> Named<'a> {
+    fn put(&mut self, name: String, reference: &'a str) -> Result<(), Failure> {
+        match self.values.iter().find(|(known, _)| *known == name) {
+            Some((_, known)) if *known != reference => {
+                let what = self.what;
+                Err(Failure::new(format!("{what} {name} is given two images: {known} and {reference}"))
+                    .hint(format!("let each container have a {what} of its own, or give both the same image")))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.values.push((name, reference));
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Stands for an image where it is asked which variable holds it.
 const STAND_IN: &str = "stand-in.invalid/image:1";
 
 /// How many variables are tried.
 const VARIABLES: usize = 500;
 
-/// The variable of the root module whose value is the container's image, through whatever modules, locals and functions
-/// it goes: the one that brings a stand-in there.
-fn variable(args: &Render, container: &str, wanted: &Wanted, context: &Context) -> Option<String> {
-    let mut names: Vec<&str> = wanted
-        .texts()
-        .flat_map(|text| text.split("variable \"").skip(1))
-        .filter_map(|rest| rest.split_once('"').map(|(name, _)| name))
-        .collect();
-    // The likeliest first.
-    names.sort_by_key(|name| (!name.contains("image"), *name));
-    names.dedup();
-    names.into_iter().take(VARIABLES).find_map(|name| {
-        let mut selection = args.selection.clone();
-        selection.variables.push((name.to_owned(), STAND_IN.to_owned()));
-        // A variable of another type refuses it, and is not the one.
-        let tried = gate::targets(std::slice::from_ref(&args.source), &selection, context).ok()?;
-        let mut containers = tried.targets.iter().flat_map(|target| &target.definition.containers);
-        let holds = containers
-            .any(|other| other.name == container && other.image.value().is_some_and(|image| image == STAND_IN));
-        holds.then(|| name.to_owned())
-    })
-}
-
-/// The parameter whose value is the container's image, and nothing but it.
-fn parameter(container: &ContainerDefinition) -> Option<String> {
-    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
-    let named = |text: &str, start: &str, end: &str| {
-        let name = text.strip_prefix(start)?.strip_suffix(end)?;
-        is_name(name).then(|| name.to_owned())
+/// The variable of the root module, or the parameter, whose value is the container's image, through whatever modules,
+/// stacks and functions it goes: the one that brings a stand-in there, whole and with nothing beside it.
+fn holder(
+    args: &Render,
+    format: Format,
+    target: &str,
+    container: &str,
+    wanted: &Wanted,
+    context: &Context,
+) -> Option<String> {
+    let mut names: Vec<String> = match format {
+        Format::Terraform => wanted
+            .texts()
+            .flat_map(|text| text.split("variable \"").skip(1))
+            .filter_map(|rest| rest.split_once('"').map(|(name, _)| name.to_owned()))
+            .collect(),
+        Format::Cloudformation => wanted.texts().flat_map(cloudformation::declared).collect(),
     };
-    if let Some(written) = &container.image_expression {
-        let written = written.trim();
-        return named(written, "${", "}")
-            .or_else(|| named(written, "!Ref ", ""))
-            .or_else(|| named(written, "{\"Ref\":\"", "\"}"))
-            .or_else(|| named(written, "{\"!Ref\":\"", "\"}"));
-    }
-    // One step from the place of its default: passed to a nested stack it is another parameter's.
-    let Stated::Known { how, .. } = &container.image else { return None };
-    let [only] = how.as_slice() else { return None };
-    named(only, "the default of parameter ", "")
+    // The likeliest first.
+    names.sort_by_key(|name| (!name.to_ascii_lowercase().contains("image"), name.clone()));
+    names.dedup();
+    names.into_iter().take(VARIABLES).find(|name| {
+        let mut selection = args.selection.clone();
+        match format {
+            Format::Terraform => selection.variables.push((name.clone(), STAND_IN.to_owned())),
+            Format::Cloudformation => {
+                selection.parameters.push(Pair { key: name.clone(), value: STAND_IN.to_owned() });
+            }
+        }
+        // A variable of another type refuses it, and is not the one.
+        let Ok(tried) = gate::targets(std::slice::from_ref(&args.source), &selection, context) else { return false };
+        let same = tried.targets.iter().filter(|other| other.definition.id == target);
+        let mut containers = same.flat_map(|other| &other.definition.containers);
+        containers.any(|other| other.name == container && other.image.value().is_some_and(|image| image == STAND_IN))
+    })
 }

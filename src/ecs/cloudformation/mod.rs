@@ -75,6 +75,12 @@ pub fn is_template(name: &str, text: &str) -> bool {
     text.contains("Resources") && json::tree(name, text).is_ok_and(|root| has_resources(&root))
 }
 
+/// The names of the parameters that a template declares; none where it is no template.
+pub fn declared(text: &str) -> Vec<String> {
+    let Ok(root) = json::tree("template", text) else { return Vec::new() };
+    Template { root: &root }.parameters().map(|parameter| parameter.name().to_owned()).collect()
+}
+
 fn has_resources(root: &Node) -> bool {
     let types = || {
         let resources = members(root.get("Resources").map(|member| &member.value));
