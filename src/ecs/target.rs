@@ -174,8 +174,13 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
     let os = match &definition.operating_system {
         Stated::Known { value, .. } => value.clone(),
         Stated::Unset => OperatingSystem::Linux,
+        // ECS has Windows on X86_64 alone.
+        Stated::Unresolved { .. } if definition.architecture.value() == Some(&CpuArchitecture::Arm64) => {
+            OperatingSystem::Linux
+        }
         Stated::Unresolved { reason, at } => {
-            let why = format!("the operating system is not known ({reason}, {at})");
+            let stated = definition.architecture.value().map(|value| format!("{value}, but "));
+            let why = format!("{}the operating system is not known ({reason}, {at})", stated.unwrap_or_default());
             return Asked::Undetermined { why, help: SAY_SYSTEM.into() };
         }
     };

@@ -122,3 +122,17 @@ fn every_instance_has_its_address() {
     assert_eq!(found, wanted.map(|(id, word)| (id.to_owned(), word.to_owned())));
     assert_eq!(all[3].family.value().map(String::as_str), Some("two-1"));
 }
+
+#[test]
+fn an_architecture_that_is_stated_is_asked_for_where_the_operating_system_is_open() {
+    let of = |word: &str| {
+        let platform = format!("cpu_architecture = \"{word}\"\n operating_system_family = var.os");
+        let text = task(&format!("container_definitions = \"[]\"\n runtime_platform {{\n {platform}\n }}"));
+        asked(&one(&format!("variable \"os\" {{}}\n{text}")))
+    };
+    // Windows runs on X86_64 alone.
+    let Asked::Platform { platform, .. } = of("ARM64") else { panic!("linux/arm64") };
+    assert_eq!(platform.to_string(), "linux/arm64");
+    let Asked::Undetermined { why, .. } = of("X86_64") else { panic!("it may be Windows") };
+    assert!(why.starts_with("X86_64, but the operating system is not known"), "{why}");
+}
