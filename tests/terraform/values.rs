@@ -49,6 +49,72 @@ fn functions_give_what_terraform_gives() {
 }
 
 #[test]
+fn what_fails_within_a_value_fails_it_for_try_and_can() {
+    let head = "variable \"p\" {\n type = object({ name = string })\n default = { name = \"n\" }\n}\n";
+    for (expression, wanted) in [
+        ("can({ x = var.p.missing }) ? \"y\" : \"n\"", "n"),
+        ("can([var.p.missing]) ? \"y\" : \"n\"", "n"),
+        ("can(\"a${var.p.missing}\") ? \"y\" : \"n\"", "n"),
+        ("can([for n in [1] : var.p.missing]) ? \"y\" : \"n\"", "n"),
+        ("can({ x = var.p.name }) ? \"y\" : \"n\"", "y"),
+        ("try([var.p.missing], [\"d\"])[0]", "d"),
+        ("try(merge({ x = \"d\" }, { x = var.p.missing }), { x = \"e\" }).x", "e"),
+        // Elsewhere the rest of a value stays known.
+        ("[var.p.missing, \"d\"][1]", "d"),
+        ("try(local.half.b, \"d\")", "b"),
+    ] {
+        let locals = "locals {\n half = { a = var.p.missing, b = \"b\" }\n}\n";
+        let text = format!("{head}{locals}{}", container(&format!("image = {expression}")));
+        assert_eq!(image(&one(&text)), wanted, "{expression}");
+    }
+}
+
+#[test]
+fn an_element_of_a_set_is_its_own_key() {
+    for (expression, wanted) in [
+        ("{ for k, v in toset([\"web\", \"job\"]) : k => v }[\"web\"]", "web"),
+        ("{ for k, v in var.names : k => \"x\" }[\"a\"]", "x"),
+        ("[for k, v in setsubtract([\"a\", \"b\"], [\"b\"]) : k][0]", "a"),
+        ("\"%{ for k, v in var.names }${k}%{ endfor }\"", "a"),
+        ("[for k, v in tolist(var.names) : \"n${k}\"][0]", "n0"),
+        ("[for k, v in [\"a\"] : \"n${k}\"][0]", "n0"),
+    ] {
+        let head = "variable \"names\" {\n type = set(string)\n default = [\"a\"]\n}\n";
+        assert_eq!(
+            image(&one(&format!("{head}{}", container(&format!("image = {expression}"))))),
+            wanted,
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn words_are_taken_as_the_type_of_their_variable_wants_them() {
+    for (kind, words, expression, wanted) in [
+        ("type = any", "{name=\"ARM64\"}", "var.v.name", "ARM64"),
+        ("type = any", "[\"a\"]", "var.v[0]", "a"),
+        ("type = bool", "1", "var.v ? \"y\" : \"n\"", "y"),
+        ("type = bool", "0", "var.v ? \"y\" : \"n\"", "n"),
+        ("type = number", "7", "\"a:${var.v}\"", "a:7"),
+        ("type = string", "{}", "var.v", "{}"),
+        ("", "{}", "var.v", "{}"),
+        ("type = list(string)", "[\"a\"]", "var.v[0]", "a"),
+    ] {
+        let text = format!("variable \"v\" {{\n {kind}\n}}\n{}", container(&format!("image = {expression}")));
+        let given = vec![("v".to_owned(), words.to_owned())];
+        for variables in [
+            Variables { values: given.clone(), ..Variables::default() },
+            Variables { environment: given, ..Variables::default() },
+        ] {
+            let all =
+                parse(&files([("main.tf", &*text)]), &variables).unwrap_or_else(|error| panic!("{kind}: {error}"));
+            assert_eq!(image(&all[0]), wanted, "{kind} {words}");
+        }
+    }
+    assert_eq!(image_of("tobool(\"1\") ? \"y\" : \"n\""), "y");
+}
+
+#[test]
 fn what_is_not_known_is_the_expression_as_it_stands() {
     for (expression, wanted) in [
         ("\"${aws_ecr_repository.app.repository_url}:v1\"", "${aws_ecr_repository.app.repository_url}:v1"),

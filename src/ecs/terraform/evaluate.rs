@@ -69,6 +69,8 @@ pub(super) struct Evaluator<'a> {
     steps: Cell<usize>,
     text: Cell<usize>,
     depth: Cell<usize>,
+    /// Whether what fails within a value fails the whole of it.
+    strict: Cell<bool>,
     modules: Cell<usize>,
     signs: Cell<usize>,
 }
@@ -87,6 +89,7 @@ impl<'a> Evaluator<'a> {
             steps: Cell::new(0),
             text: Cell::new(0),
             depth: Cell::new(0),
+            strict: Cell::new(false),
             modules: Cell::new(0),
             signs: Cell::new(0),
         }
@@ -140,6 +143,15 @@ impl<'a> Evaluator<'a> {
         result
     }
 
+    /// Does something while a failure within a value fails the whole of it, as it does for `try` and `can`; or no longer,
+    /// for what was asked for by name.
+    pub(super) fn strictly<T>(&self, strict: bool, work: impl FnOnce() -> T) -> T {
+        let before = self.strict.replace(strict);
+        let result = work();
+        self.strict.set(before);
+        result
+    }
+
     /// The text of an expression as it stands.
     pub(super) fn written(&self, expression: &Expression, file: usize) -> String {
         let files = self.files.borrow();
@@ -157,10 +169,10 @@ impl<'a> Evaluator<'a> {
         Val::unknown(&Rc::new(gap))
     }
 
-    /// The value of an expression; where it has none, a value that is not known for that reason.
+    /// The value of an expression; where it has none, a value that is not known for that reason (see [`Self::strictly`]).
     pub(super) fn settled(&self, expression: &Expression, scope: &Scope<'_>) -> Done {
         match self.eval(expression, scope) {
-            Err(fail) if !fail.fatal => {
+            Err(fail) if !fail.fatal && !self.strict.get() => {
                 let at = Self::place(expression, scope.file);
                 let gap = Gap { reason: fail.message, expression: self.template_text(expression, scope), at };
                 Ok(Val::unknown(&Rc::new(gap)))
@@ -237,7 +249,9 @@ impl<'a> Evaluator<'a> {
         let condition = self.eval(&conditional.cond_expr, scope)?;
         if let Some(gap) = condition.gap() {
             // Where both ways lead to the same, the way does not matter.
-            let [yes, no] = [&conditional.true_expr, &conditional.false_expr].map(|way| self.settled(way, scope));
+            // Only one of them will be asked for.
+            let [yes, no] = [&conditional.true_expr, &conditional.false_expr]
+                .map(|way| self.strictly(false, || self.settled(way, scope)));
             let (yes, no) = (yes?, no?);
             if yes.equals(&no).unwrap_or(false) {
                 return Ok(yes);
@@ -301,7 +315,7 @@ impl<'a> Evaluator<'a> {
         let at = Self::place(expression, scope.file);
         let sensitive = left.sensitive || right.sensitive;
         let how = left.how.clone().or_else(|| right.how.clone());
-        let done = |data| Ok(Val { data, at, how, written: None, sensitive });
+        let done = |data| Ok(Val { data, at, how, written: None, sensitive, set: false });
         if matches!(operator, B::Eq | B::NotEq) {
             return match left.equals(&right) {
                 Ok(equal) => done(Data::Bool(equal == (operator == B::Eq))),
@@ -344,7 +358,7 @@ impl<'a> Evaluator<'a> {
                 {
                     return Err(Some(Rc::clone(gap)));
                 }
-                let pair = |(index, item): (usize, &Val)| (Val::count(index), collection.part(item));
+                let pair = |(index, item): (usize, &Val)| (collection.key(index, item), collection.part(item));
                 Ok(items.iter().enumerate().map(pair).collect())
             }
             Data::Map(map) => {
@@ -373,7 +387,7 @@ impl<'a> Evaluator<'a> {
             (Data::List(items), Err(Some(gap))) => {
                 rest = Some(gap);
                 let known = items.iter().filter(|item| !matches!(item.data, Data::Rest(_)));
-                known.enumerate().map(|(at, item)| (Val::count(at), item.clone())).collect()
+                known.enumerate().map(|(at, item)| (collection.key(at, item), item.clone())).collect()
             }
             (Data::Map(map), Err(Some(gap))) => {
                 rest = Some(gap);

@@ -17,7 +17,7 @@ use super::value::{Place, Val};
 /// A value as it was given.
 #[derive(Clone)]
 pub(super) enum Given {
-    /// Words, which mean a string where the variable is one, else an expression.
+    /// Words, which mean a string where the variable is one, or a number or boolean; else an expression.
     Words { words: String, from: String },
     /// An expression of a file.
     Expression { expression: Rc<Expression>, file: usize },
@@ -36,9 +36,10 @@ impl Evaluator<'_> {
             Some(Given::Value(value)) => Ok(Some(value.clone())),
             Some(Given::Expression { expression, file }) => self.eval(expression, &scope(*file)).map(Some),
             Some(Given::Words { words, from }) => {
+                // Without a type, and for the simple ones, Terraform takes words as they are: 1 is true.
                 let text = match stands.attribute("type") {
                     None => true,
-                    Some(Expression::Variable(word)) => matches!(word.as_str(), "string" | "any"),
+                    Some(Expression::Variable(word)) => matches!(word.as_str(), "string" | "number" | "bool"),
                     Some(Expression::String(word)) => word.as_str() == "string",
                     Some(_) => false,
                 };
@@ -101,14 +102,14 @@ impl Evaluator<'_> {
 
     fn given_file(&self, path: &str, given: &mut BTreeMap<String, Given>) -> Result<(), Fail> {
         let (number, file) = self.open_file(path)?;
-        let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+        let text = &*file.text;
         if Path::new(path).extension().is_some_and(|ending| ending == "json") {
             let whole = Place { file: number, start: 0, end: 0 };
-            strict::parse(text).map_err(|error| Fail {
+            let node = strict::parse(text).map_err(|error| Fail {
                 at: Some(Place { start: error.span.start, end: error.span.end, ..whole }),
                 ..Fail::fatal(format!("this is not JSON: {}", error.message))
             })?;
-            let value = self.decode(&Val { at: Some(whole), ..Val::text(text) })?;
+            let value = self.document(node, number)?;
             let pairs = self.pairs(&value).map_err(|_| Fail::fatal(format!("{path}: expected an object")))?;
             given.extend(
                 pairs.into_iter().filter_map(|(key, value)| Some((key.scalar()?.to_string(), Given::Value(value)))),

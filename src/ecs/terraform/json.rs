@@ -14,6 +14,14 @@ const HOLES: &str = "\u{fdd0}";
 /// How deep values may stand in one another.
 const MAX_DEPTH: usize = 64;
 
+/// Where JSON stands.
+#[derive(Clone, Copy)]
+enum Whence {
+    /// In a string, whose place is that of all parts.
+    Text(Option<Place>),
+    File(usize),
+}
+
 fn quoted(text: &str) -> String {
     // As Terraform does, which escapes what HTML would read.
     let json = serde_json::Value::String(text.into()).to_string();
@@ -123,14 +131,23 @@ impl Evaluator<'_> {
         self.spend(json.len() / 8)?;
         let node = strict::parse(json.trim())
             .map_err(|error| Fail::new(format!("this is not JSON: {} (byte {})", error.message, error.span.start)))?;
-        let mut value = self.json_value(node, &holes, text.at)?;
+        let mut value = self.json_value(node, &holes, Whence::Text(text.at))?;
         value.sensitive = text.sensitive;
         value.how.clone_from(&text.how);
         Ok(value)
     }
 
-    fn json_value(&self, node: node::Node, holes: &[Rc<Gap>], at: Option<Place>) -> Done {
+    /// The value of a whole file, each part with its place in it.
+    pub(super) fn document(&self, node: node::Node, file: usize) -> Done {
+        self.json_value(node, &[], Whence::File(file))
+    }
+
+    fn json_value(&self, node: node::Node, holes: &[Rc<Gap>], whence: Whence) -> Done {
         self.spend(1)?;
+        let at = match whence {
+            Whence::File(file) => Some(Place { file, start: node.span.start, end: node.span.end }),
+            Whence::Text(at) => at,
+        };
         let hole = |text: &str| -> Option<Rc<Gap>> {
             let number = text.strip_prefix(HOLE)?.strip_suffix(HOLE)?;
             holes.get(number.parse::<usize>().ok()?).cloned()
@@ -144,13 +161,13 @@ impl Evaluator<'_> {
                 None => Data::Text(text.into()),
             },
             node::Value::Array(items) => {
-                let items = items.into_iter().map(|item| self.json_value(item, holes, at));
+                let items = items.into_iter().map(|item| self.json_value(item, holes, whence));
                 Data::List(items.collect::<Result<Vec<_>, _>>()?.into())
             }
             node::Value::Object(members) => {
                 let mut map = Map::default();
                 for member in members {
-                    let value = self.json_value(member.value, holes, at)?;
+                    let value = self.json_value(member.value, holes, whence)?;
                     match hole(&member.key) {
                         Some(gap) => map.rest = Some(gap),
                         None => {

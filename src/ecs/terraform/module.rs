@@ -102,7 +102,7 @@ impl Evaluator<'_> {
             None => {}
         }
         module.slots.borrow_mut().insert(name.to_owned(), Slot::Busy);
-        let result = self.deeper(make);
+        let result = self.strictly(false, || self.deeper(make));
         module.slots.borrow_mut().insert(name.to_owned(), Slot::Done(result.clone()));
         result
     }

@@ -164,8 +164,6 @@ impl Evaluator<'_> {
             };
             for (key, value) in pairs {
                 self.spend(1)?;
-                let of_set = matches!(collection.data, Data::List(_)) && value.scalar().is_some();
-                let key = if of_set { value.clone() } else { key };
                 let pair = BTreeMap::from([(Rc::from("key"), key), (Rc::from("value"), value)]);
                 let name = Name { word: &iterator, value: Val::map(pair), outer: scope.names };
                 found.push(self.attributes(content, &scope.with(&name))?);

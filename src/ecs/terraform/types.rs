@@ -97,7 +97,7 @@ pub(super) fn convert(
                         .iter()
                         .map(|item| convert(evaluator, inner, item.clone(), scope, &format!("{of}[*]"), depth + 1));
                     let items = items.collect::<Result<Vec<_>, _>>()?;
-                    let list = Val { data: Data::List(items.into()), ..value };
+                    let list = Val { data: Data::List(items.into()), set: false, ..value };
                     if kind == "set" { evaluator.set(&list) } else { Ok(list) }
                 }
                 _ => Ok(value),

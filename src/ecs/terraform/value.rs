@@ -34,6 +34,8 @@ pub(super) struct Val {
     /// What a sensitive value is made from, to be shown in its place.
     pub(super) written: Option<Rc<str>>,
     pub(super) sensitive: bool,
+    /// Whether a list is a set, whose elements are their own keys.
+    pub(super) set: bool,
 }
 
 /// A step on the way of a value, after those before it.
@@ -76,7 +78,7 @@ pub(super) struct Map {
 
 impl Val {
     pub(super) fn new(data: Data) -> Self {
-        Self { data, at: None, how: None, written: None, sensitive: false }
+        Self { data, at: None, how: None, written: None, sensitive: false, set: false }
     }
 
     pub(super) fn at(data: Data, at: Option<Place>) -> Self {
@@ -153,6 +155,11 @@ impl Val {
         part
     }
 
+    /// The key of an element: its number, or in a set itself.
+    pub(super) fn key(&self, index: usize, item: &Val) -> Val {
+        if self.set { item.clone() } else { Val::count(index) }
+    }
+
     /// The steps of its way, the first first.
     pub(super) fn steps(&self) -> Vec<String> {
         let mut steps: Vec<String> = std::iter::successors(self.how.as_deref(), |how| how.before.as_deref())
@@ -195,8 +202,8 @@ impl Val {
     pub(super) fn truth(&self) -> Option<bool> {
         match &self.data {
             Data::Bool(truth) => Some(*truth),
-            Data::Text(text) if **text == *"true" => Some(true),
-            Data::Text(text) if **text == *"false" => Some(false),
+            Data::Text(text) if matches!(&**text, "true" | "1") => Some(true),
+            Data::Text(text) if matches!(&**text, "false" | "0") => Some(false),
             _ => None,
         }
     }

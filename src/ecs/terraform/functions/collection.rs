@@ -58,7 +58,7 @@ impl Evaluator<'_> {
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         let items: Vec<Val> = kept.into_iter().map(|(_, item)| item).collect();
-        Ok(Val { data: Data::List(items.into()), ..value.clone() })
+        Ok(Val { data: Data::List(items.into()), set: true, ..value.clone() })
     }
 
     #[expect(clippy::too_many_lines, reason = "a match arm a function, each a few lines")]
@@ -204,7 +204,7 @@ impl Evaluator<'_> {
                 Val::list(kept)
             }
             ("toset", [list]) => return self.set(list).map(Some),
-            ("tolist" | "tomap", [value]) => value.clone(),
+            ("tolist" | "tomap", [value]) => Val { set: false, ..value.clone() },
             ("sort", [list]) => match closed(list) {
                 Some(mut items) if items.iter().all(|item| item.scalar().is_some()) => {
                     items.sort_by_key(Val::scalar);
@@ -228,7 +228,7 @@ impl Evaluator<'_> {
                 };
                 let keep =
                     |item: &Val| item.scalar().is_some_and(|text| others.contains(&text)) == (name != "setsubtract");
-                Val::list(a.into_iter().filter(keep).collect())
+                Val { set: true, ..Val::list(a.into_iter().filter(keep).collect()) }
             }
             ("zipmap", [keys, values]) => {
                 let (Some(keys), Some(values)) = (closed(keys), closed(values)) else { return Ok(None) };

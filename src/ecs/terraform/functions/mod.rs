@@ -61,14 +61,17 @@ impl Evaluator<'_> {
         let arguments = call.args.iter();
         match name {
             "try" => Some(self.first_that_works(arguments, scope)),
-            "can" => Some(match self.eval(call.args.get(0)?, scope) {
-                Err(fail) if fail.fatal => Err(fail),
-                Err(_) => Ok(Val::bool(false)),
-                Ok(value) => Ok(match value.gap() {
-                    Some(gap) => self.open(gap, expression, scope),
-                    None => Val::bool(true),
-                }),
-            }),
+            "can" => {
+                let argument = call.args.get(0)?;
+                Some(match self.strictly(true, || self.eval(argument, scope)) {
+                    Err(fail) if fail.fatal => Err(fail),
+                    Err(_) => Ok(Val::bool(false)),
+                    Ok(value) => Ok(match value.gap() {
+                        Some(gap) => self.open(gap, expression, scope),
+                        None => Val::bool(true),
+                    }),
+                })
+            }
             "coalesce" if !call.args.expand_final() => Some(self.first_that_is(arguments, expression, scope)),
             _ => None,
         }
@@ -77,7 +80,7 @@ impl Evaluator<'_> {
     fn first_that_works<'e>(&self, arguments: impl Iterator<Item = &'e Expression>, scope: &Scope<'_>) -> Done {
         let mut last = Fail::new("try(): no argument has a value".into());
         for argument in arguments {
-            match self.eval(argument, scope) {
+            match self.strictly(true, || self.eval(argument, scope)) {
                 Err(fail) if fail.fatal => return Err(fail),
                 Err(fail) => last = fail,
                 Ok(value) => return Ok(value),
