@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::terraform::{Files, is_terraform};
+use super::terraform::{Files, Unread, is_terraform};
 
 /// How large one file of a Terraform configuration may be.
 const MAX_FILE: u64 = 4 << 20;
@@ -42,38 +42,52 @@ impl Repository {
     }
 
     /// The text of a file of at most so many bytes.
-    pub(super) fn read(&self, path: &Path, limit: u64) -> Result<String, String> {
+    pub(super) fn read(&self, path: &Path, limit: u64) -> Result<String, Unread> {
         self.text(&self.resolve(path)?, limit)
     }
 
     /// Where a path leads, if it may be read.
-    fn resolve(&self, path: &Path) -> Result<PathBuf, String> {
-        let resolved = path.canonicalize().map_err(|_| "does not exist".to_owned())?;
-        if resolved.starts_with(&self.root) {
-            Ok(resolved)
-        } else {
-            Err(format!("stands outside {}, so it is not read", self.root.display()))
+    fn resolve(&self, path: &Path) -> Result<PathBuf, Unread> {
+        let resolved = path.canonicalize();
+        // Whether there is a file elsewhere is not told either: the nearest folder says where it would be.
+        let nearest = match &resolved {
+            Ok(resolved) => Some(resolved.clone()),
+            Err(_) => path.ancestors().skip(1).find_map(|above| match above.as_os_str().is_empty() {
+                true => Path::new(".").canonicalize().ok(),
+                false => above.canonicalize().ok(),
+            }),
+        };
+        if !nearest.is_some_and(|nearest| nearest.starts_with(&self.root)) {
+            return Err(Unread::Refused(format!("stands outside {}, so it is not read", self.root.display())));
         }
+        resolved.map_err(|_| Unread::Absent)
     }
 
     /// The text of a file that may stand anywhere.
-    fn text(&self, path: &Path, limit: u64) -> Result<String, String> {
-        let failed = |error: io::Error| format!("cannot be read: {error}");
+    fn text(&self, path: &Path, limit: u64) -> Result<String, Unread> {
+        let refused = |why: &str| Unread::Refused(why.into());
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Unread::Absent,
+            _ => Unread::Refused(format!("cannot be read: {error}")),
+        };
         // A pipe would keep who opens it waiting.
         if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err("is no file".into());
+            return Err(refused("is no file"));
         }
         let mut bytes = Vec::new();
         File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
         if bytes.len() as u64 > limit {
-            return Err(format!("is larger than {} MiB", limit >> 20));
+            return Err(Unread::Refused(format!("is larger than {} MiB", limit >> 20)));
         }
-        let mut left = self.left.lock().map_err(|_| "cannot be read".to_owned())?;
+        let mut left = self.left.lock().map_err(|_| refused("cannot be read"))?;
         match left.checked_sub(bytes.len() as u64) {
             Some(rest) => *left = rest,
-            None => return Err(format!("is one too many: all files are larger than {} MiB", MAX_ALL >> 20)),
+            None => {
+                let why = format!("is one too many: all files are larger than {} MiB", MAX_ALL >> 20);
+                return Err(Unread::Refused(why));
+            }
         }
-        String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".into())
+        String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 text"))
     }
 }
 
@@ -119,25 +133,31 @@ impl Modules {
 }
 
 impl Files for Modules {
-    fn read(&self, path: &str) -> Result<Arc<str>, String> {
+    fn absolute(&self, folder: &str) -> Option<String> {
+        Path::new(folder).canonicalize().ok()?.into_os_string().into_string().ok()
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<str>, Unread> {
         if self.named.iter().any(|named| named == path) {
             return self.repository.text(Path::new(path), MAX_FILE).map(Into::into);
         }
         let resolved = self.repository.resolve(Path::new(path))?;
         if let Some(folders) = &self.folders {
-            let folders = folders.lock().map_err(|_| "cannot be read".to_owned())?;
+            let folders = folders.lock().map_err(|_| Unread::Refused("cannot be read".into()))?;
             if !folders.iter().any(|folder| resolved.starts_with(folder)) {
-                return Err("stands outside the folders of the modules, so it is not read".into());
+                let why = "stands outside the folders of the modules, so it is not read";
+                return Err(Unread::Refused(why.into()));
             }
         }
         self.repository.text(&resolved, MAX_FILE).map(Into::into)
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<String>, String> {
+    fn list(&self, folder: &str) -> Result<Vec<String>, Unread> {
         let resolved = self.repository.resolve(Path::new(folder))?;
+        let failed = |error: io::Error| Unread::Refused(format!("cannot be read: {error}"));
         let mut names = Vec::new();
-        for entry in fs::read_dir(&resolved).map_err(|error| format!("cannot be read: {error}"))?.take(MAX_NAMES) {
-            let entry = entry.map_err(|error| format!("cannot be read: {error}"))?;
+        for entry in fs::read_dir(&resolved).map_err(failed)?.take(MAX_NAMES) {
+            let entry = entry.map_err(failed)?;
             if let Ok(name) = entry.file_name().into_string() {
                 names.push(name);
             }

@@ -135,7 +135,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
     };
     let modules = Modules::new(root, only, options.variables.files.clone()).map_err(failed)?;
     let root = tidy(&root.to_string_lossy());
-    let names = modules.list(&root).map_err(|why| failed(io::Error::other(why)))?;
+    let names = modules.list(&root).map_err(|why| failed(io::Error::other(why.to_string())))?;
     if !names.iter().any(|name| is_terraform(name)) {
         return Err(LoadError::NotSupported {
             source_name: source.into(),

@@ -109,3 +109,58 @@ fn values_may_come_from_a_file_anywhere() {
     let found = load(&folder.path().join("a").display().to_string(), None, &options).expect("a folder");
     assert_eq!(image(&found.targets[0].definition), "x");
 }
+
+#[test]
+fn what_may_not_be_read_is_not_known_to_be_absent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("repository");
+    fs::create_dir_all(root.join(".git")).expect("a repository");
+    write(folder.path(), "shared/p.json", "{\"image\": \"stolen\"}");
+    write(&root, "own.json", "{\"image\": \"own\"}");
+    for (expression, wanted) in [
+        ("fileexists(\"../shared/p.json\") ? \"a\" : \"b\"", "${fileexists(\"../shared/p.json\") ? \"a\" : \"b\"}"),
+        ("fileexists(\"../shared/q.json\") ? \"a\" : \"b\"", "${fileexists(\"../shared/q.json\") ? \"a\" : \"b\"}"),
+        (
+            "try(jsondecode(file(\"../shared/p.json\")), {}) == {} ? \"a\" : \"b\"",
+            "${try(jsondecode(file(\"../shared/p.json\")), {}) == {} ? \"a\" : \"b\"}",
+        ),
+        ("fileexists(\"own.json\") ? \"a\" : \"b\"", "a"),
+        ("fileexists(\"none.json\") ? \"a\" : \"b\"", "b"),
+        ("try(jsondecode(file(\"none.json\")), { image = \"c\" }).image", "c"),
+        ("jsondecode(file(\"${path.cwd}/own.json\")).image", "own"),
+        ("substr(path.cwd, 0, 1)", "/"),
+    ] {
+        write(&root, "main.tf", &container(&format!("image = {expression}")));
+        assert_eq!(image(&loaded(&root).expect("a folder").targets[0].definition), wanted, "{expression}");
+    }
+}
+
+#[test]
+fn hidden_files_are_none_of_a_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "main.tf", &container("image = \"x\""));
+    for name in [".main.tf", "._main.tf"] {
+        write(folder.path(), name, "\u{0}\u{5}\u{16}");
+    }
+    assert_eq!(loaded(folder.path()).expect("a folder").targets.len(), 1);
+}
+
+#[test]
+fn a_byte_order_mark_moves_no_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let platform = "container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = var.arch\n  }";
+    let text = format!("variable \"arch\" {{ default = \"ARM64\" }}\n{}", super::task(platform));
+    let source = |found: dockless::ecs::load::Loaded| {
+        let definition = &found.targets[0].definition;
+        let at = definition.architecture.location().expect("known").clone();
+        let text = found.sources.get(&at.file).expect("its text");
+        (text[at.span.clone()].to_owned(), at.line, at.column)
+    };
+    write(folder.path(), "main.tf", &format!("\u{feff}{text}"));
+    assert_eq!(source(loaded(folder.path()).expect("a folder")), ("\"ARM64\"".to_owned(), 1, 29));
+    write(folder.path(), "terraform.tfvars", "\u{feff}arch = \"X86_64\"\n");
+    assert_eq!(source(loaded(folder.path()).expect("a folder")), ("\"X86_64\"".to_owned(), 1, 8));
+    fs::remove_file(folder.path().join("terraform.tfvars")).expect("removed");
+    write(folder.path(), "terraform.tfvars.json", "\u{feff}{\n  \"arch\": \"ARM64\"}\n");
+    assert_eq!(source(loaded(folder.path()).expect("a folder")), ("\"ARM64\"".to_owned(), 2, 11));
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hcl_edit::parser::parse_body;
 use hcl_edit::structure::Block;
+use thiserror::Error;
 
 use super::super::json::ParseError;
 use super::super::node;
@@ -14,19 +15,37 @@ use super::super::strict;
 use super::evaluate::{Done, Evaluator, Fail};
 use super::module::Module;
 use super::source::{File, Folder};
-use super::value::Val;
+use super::value::{Gap, Val};
+
+/// Why a file is not read, as what follows its name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(in super::super) enum Unread {
+    /// There is none, which Terraform would find as well.
+    #[error("does not exist")]
+    Absent,
+    /// What Terraform would find is not known.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// Where files come from. Paths have `/`, are relative to where the root's path is, and no `.` or `..` but at the start.
 pub(in super::super) trait Files {
-    /// The text of a file; why it cannot be had, as what follows its name.
-    fn read(&self, path: &str) -> Result<Arc<str>, String>;
+    /// The text of a file.
+    fn read(&self, path: &str) -> Result<Arc<str>, Unread>;
     /// The names in a folder, sorted.
-    fn list(&self, folder: &str) -> Result<Vec<String>, String>;
+    fn list(&self, folder: &str) -> Result<Vec<String>, Unread>;
+    /// The whole path of a folder, where it has one.
+    fn absolute(&self, folder: &str) -> Option<String>;
 }
 
-/// Whether a file is one of a configuration, by its name.
+/// Whether a file is one of a configuration, by its name. Terraform ignores what is hidden, and what editors leave.
 pub(in super::super) fn is_terraform(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|ending| ending == "tf")
+    is_read(name) && Path::new(name).extension().is_some_and(|ending| ending == "tf")
+}
+
+fn is_read(path: &str) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    !(name.starts_with('.') || name.ends_with('~') || name.starts_with('#') && name.ends_with('#'))
 }
 
 /// What the names of configurations in JSON end in.
@@ -67,6 +86,8 @@ impl Evaluator<'_> {
         if text.len() > MAX_FILE {
             return Err(Fail::fatal(format!("{path} is larger than {} MiB", MAX_FILE >> 20)));
         }
+        // Places count from what follows the mark.
+        let text = text.strip_prefix('\u{feff}').map_or_else(|| Arc::clone(&text), Into::into);
         let file = Rc::new(File::new(path, text));
         let mut files = self.files.borrow_mut();
         files.push(Rc::clone(&file));
@@ -82,7 +103,7 @@ impl Evaluator<'_> {
         let mut folder = Folder { path: path.to_owned(), ..Folder::default() };
         for name in names.iter().filter(|name| is_terraform(name)) {
             let (number, file) = self.open_file(&join(path, name))?;
-            let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+            let text = &*file.text;
             let whole = super::value::Place { file: number, start: 0, end: 0 };
             self.measure(text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
             let body = parse_body(text).map_err(|error| {
@@ -102,7 +123,7 @@ impl Evaluator<'_> {
             }
             folder.add(number, body);
         }
-        for name in names.iter().filter(|name| name.ends_with(JSON)) {
+        for name in names.iter().filter(|name| is_read(name) && name.ends_with(JSON)) {
             let (number, file) = self.open_file(&join(path, name))?;
             if file.text.contains("aws_ecs_task_definition") {
                 let at = Some(super::value::Place { file: number, start: 0, end: 0 });
@@ -171,7 +192,8 @@ impl Evaluator<'_> {
         installed
     }
 
-    /// `file()`: a path that does not begin with a module's folder is relative to the root, where Terraform runs.
+    /// `file()`: a path that does not begin with a module's folder is relative to the root, where Terraform runs. What is
+    /// there and may not be read is not known; the expression is for the caller to say.
     pub(super) fn file(&self, path: &str) -> Done {
         let path = if self.folders.borrow().keys().any(|folder| path.starts_with(&format!("{folder}/"))) {
             tidy(path)
@@ -183,7 +205,11 @@ impl Evaluator<'_> {
                 self.spend_text(text.len())?;
                 Ok(Val::text(&*text))
             }
-            Err(why) => Err(Fail::new(format!("{path} {why}"))),
+            Err(why @ Unread::Absent) => Err(Fail::new(format!("{path} {why}"))),
+            Err(why @ Unread::Refused(_)) => {
+                let gap = Gap { reason: format!("{path} {why}"), expression: String::new(), at: None };
+                Ok(Val::unknown(&Rc::new(gap)))
+            }
         }
     }
 
@@ -202,6 +228,21 @@ impl Evaluator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hidden_files_and_those_of_editors_are_none_of_a_configuration() {
+        for (name, wanted) in [
+            ("main.tf", true),
+            ("./infra/main.tf", true),
+            (".main.tf", false),
+            ("infra/._main.tf", false),
+            ("#main.tf#", false),
+            ("main.tf~", false),
+            (".tf", false),
+        ] {
+            assert_eq!(is_terraform(name), wanted, "{name}");
+        }
+    }
 
     #[test]
     fn tidies_paths() {

@@ -28,7 +28,7 @@ use super::target::Variables;
 use super::task_definition::{Location, TaskDefinition};
 use crate::ecs::cloudformation::Note;
 use evaluate::Evaluator;
-pub(super) use folders::{Files, is_terraform, tidy};
+pub(super) use folders::{Files, Unread, is_terraform, tidy};
 use module::Module;
 
 /// For the deepest evaluation that is allowed, in a build without optimisation.
@@ -77,16 +77,20 @@ pub fn parse(files: &BTreeMap<String, String>, variables: &Variables) -> Result<
 struct Texts<'a>(&'a BTreeMap<String, String>);
 
 impl Files for Texts<'_> {
-    fn read(&self, path: &str) -> Result<Arc<str>, String> {
-        self.0.get(path).map(|text| text.as_str().into()).ok_or_else(|| "does not exist".into())
+    fn read(&self, path: &str) -> Result<Arc<str>, Unread> {
+        self.0.get(path).map(|text| text.as_str().into()).ok_or(Unread::Absent)
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<String>, String> {
+    fn absolute(&self, _folder: &str) -> Option<String> {
+        None
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>, Unread> {
         let within = |path: &String| match folder {
             "." => Some(path.clone()),
             folder => path.strip_prefix(folder)?.strip_prefix('/').map(ToOwned::to_owned),
         };
         let names: Vec<String> = self.0.keys().filter_map(within).filter(|name| !name.contains('/')).collect();
-        if names.is_empty() { Err("does not exist".into()) } else { Ok(names) }
+        if names.is_empty() { Err(Unread::Absent) } else { Ok(names) }
     }
 }

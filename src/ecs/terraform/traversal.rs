@@ -163,7 +163,12 @@ impl Evaluator<'_> {
             ("local", Some(name), _) => Ok((self.local(scope.module, name)?, 1)),
             ("module", Some(name), _) => Ok((self.module_value(scope.module, name, at)?, 1)),
             ("path", Some("module"), _) => Ok((Val::at(Data::Text(scope.module.folder.path.as_str().into()), at), 1)),
-            ("path", Some("root" | "cwd"), _) => Ok((Val::at(Data::Text(self.root.as_str().into()), at), 1)),
+            // Terraform runs in the root module's folder, unless someone says otherwise.
+            ("path", Some("cwd"), _) => match self.disk.absolute(&self.root) {
+                Some(path) => Ok((Val::at(Data::Text(path.into()), at), 1)),
+                None => unknown("the folder in which Terraform runs is not known"),
+            },
+            ("path", Some("root"), _) => Ok((Val::at(Data::Text(self.root.as_str().into()), at), 1)),
             ("terraform", Some("workspace"), _) => {
                 unknown("the workspace is not in the files: a plan has it (`terraform show -json`)")
             }

@@ -47,6 +47,11 @@ impl Evaluator<'_> {
             }
             Err(fail) => return Err(Fail { message: format!("{name}(): {}", fail.message), ..fail }),
         };
+        if let Data::Unknown(gap) = &value.data
+            && gap.expression.is_empty()
+        {
+            value = self.open(&Rc::clone(gap), expression, scope);
+        }
         // What a collection function picks keeps its own place; what is made here stands here.
         value.at = value.at.or(Self::place(expression, scope.file));
         if sensitive && !matches!(name, "jsonencode" | "length" | "keys") {
@@ -129,7 +134,11 @@ impl Evaluator<'_> {
                         let text = self.file(&path)?;
                         done(self.deeper(|| self.render(&text, vars, scope.module)))
                     }
-                    "fileexists" => Ok(Some(Val::bool(self.file(&path).is_ok()))),
+                    "fileexists" => match self.file(&path) {
+                        Err(fail) if fail.fatal => Err(fail),
+                        Ok(text) if text.gap().is_some() => Ok(Some(text)),
+                        found => Ok(Some(Val::bool(found.is_ok()))),
+                    },
                     _ => Ok(None),
                 }
             }
