@@ -53,6 +53,24 @@ fn a_module_that_is_not_on_disk_is_said_to_be() {
 }
 
 #[test]
+fn a_module_from_anywhere_is_told_by_its_arguments() {
+    let module = |arguments: &str| {
+        let root = format!("module \"web\" {{\n source = \"git::https://example.com/web.git\"\n {arguments}\n}}\n");
+        let known = super::container("image = \"x\"");
+        parse(&files([("main.tf", &*format!("{root}{known}"))]), &Variables::default()).expect("Terraform")
+    };
+    let all =
+        module("cpu_architecture = \"ARM64\"\n container_definitions = jsonencode([{ name = \"a\", image = \"b\" }])");
+    assert_eq!(
+        all.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+        ["module.web", "aws_ecs_task_definition.app"]
+    );
+    assert_eq!((architecture(&all[0]).as_str(), image(&all[0]).as_str()), ("ARM64", "b"));
+    // Of another thing's architecture nothing is read.
+    assert_eq!(module("cpu_architecture = \"arm64\"").len(), 1);
+}
+
+#[test]
 fn modules_that_were_installed_are_read() {
     let root = "module \"a\" {\n  source = \"example/child/aws\"\n  name = \"a\"\n}\n";
     let installed = "{\"Modules\":[{\"Key\":\"\",\"Dir\":\".\"},{\"Key\":\"a\",\"Dir\":\".terraform/modules/a\"}]}";

@@ -22,7 +22,7 @@ use crate::ecs::cloudformation::Note;
 const MAX_TASKS: usize = 1000;
 
 /// The arguments by which a module that is not on disk shows that it makes a task definition.
-const TELLING: &[&str] = &["runtime_platform", "container_definitions", "cpu_architecture", "requires_compatibilities"];
+const TELLING: &[&str] = &["runtime_platform", "container_definitions", "requires_compatibilities", "cpu_architecture"];
 
 impl Evaluator<'_> {
     /// The task definitions below a module, in the order of the files.
@@ -237,10 +237,13 @@ impl Evaluator<'_> {
     ) -> Result<Option<TaskDefinition>, ParseError> {
         let source = stands.attribute("source").map(|source| self.written(source, stands.file)).unwrap_or_default();
         let ecs = source.contains("ecs") || source.contains("fargate");
-        if !ecs {
+        let tells = |key: &&str| stands.attribute(key).is_some();
+        // Modules of other things have an architecture as well.
+        let of_task = TELLING.iter().any(|key| tells(key) && (ecs || *key != "cpu_architecture"));
+        if !of_task && !ecs && !TELLING.iter().any(|key| tells(key)) {
             return Ok(None);
         }
-        if !TELLING.iter().any(|key| stands.attribute(key).is_some()) {
+        if !of_task {
             let message =
                 format!("{name} comes from {source}, which is not on disk: task definitions in it are not read");
             self.left_out.borrow_mut().push(Note { message, location: self.heading(stands) });
