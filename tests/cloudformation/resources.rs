@@ -124,3 +124,19 @@ fn a_macro_that_may_rewrite_everything_is_told() {
     assert_eq!(notes.len(), 1);
     assert!(notes[0].message.starts_with("Our::Macro may rewrite this template"), "{notes:?}");
 }
+
+#[test]
+fn a_macro_among_the_properties_may_add_what_is_absent() {
+    let transform = "'Fn::Transform':\n  Name: AWS::Include\n  Parameters: {Location: s3://b/k}";
+    let containers = "RequiresCompatibilities: [FARGATE]\nContainerDefinitions:\n  - Name: app\n    Image: x";
+    let found = target(&template("", &format!("{transform}\n{containers}")), &[]);
+    assert_eq!((&found["architecture"], &found["platform"]), (&"UNRESOLVED".into(), &serde_json::Value::Null));
+    let stated = format!("RuntimePlatform:\n  CpuArchitecture: ARM64\n{containers}");
+    let found = target(&template("", &format!("{transform}\n{stated}")), &[]);
+    assert_eq!(found["platform"], "linux/arm64");
+    let within = "    'Fn::Transform': {Name: Mine}";
+    let all = read(&template("", &format!("{containers}\n{within}")), &[]).expect("a template").definitions;
+    let container = &all[0].containers[0];
+    assert_eq!(container.image.value().map(String::as_str), Some("x"));
+    assert!(matches!(container.entry_point, dockless::ecs::task_definition::Stated::Unresolved { .. }));
+}

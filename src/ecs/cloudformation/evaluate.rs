@@ -25,6 +25,28 @@ const MOST_COMPARED: usize = 1000;
 /// How many steps are told of how a value was found.
 const MOST_STEPS: usize = 8;
 
+/// What a macro may add to a task definition, to its platform or to a container, as far as it decides something.
+const TRANSFORMED: &[&str] = &[
+    "RuntimePlatform",
+    "RequiresCompatibilities",
+    "NetworkMode",
+    "ContainerDefinitions",
+    "EphemeralStorage",
+    "CpuArchitecture",
+    "OperatingSystemFamily",
+    "Name",
+    "Image",
+    "EntryPoint",
+    "Command",
+    "WorkingDirectory",
+    "Environment",
+    "EnvironmentFiles",
+    "User",
+    "PortMappings",
+    "MountPoints",
+    "HealthCheck",
+];
+
 /// What may still be made of a source, shared by all its stacks.
 #[derive(Clone)]
 pub(super) struct Budget(Rc<Cell<usize>>);
@@ -162,7 +184,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn members(&self, members: &'a [node::Member], scope: Scope<'_>) -> Vec<Member> {
-        let mut values = Vec::new();
+        let (mut values, mut macros) = (Vec::new(), None);
         for member in members {
             if member.key.starts_with("Fn::ForEach::") {
                 if let Some(found) = self.each(&member.value, scope) {
@@ -174,11 +196,26 @@ impl<'a> Evaluator<'a> {
                 }
                 continue;
             }
+            // A macro adds to the object in which it is called.
+            if member.key == "Fn::Transform" {
+                macros = Some(member);
+                continue;
+            }
             if let Some(value) = self.value(&member.value, scope) {
                 let key_at = self.source.location(member.key_span.clone());
                 values.push(Member { key: member.key.clone(), key_at, value });
             }
         }
+        let Some(made) = macros else { return values };
+        let absent = TRANSFORMED.iter().filter(|key| members.iter().all(|member| member.key != **key));
+        values.extend(absent.map(|key| Member {
+            key: (*key).into(),
+            key_at: self.source.location(made.key_span.clone()),
+            value: Value {
+                at: self.source.location(made.key_span.clone()),
+                ..self.unknown(&made.value, format!("a macro may add {key}, {WHEN_MADE}"))
+            },
+        }));
         values
     }
 
