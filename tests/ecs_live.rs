@@ -120,6 +120,37 @@ async fn a_task_definition_is_read_as_it_is_printed() {
 }
 
 #[tokio::test]
+async fn sizes_and_details_are_kept_and_secrets_are_not() {
+    let (config, _) = ecs(|_, _| {
+        (
+            200,
+            json!({ "taskDefinition": {
+                "family": "app", "revision": 1, "cpu": "256", "memory": "512", "ephemeralStorage": {"sizeInGiB": 100},
+                "containerDefinitions": [{
+                    "name": "web", "image": "x",
+                    "portMappings": [{"containerPort": 80, "hostPort": 8080}],
+                    "environmentFiles": [{"value": "arn:aws:s3:::hunter2/x.env", "type": "s3"}],
+                    "healthCheck": {"command": ["CMD", "/ok"], "interval": 30},
+                    "logConfiguration": {"logDriver": "awslogs", "options": {
+                        "awslogs-region": "eu-west-1", "awslogs-group": "hunter2",
+                    }},
+                }],
+            }}),
+        )
+    })
+    .await;
+    let loaded = ask(&config, "ecs:app").await.expect("a target");
+    let definition = &loaded.targets[0].definition;
+    let sizes = &definition.sizes;
+    assert_eq!((sizes.cpu.value().map(String::as_str), sizes.ephemeral_storage.value()), (Some("256"), Some(&100)));
+    let details = &definition.containers[0].details;
+    assert_eq!((details.host_ports[0].container, details.host_ports[0].host), (80, 8080));
+    assert_eq!(details.health_check.value().map(Vec::len), Some(2));
+    assert_eq!(details.log_region.value().map(String::as_str), Some("eu-west-1"));
+    assert!(details.environment_files && !format!("{loaded:?}").contains("hunter2"), "{loaded:?}");
+}
+
+#[tokio::test]
 async fn a_service_says_where_it_runs() {
     for (service, wanted, platform) in [
         (json!({"launchType": "FARGATE"}), "FARGATE", Some("linux/amd64")),

@@ -47,7 +47,7 @@ pub(super) fn sizes(definition: &Value) -> Sizes {
     Sizes {
         cpu: word(member(definition, "cpu")),
         memory: word(member(definition, "memory")),
-        ephemeral_storage: match word(member(definition, "ephemeralstorage").and_then(|own| member(own, "sizeingib"))) {
+        ephemeral_storage: match word(reach(definition, &["ephemeralstorage", "sizeingib"])) {
             Stated::Known { value, at, how } => match value.parse() {
                 Ok(value) => Stated::Known { value, at, how },
                 Err(_) => Stated::Unresolved { reason: format!("{value:?} is no number"), at },
@@ -60,21 +60,30 @@ pub(super) fn sizes(definition: &Value) -> Sizes {
 
 /// The details of a container definition.
 pub(super) fn details(container: &Value) -> Details {
-    let log = member(container, "logconfiguration");
-    let is_awslogs = log
-        .and_then(|log| member(log, "logdriver"))
-        .is_some_and(|driver| matches!(&driver.data, Data::String(word) if word == "awslogs"));
-    let options = log.filter(|_| is_awslogs).and_then(|log| member(log, "options"));
-    let check = member(container, "healthcheck").and_then(|check| member(check, "command"));
+    let driver = reach(container, &["logconfiguration", "logdriver"]);
+    let is_other = driver.is_none_or(|driver| matches!(&driver.data, Data::String(word) if word != "awslogs"));
+    let region = reach(container, &["logconfiguration", "options", "awslogs-region"]).filter(|_| !is_other);
+    let check = reach(container, &["healthcheck", "command"]);
     Details {
         host_ports: items(member(container, "portmappings")).iter().filter_map(host_port).collect(),
         health_check: check.map_or(Stated::Unset, words),
-        log_region: word(options.and_then(|options| member(options, "awslogs-region"))),
+        log_region: word(region),
         environment_files: match member(container, "environmentfiles") {
             Some(files) => !matches!(&files.data, Data::Array(files) if files.is_empty()),
             None => false,
         },
     }
+}
+
+/// The value at the end of some keys; where one on the way is not known, that one.
+fn reach<'v>(value: &'v Value, keys: &[&str]) -> Option<&'v Value> {
+    keys.iter().try_fold(value, |value, key| {
+        let own = match &value.data {
+            Data::Array(items) if items.len() == 1 => &items[0],
+            _ => value,
+        };
+        if matches!(own.data, Data::Unknown { .. }) { Some(own) } else { member(value, key) }
+    })
 }
 
 /// The value of a key, within the only element of a list where a block of Terraform is one.
@@ -111,6 +120,12 @@ fn word(value: Option<&Value>) -> Stated<String> {
 }
 
 fn words(value: &Value) -> Stated<Vec<String>> {
+    if matches!(value.data, Data::Unknown { .. }) {
+        return match word(Some(value)) {
+            Stated::Unresolved { reason, at } => Stated::Unresolved { reason, at },
+            _ => Stated::Unset,
+        };
+    }
     let mut all = Vec::new();
     for item in items(Some(value)) {
         match word(Some(item)) {

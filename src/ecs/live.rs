@@ -344,6 +344,12 @@ fn document(definition: &TaskDefinition) -> Value {
     put("status", json!(definition.status().map(TaskDefinitionStatus::as_str)));
     let containers: Vec<Value> = definition.container_definitions().iter().map(container).collect();
     put("containerDefinitions", json!(containers));
+    put("cpu", json!(definition.cpu()));
+    put("memory", json!(definition.memory()));
+    put(
+        "ephemeralStorage",
+        definition.ephemeral_storage().map_or(Value::Null, |size| json!({ "sizeInGiB": size.size_in_gib() })),
+    );
     put("networkMode", json!(definition.network_mode().map(NetworkMode::as_str)));
     let types: Vec<&str> = definition.requires_compatibilities().iter().map(Compatibility::as_str).collect();
     put("requiresCompatibilities", if types.is_empty() { Value::Null } else { json!(types) });
@@ -377,7 +383,10 @@ fn container(container: &ContainerDefinition) -> Value {
     put("user", json!(container.user()));
     let ports = container.port_mappings().iter().filter_map(|mapping| match mapping.container_port_range() {
         Some(range) => Some(json!({ "containerPortRange": range })),
-        None => mapping.container_port().map(|port| json!({ "containerPort": port })),
+        None => mapping.container_port().map(|port| match mapping.host_port() {
+            Some(host) => json!({ "containerPort": port, "hostPort": host }),
+            None => json!({ "containerPort": port }),
+        }),
     });
     put("portMappings", ports.collect());
     let environment = container.environment().iter().filter_map(|pair| match pair.name()? {
@@ -385,6 +394,18 @@ fn container(container: &ContainerDefinition) -> Value {
         name => Some(json!({ "name": name })),
     });
     put("environment", environment.collect());
+    // What they set is not asked for, but that they may.
+    put("environmentFiles", container.environment_files().iter().map(|_| json!({})).collect());
+    put("healthCheck", container.health_check().map_or(Value::Null, |check| json!({ "command": check.command() })));
+    put(
+        "logConfiguration",
+        container.log_configuration().map_or(Value::Null, |log| {
+            // The other options may be secrets.
+            let region = log.options().and_then(|options| options.get("awslogs-region"));
+            let options = region.map_or_else(|| json!({}), |region| json!({ "awslogs-region": region }));
+            json!({ "logDriver": log.log_driver().as_str(), "options": options })
+        }),
+    );
     put("secrets", container.secrets().iter().map(|secret| json!({ "name": secret.name() })).collect());
     let mounts = container.mount_points().iter().filter_map(|mount| mount.container_path());
     put("mountPoints", mounts.map(|path| json!({ "containerPath": path })).collect());

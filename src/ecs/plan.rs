@@ -18,6 +18,18 @@ pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// How deep modules may stand in one another.
 const MAX_MODULES: usize = 32;
 
+/// What is read of a resource.
+const KEYS: [&str; 8] = [
+    "family",
+    "requires_compatibilities",
+    "network_mode",
+    "cpu",
+    "memory",
+    "ephemeral_storage",
+    "runtime_platform",
+    "container_definitions",
+];
+
 /// Whether a document is a plan or state.
 pub(super) fn is_plan(root: &Node) -> bool {
     let has = |key: &str| root.get(key).is_some();
@@ -121,7 +133,7 @@ impl<'a> Plan<'a> {
         let sensitive = resource.get("sensitive_values").map(|member| &member.value);
         let values = resource.get("values").map(|member| &member.value);
         let mut members = Vec::new();
-        for key in ["family", "requires_compatibilities", "network_mode", "runtime_platform", "container_definitions"] {
+        for key in KEYS {
             let [value, unknown, sensitive] = [values, unknown, sensitive].map(|node| node?.get(key));
             let path = format!("{address}.{key}");
             let Some(value) = self.value(

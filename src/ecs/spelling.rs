@@ -11,6 +11,9 @@ pub(super) const KEYS: &[&str] = &[
     "user",
     "portMappings",
     "mountPoints",
+    "environmentFiles",
+    "healthCheck",
+    "logConfiguration",
     "cpu_architecture",
     "operating_system_family",
 ];

@@ -37,6 +37,22 @@ fn reads_modules_and_what_is_known() {
 }
 
 #[test]
+fn sizes_are_read() {
+    let values = json!({
+        "family": "app", "cpu": "256", "memory": null, "ephemeral_storage": [{"size_in_gib": 100}],
+        "container_definitions": "[]",
+    });
+    let changes = json!([{
+        "address": "aws_ecs_task_definition.app", "change": {"after_unknown": {"memory": true}},
+    }]);
+    let text = plan(&json!([resource("aws_ecs_task_definition.app", &values)]), &changes);
+    let sizes = &parse("plan.json", &text).expect("a plan")[0].sizes;
+    assert_eq!(sizes.cpu.value().map(String::as_str), Some("256"));
+    assert!(matches!(sizes.memory, Stated::Unresolved { .. }), "{:?}", sizes.memory);
+    assert_eq!(sizes.ephemeral_storage.value(), Some(&100));
+}
+
+#[test]
 fn what_is_known_after_apply_is_open() {
     let address = "aws_ecs_task_definition.app[\"k\"]";
     let values = json!({"family": "app", "runtime_platform": [{"operating_system_family": "LINUX"}]});

@@ -1,8 +1,10 @@
 //! What a task asks for: its architecture, where it runs, and its instances.
 
-use dockless::ecs::target::{Asked, Target, TargetOptions};
+use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
+use dockless::ecs::task_definition::Stated;
+use dockless::ecs::terraform::parse;
 
-use super::{architecture, asked, one, read, task};
+use super::{architecture, asked, container, files, one, read, task};
 
 const EC2: &str = "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
                    requires_compatibilities = [\"EC2\"]\n  container_definitions = \"[]\"\n}\n";
@@ -135,4 +137,31 @@ fn an_architecture_that_is_stated_is_asked_for_where_the_operating_system_is_ope
     assert_eq!(platform.to_string(), "linux/arm64");
     let Asked::Undetermined { why, .. } = of("X86_64") else { panic!("it may be Windows") };
     assert!(why.starts_with("X86_64, but the operating system is not known"), "{why}");
+}
+
+#[test]
+fn sizes_are_read() {
+    let text = task(
+        "cpu = 256\n memory = var.memory\n ephemeral_storage {\n size_in_gib = 100\n }\n container_definitions = \"[]\"",
+    );
+    let sizes = one(&format!("variable \"memory\" {{}}\n{text}")).sizes;
+    assert_eq!(sizes.cpu.value().map(String::as_str), Some("256"));
+    assert!(matches!(sizes.memory, Stated::Unresolved { .. }), "{:?}", sizes.memory);
+    assert_eq!(sizes.ephemeral_storage.value(), Some(&100));
+}
+
+#[test]
+fn details_that_are_open_are_not_unset() {
+    let check = "image = \"x\"\n healthCheck = var.check\n logConfiguration = var.log\n environmentFiles = var.files";
+    let text = format!("variable \"check\" {{}}\nvariable \"log\" {{}}\nvariable \"files\" {{}}\n{}", container(check));
+    let details = &one(&text).containers[0].details;
+    assert!(matches!(details.health_check, Stated::Unresolved { .. }), "{details:?}");
+    assert!(matches!(details.log_region, Stated::Unresolved { .. }), "{details:?}");
+    assert!(details.environment_files);
+    let merged = format!(
+        "variable \"more\" {{}}\n{}",
+        task("container_definitions = jsonencode([merge({ name = \"app\", image = \"x\" }, { (var.more) = [] })])",)
+    );
+    let details = &one(&merged).containers[0].details;
+    assert!(matches!(details.health_check, Stated::Unresolved { .. }) && details.environment_files, "{details:?}");
 }

@@ -90,7 +90,7 @@ impl Evaluator<'_> {
         let mut add = |key: &str, value: Value| {
             members.push(Member { key: key.into(), key_at: value.at.clone(), value });
         };
-        for key in ["family", "requires_compatibilities", "network_mode"] {
+        for key in ["family", "requires_compatibilities", "network_mode", "cpu", "memory"] {
             if let Some(expression) = stands.attribute(key) {
                 let value = self.settled(expression, scope)?;
                 add(key, self.shared(&value, &location, 0)?);
@@ -104,8 +104,10 @@ impl Evaluator<'_> {
             None => Value::new(Tree::Array(Vec::new()), location.clone()),
         };
         add("container_definitions", containers);
-        if let Some(platform) = self.block(&stands.block, "runtime_platform", scope)? {
-            add("runtime_platform", self.shared(&platform, &location, 0)?);
+        for key in ["runtime_platform", "ephemeral_storage"] {
+            if let Some(block) = self.block(&stands.block, key, scope)? {
+                add(key, self.shared(&block, &location, 0)?);
+            }
         }
         Ok(Value::new(Tree::Object(members), location))
     }
@@ -261,7 +263,7 @@ impl Evaluator<'_> {
                 let value = stands.attribute(key).map(|expression| self.settled(expression, &scope)).transpose();
                 value.map(|value| value.filter(|value| !value.is_null()))
             };
-            for key in ["family", "requires_compatibilities"] {
+            for key in ["family", "requires_compatibilities", "cpu", "memory", "ephemeral_storage"] {
                 let value = argument(key)?.map(|value| self.shared(&value, &location, 0)).transpose()?;
                 add(key, value.unwrap_or_else(|| absent.clone()));
             }
