@@ -103,6 +103,12 @@ fn refuses_what_ecs_would_refuse() {
         (with(r#""runtimePlatform": {"cpuArchitecture": "AARCH64"}"#), "write ARM64"),
         (with(r#""runtimePlatform": {"operatingSystemFamily": "linux"}"#), "expected LINUX"),
         (with(r#""runtime_platform": {}"#), "write runtimePlatform"),
+        (
+            with(r#""runtimePlatfrom": {}"#),
+            "td.json:2:1: \"runtimePlatfrom\" is not a key that ECS knows | did you mean runtimePlatform?",
+        ),
+        (with(r#""runtimePlatform": {"cpuArch": "ARM64"}"#), "did you mean cpuArchitecture?"),
+        (with(r#""runtimePlatform": {"os": "LINUX"}"#), "did you mean operatingSystemFamily?"),
         (with(r#""requiresCompatibilities": "FARGATE""#), "expected an array of launch types"),
         (with(r#""requiresCompatibilities": ["fargate"]"#), "expected FARGATE"),
         (with(r#""family": "b""#), "td.json:2:1: the key \"family\" stands here twice"),

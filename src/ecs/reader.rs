@@ -2,7 +2,7 @@
 
 use super::details::{details, sizes};
 use super::json::ParseError;
-use super::spelling::Spelling;
+use super::spelling::{Spelling, nearest, plain};
 use super::task_definition::{
     ContainerDefinition, Gap, LaunchType, Location, Port, SearchPath, Stated, TaskDefinition,
 };
@@ -58,6 +58,17 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
     {
         let [architecture, os] = [spelling.outer(PLATFORM_KEYS[0]), spelling.outer(PLATFORM_KEYS[1])];
         read.keys(platform, &format!("an object with {architecture} and {os}"), PLATFORM_KEYS, Spelling::outer)?;
+        // There are two, so that a part of one's name is enough to tell.
+        for Member { key, key_at, .. } in platform.members() {
+            let meant = match plain(key) {
+                own if PLATFORM_KEYS.iter().any(|known| plain(known) == own) => continue,
+                own if own.contains("arch") || own.contains("cpu") => &architecture,
+                own if own.starts_with("os") || own.contains("system") => &os,
+                _ => continue,
+            };
+            let message = format!("{key:?} is not a key that ECS knows");
+            return Err(error(key_at, &message, &format!("did you mean {meant}?")));
+        }
     }
     let family = read.string(read.outer(root, "family"), "the name of the family")?;
     let id = family.value().cloned().unwrap_or_else(|| fallback.into());
@@ -158,12 +169,16 @@ impl Reader {
 
     fn keys(&self, value: &Value, what: &str, known: &[&str], spell: fn(Spelling, &str) -> String) -> Read<()> {
         let Data::Object(members) = &value.data else { return Err(expected(value, what)) };
-        let plain = |key: &str| key.replace(['_', '-'], "").to_ascii_lowercase();
         for Member { key, key_at, .. } in members {
             let meant = known.iter().find(|meant| plain(meant) == plain(key));
             if let Some(meant) = meant.map(|meant| spell(self.spelling, meant)).filter(|meant| meant != key) {
                 let message = format!("{key:?} is not a key that ECS knows: write {meant}");
                 return Err(error(key_at, &message, ""));
+            }
+            if let Some(meant) = nearest(key, known) {
+                let message = format!("{key:?} is not a key that ECS knows");
+                let help = format!("did you mean {}?", spell(self.spelling, meant));
+                return Err(error(key_at, &message, &help));
             }
         }
         Ok(())

@@ -140,3 +140,14 @@ fn a_macro_among_the_properties_may_add_what_is_absent() {
     assert_eq!(container.image.value().map(String::as_str), Some("x"));
     assert!(matches!(container.entry_point, dockless::ecs::task_definition::Stated::Unresolved { .. }));
 }
+
+#[test]
+fn a_key_that_is_nearly_the_platform_is_an_error() {
+    for (properties, wanted) in [
+        ("RuntimePlatfrom:\n  CpuArchitecture: ARM64", "did you mean RuntimePlatform?"),
+        ("RuntimePlatform:\n  CpuArch: ARM64", "did you mean CpuArchitecture?"),
+    ] {
+        let error = read(&template("", &format!("{properties}\nContainerDefinitions: []")), &[]).expect_err("misspelt");
+        assert!(error.contains(wanted), "{error}");
+    }
+}

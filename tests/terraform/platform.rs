@@ -140,6 +140,19 @@ fn an_architecture_that_is_stated_is_asked_for_where_the_operating_system_is_ope
 }
 
 #[test]
+fn what_the_provider_would_not_take_for_the_platform_is_an_error() {
+    for (inside, wanted) in [
+        ("runtime_platform = { cpu_architecture = \"ARM64\" }", "main.tf:4:3: runtime_platform is a block"),
+        ("runtime_platfrom {\n cpu_architecture = \"ARM64\"\n }", "did you mean runtime_platform?"),
+        ("runtime_platform {\n cpu_arch = \"ARM64\"\n }", "\"cpu_arch\" is not a key that ECS knows"),
+    ] {
+        let text = task(&format!("{inside}\n container_definitions = \"[]\""));
+        let error = parse(&files([("main.tf", &*text)]), &Variables::default()).expect_err("misspelt").to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
 fn sizes_are_read() {
     let text = task(
         "cpu = 256\n memory = var.memory\n ephemeral_storage {\n size_in_gib = 100\n }\n container_definitions = \"[]\"",

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, BlockLabel};
+use hcl_edit::structure::{Block, BlockLabel, Structure};
 
 use super::super::json::ParseError;
 use super::super::reader;
-use super::super::spelling::{KEYS, Spelling};
+use super::super::spelling::{KEYS, Spelling, nearest};
 use super::super::task_definition::{Gap as OpenGap, LaunchType, Location, Stated, TaskDefinition};
 use super::super::value::{Data as Tree, Member, Value};
 use super::evaluate::{Evaluator, Fail};
@@ -85,6 +85,7 @@ impl Evaluator<'_> {
 
     /// A resource as the tree that all readers share.
     fn tree(&self, stands: &Stands, scope: &Scope<'_>) -> Result<Value, Fail> {
+        Self::spelt(stands)?;
         let location = self.heading(stands);
         let mut members = Vec::new();
         let mut add = |key: &str, value: Value| {
@@ -110,6 +111,37 @@ impl Evaluator<'_> {
             }
         }
         Ok(Value::new(Tree::Object(members), location))
+    }
+
+    /// That nothing that decides the platform is written otherwise than the provider reads it.
+    fn spelt(stands: &Stands) -> Result<(), Fail> {
+        const DECIDING: &[&str] = &["runtime_platform", "requires_compatibilities", "container_definitions"];
+        let wrong = |span: Option<std::ops::Range<usize>>, message: String| {
+            let at = span.map(|span| Place { file: stands.file, start: span.start, end: span.end });
+            Err(Fail { at, ..Fail::new(message) })
+        };
+        for structure in &stands.block.body {
+            let (key, is_block) = match structure {
+                Structure::Attribute(attribute) => (&attribute.key, false),
+                Structure::Block(block) => (&block.ident, true),
+            };
+            let span = hcl_edit::Span::span(key);
+            match (key.as_str(), is_block) {
+                ("runtime_platform", false) => {
+                    let message = "runtime_platform is a block: write runtime_platform { … }, without =";
+                    return wrong(span, message.into());
+                }
+                (key, _) => {
+                    if let Some(meant) = nearest(key, DECIDING) {
+                        return wrong(
+                            span,
+                            format!("{key:?} is no argument of a task definition: did you mean {meant}?"),
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The containers: JSON in a string, as the resource takes them.
