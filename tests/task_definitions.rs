@@ -137,6 +137,7 @@ fn calls_other_formats_by_their_names() {
         ("a.yaml", "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  A: !Ref B\n", "CloudFormation template"),
         ("a.json", r#"{"Resources": {}}"#, "CloudFormation template"),
         ("a.yml", "services:\n  web:\n    image: a\n", "compose file"),
+        ("a.json", r#"{"services": [{"serviceName": "a", "taskDefinition": "arn:a"}]}"#, "ecs-service:CLUSTER/SERVICE"),
         ("a.yml", "name: a\ntype: Load Balanced Web Service\n", "Copilot manifest"),
         ("main.tf", "resource \"x\" \"y\" {}", "Terraform"),
         ("-", "resource \"aws_ecs_task_definition\" \"y\" {\n}", "Terraform"),

@@ -83,6 +83,12 @@ pub(super) fn by_shape(root: &Node) -> Option<Foreign> {
     if has("resource") || has("variable") || has("terraform") {
         return Some(foreign("this is Terraform in JSON, which is not read", TERRAFORM));
     }
+    if matches!(root.get("services").map(|member| &member.value.value), Some(Value::Array(_))) {
+        return Some(foreign(
+            "this is what `aws ecs describe-services` prints: it names a task definition, but does not hold it",
+            "name the service itself: ecs-service:CLUSTER/SERVICE; or give what `aws ecs describe-task-definition` prints",
+        ));
+    }
     if has("services") {
         return Some(foreign(
             "this is a compose file: it says nothing of the task that ECS runs",
