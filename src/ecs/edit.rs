@@ -25,6 +25,9 @@ const REPLY_FIELDS: [&str; 9] = [
     "taskDefinitionArn",
 ];
 
+/// The mark with which some editors begin a text.
+const MARK: char = '\u{feff}';
+
 /// A container's new image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewImage {
@@ -68,11 +71,16 @@ pub enum EditError {
     /// The edit would change something else.
     #[error("the image of {0:?} cannot be replaced where it stands: other values share it by an anchor or an alias")]
     Shared(String),
+    /// The edit would come to another value, as in a text of several lines.
+    #[error(
+        "the image of {0:?} cannot be replaced as it is written: write it on the line of its key, plain or in quotes"
+    )]
+    Written(String),
 }
 
 /// Puts images into a task definition in JSON or YAML. `name` is that of the source, as for [`json::parse`].
 pub fn with_images(name: &str, text: &str, images: &[NewImage]) -> Result<Edited, EditError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mark, text) = text.split_at(if text.starts_with(MARK) { MARK.len_utf8() } else { 0 });
     // Whatever is wrong with it is said as everywhere else.
     json::parse(name, text)?;
     let root = json::tree(name, text)?;
@@ -116,8 +124,11 @@ pub fn with_images(name: &str, text: &str, images: &[NewImage]) -> Result<Edited
     let wanted = expected(&root, images);
     let same = json::tree(name, &edited).is_ok_and(|found| equal(&found, &wanted));
     if !same {
-        return Err(EditError::Shared(images.first().map(|image| image.container.clone()).unwrap_or_default()));
+        let container = images.first().map(|image| image.container.clone()).unwrap_or_default();
+        let anchors = text.contains('&') && text.contains('*');
+        return Err(if anchors { EditError::Shared(container) } else { EditError::Written(container) });
     }
+    edited.insert_str(0, mark);
     Ok(Edited { text: edited, dropped, tags_beside })
 }
 
@@ -160,6 +171,19 @@ fn unwrapped(text: &str, root: &Node) -> (Option<String>, bool) {
         span.start - start
     };
     let mut moved = String::with_capacity(body.len());
+    // Comments above the first key are none of its value.
+    let silent = |lines: &str| lines.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'));
+    if !body.starts_with('{') {
+        let key = text[..inner.key_span.start].rfind('\n').map_or(0, |at| at + 1);
+        let below = text[inner.key_span.end..].find('\n').map_or(start, |at| inner.key_span.end + at + 1).min(start);
+        if silent(&text[..key]) {
+            moved.push_str(&text[..key]);
+        }
+        for line in text[below..start].split_inclusive('\n').filter(|line| silent(line)) {
+            let lead = line.len() - line.trim_start_matches([' ', '\t']).len();
+            moved.push_str(&line[lead.min(indent)..]);
+        }
+    }
     for (at, line) in body.split_inclusive('\n').enumerate() {
         let lead = line.len() - line.trim_start_matches([' ', '\t']).len();
         moved.push_str(if at == 0 { line } else { &line[lead.min(indent)..] });
@@ -352,6 +376,30 @@ mod tests {
         let text = "taskDefinition:\n  compatibilities:\n  - EC2\n  - FARGATE\n  # stays\n  containerDefinitions:\n  - image: old\n    name: app\n  family: app\n  revision: 7\n  status: ACTIVE\n";
         let expected = format!("# stays\ncontainerDefinitions:\n- image: {REFERENCE}\n  name: app\nfamily: app\n");
         assert_eq!(edited("task.yaml", text), expected);
+    }
+
+    #[test]
+    fn a_reply_in_yaml_keeps_its_comments() {
+        let text = "# ours\ntaskDefinition:\n  # licence\n\n  cpu: \"256\" # all\n  family: a\n  containerDefinitions:\n  # one\n  - name: app\n    image: x\n";
+        let expected = format!(
+            "# ours\n# licence\n\ncpu: \"256\" # all\nfamily: a\ncontainerDefinitions:\n# one\n- name: app\n  image: {REFERENCE}\n"
+        );
+        assert_eq!(edited("task.yaml", text), expected);
+        let beside = text.replace("# ours\n", "tags: []\n");
+        assert_eq!(edited("task.yaml", &beside), expected.replace("# ours\n", ""));
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays() {
+        let text = "\u{feff}{\"containerDefinitions\":[{\"name\":\"app\",\"image\":\"old\"}]}";
+        assert_eq!(edited("task.json", text), text.replace("old", REFERENCE));
+    }
+
+    #[test]
+    fn a_text_of_several_lines_is_said_to_be_one() {
+        let text = "family: a\ncontainerDefinitions:\n  - name: app\n    image: |\n      r/app:1\n";
+        let error = with_images("t.yaml", text, &[image("app")]).expect_err("a block");
+        assert!(matches!(error, EditError::Written(_)) && error.to_string().contains("in quotes"), "{error}");
     }
 
     #[test]
