@@ -4,7 +4,7 @@ use super::details::{details, sizes};
 use super::json::ParseError;
 use super::spelling::{Spelling, nearest, plain};
 use super::task_definition::{
-    ContainerDefinition, Gap, LaunchType, Location, Port, SearchPath, Stated, TaskDefinition,
+    ContainerDefinition, Gap, LaunchType, Location, Notation, Port, SearchPath, Stated, TaskDefinition,
 };
 use super::value::{Data, Member, Value};
 
@@ -73,6 +73,11 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
     let family = read.string(read.outer(root, "family"), "the name of the family")?;
     let id = family.value().cloned().unwrap_or_else(|| fallback.into());
     Ok(TaskDefinition {
+        notation: match spelling {
+            Spelling::Camel => Notation::Ecs,
+            Spelling::Pascal => Notation::CloudFormation,
+            Spelling::Terraform => Notation::Terraform,
+        },
         id,
         family,
         architecture: read.platform_word(platform, "cpuArchitecture", "X86_64 or ARM64")?,

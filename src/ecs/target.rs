@@ -166,11 +166,9 @@ pub fn select(definitions: Vec<TaskDefinition>, options: &TargetOptions) -> Resu
     Ok(selected.into_iter().map(|definition| Target::new(definition, options)).collect())
 }
 
-const SAY_SYSTEM: &str = "state runtimePlatform.operatingSystemFamily in the source, or verify what is made of it: \
-                          Terraform's plan, or what ECS has (`aws ecs describe-task-definition`)";
-const SAY: &str = "state runtimePlatform.cpuArchitecture (X86_64 or ARM64), or give --architecture";
-
 fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<CpuArchitecture>) -> Asked {
+    let notation = definition.notation;
+    let say = format!("state {} (X86_64 or ARM64), or give --architecture", notation.architecture_key());
     let os = match &definition.operating_system {
         Stated::Known { value, .. } => value.clone(),
         Stated::Unset => OperatingSystem::Linux,
@@ -181,7 +179,12 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
         Stated::Unresolved { reason, at } => {
             let stated = definition.architecture.value().map(|value| format!("{value}, but "));
             let why = format!("{}the operating system is not known ({reason}, {at})", stated.unwrap_or_default());
-            return Asked::Undetermined { why, help: SAY_SYSTEM.into() };
+            let help = format!(
+                "state {} in the source, or verify what is made of it: Terraform's plan, or what ECS has (`aws ecs \
+                 describe-task-definition`)",
+                notation.operating_system_key()
+            );
+            return Asked::Undetermined { why, help };
         }
     };
     let is = |architecture: CpuArchitecture, why: String, by_default: bool| Asked::Platform {
@@ -211,7 +214,7 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
             && let Stated::Unresolved { reason, at } = &definition.launch_types =>
         {
             let why = format!("the launch type is not known ({at}: {reason}), and no cpuArchitecture is stated");
-            return Asked::Undetermined { why, help: format!("{SAY}, or --launch-type") };
+            return Asked::Undetermined { why, help: format!("{say}, or --launch-type") };
         }
         _ if launch_types.is_empty() => {
             let why = format!(
@@ -219,7 +222,7 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
                  elsewhere",
                 definition.location
             );
-            return Asked::Undetermined { why, help: format!("{SAY}, or --launch-type") };
+            return Asked::Undetermined { why, help: format!("{say}, or --launch-type") };
         }
         _ if launch_types.contains(&LaunchType::Fargate) => {
             let why = format!(
@@ -228,7 +231,7 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
                 definition.location,
                 other_words(launch_types)
             );
-            return Asked::Undetermined { why, help: format!("{SAY}, or --launch-type") };
+            return Asked::Undetermined { why, help: format!("{say}, or --launch-type") };
         }
         _ => format!(
             "{} states no cpuArchitecture: on {} the instance decides",
@@ -236,7 +239,7 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
             other_words(launch_types)
         ),
     };
-    Asked::Undetermined { why, help: SAY.into() }
+    Asked::Undetermined { why, help: say }
 }
 
 fn other_words(launch_types: &[LaunchType]) -> String {

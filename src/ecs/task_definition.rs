@@ -320,9 +320,51 @@ pub struct ContainerDefinition {
     pub location: Location,
 }
 
+/// In whose words a task definition is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// Those of the ECS API.
+    Ecs,
+    /// Those of `CloudFormation`.
+    CloudFormation,
+    /// Those of Terraform.
+    Terraform,
+}
+
+impl Notation {
+    /// What states an architecture: `runtime_platform { cpu_architecture = "ARM64" }`.
+    pub fn architecture(self, architecture: CpuArchitecture) -> String {
+        match self {
+            Self::Ecs => format!("\"runtimePlatform\": {{\"cpuArchitecture\": \"{architecture}\"}}"),
+            Self::CloudFormation => format!("RuntimePlatform: {{CpuArchitecture: {architecture}}}"),
+            Self::Terraform => format!("runtime_platform {{ cpu_architecture = \"{architecture}\" }}"),
+        }
+    }
+
+    /// The key of the architecture, for a sentence.
+    pub fn architecture_key(self) -> &'static str {
+        match self {
+            Self::Ecs => "runtimePlatform.cpuArchitecture",
+            Self::CloudFormation => "RuntimePlatform.CpuArchitecture",
+            Self::Terraform => "runtime_platform.cpu_architecture",
+        }
+    }
+
+    /// The key of the operating system, for a sentence.
+    pub fn operating_system_key(self) -> &'static str {
+        match self {
+            Self::Ecs => "runtimePlatform.operatingSystemFamily",
+            Self::CloudFormation => "RuntimePlatform.OperatingSystemFamily",
+            Self::Terraform => "runtime_platform.operating_system_family",
+        }
+    }
+}
+
 /// A task definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskDefinition {
+    /// In whose words it is written.
+    pub notation: Notation,
     /// How it is named in its source: the family, the Terraform address, the logical ID of a template.
     pub id: String,
     /// Its family.

@@ -1,7 +1,7 @@
 //! What a task asks for: its architecture, where it runs, and its instances.
 
 use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
-use dockless::ecs::task_definition::Stated;
+use dockless::ecs::task_definition::{CpuArchitecture, Notation, Stated};
 use dockless::ecs::terraform::parse;
 
 use super::{architecture, asked, container, files, one, read, task};
@@ -95,10 +95,7 @@ fn dynamic_blocks_are_made() {
 #[test]
 fn a_misspelt_architecture_is_an_error() {
     let text = task("container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = \"arm64\"\n  }");
-    let error = dockless::ecs::terraform::parse(
-        &super::files([("main.tf", &*text)]),
-        &dockless::ecs::target::Variables::default(),
-    );
+    let error = parse(&files([("main.tf", &*text)]), &Variables::default());
     let error = error.expect_err("an error").to_string();
     assert!(error.starts_with("main.tf:6:24: ") && error.ends_with("write ARM64"), "{error}");
 }
@@ -177,4 +174,21 @@ fn details_that_are_open_are_not_unset() {
     );
     let details = &one(&merged).containers[0].details;
     assert!(matches!(details.health_check, Stated::Unresolved { .. }) && details.environment_files, "{details:?}");
+}
+
+#[test]
+fn what_to_state_is_said_in_the_words_of_the_source() {
+    let open = one(EC2);
+    let Asked::Undetermined { help, .. } = asked(&open) else { panic!("open") };
+    assert!(help.starts_with("state runtime_platform.cpu_architecture (X86_64 or ARM64)"), "{help}");
+    let stated = open.notation.architecture(CpuArchitecture::Arm64);
+    assert_eq!(stated, "runtime_platform { cpu_architecture = \"ARM64\" }");
+    assert_eq!(
+        Notation::CloudFormation.architecture(CpuArchitecture::Arm64),
+        "RuntimePlatform: {CpuArchitecture: ARM64}"
+    );
+    assert_eq!(
+        Notation::Ecs.architecture(CpuArchitecture::Arm64),
+        "\"runtimePlatform\": {\"cpuArchitecture\": \"ARM64\"}"
+    );
 }
