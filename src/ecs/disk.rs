@@ -52,9 +52,9 @@ impl Repository {
         // Whether there is a file elsewhere is not told either: the nearest folder says where it would be.
         let nearest = match &resolved {
             Ok(resolved) => Some(resolved.clone()),
-            Err(_) => path.ancestors().skip(1).find_map(|above| match above.as_os_str().is_empty() {
-                true => Path::new(".").canonicalize().ok(),
-                false => above.canonicalize().ok(),
+            Err(_) => path.ancestors().skip(1).find_map(|above| {
+                let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+                above.canonicalize().ok()
             }),
         };
         if !nearest.is_some_and(|nearest| nearest.starts_with(&self.root)) {
@@ -80,13 +80,10 @@ impl Repository {
             return Err(Unread::Refused(format!("is larger than {} MiB", limit >> 20)));
         }
         let mut left = self.left.lock().map_err(|_| refused("cannot be read"))?;
-        match left.checked_sub(bytes.len() as u64) {
-            Some(rest) => *left = rest,
-            None => {
-                let why = format!("is one too many: all files are larger than {} MiB", MAX_ALL >> 20);
-                return Err(Unread::Refused(why));
-            }
-        }
+        let Some(rest) = left.checked_sub(bytes.len() as u64) else {
+            return Err(Unread::Refused(format!("is one too many: all files are larger than {} MiB", MAX_ALL >> 20)));
+        };
+        *left = rest;
         String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 text"))
     }
 }

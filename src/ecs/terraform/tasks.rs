@@ -274,7 +274,7 @@ impl Evaluator<'_> {
         let tells = |key: &&str| stands.attribute(key).is_some();
         // Modules of other things have an architecture as well.
         let of_task = TELLING.iter().any(|key| tells(key) && (ecs || *key != "cpu_architecture"));
-        if !of_task && !ecs && !TELLING.iter().any(|key| tells(key)) {
+        if !of_task && !ecs && !TELLING.iter().any(tells) {
             return Ok(None);
         }
         if !of_task {
