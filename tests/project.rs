@@ -165,14 +165,16 @@ fn the_arguments_of_a_stage_hold_in_those_made_of_it() {
         let arguments = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let wanted = Wanted { arguments, ..Wanted::default() };
         let made = from_dockerfile("Dockerfile", text, &Folder::none(), &wanted).expect("a recipe");
-        assert_eq!(told(&made).matches("no value is known").count(), usize::from(text.contains("AS other")));
+        assert!(!told(&made).contains("no value is known"), "{}", told(&made));
         made.text
     };
     let plain = recipe(&[], text);
     assert!(plain.contains("X = \"2.0\"") && plain.contains("working-dir = \"/a/2.0\""), "{plain}");
     let given = recipe(&[("V", "9")], text);
     assert!(given.contains("X = \"9\"") && given.contains("working-dir = \"/a/9\""), "{given}");
-    recipe(&[("V", "9")], "FROM python:3.13-slim AS other\nARG V=2.0\nFROM python:3.13-slim\nENV X=$V\nCOPY a /a\n");
+    let other =
+        recipe(&[("V", "9")], "FROM python:3.13-slim AS a\nARG V=2.0\nFROM python:3.13-slim\nENV X=$V\nCOPY a /a\n");
+    assert!(other.contains("X = \"\""), "{other}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which image of an index a runtime takes (containerd `images.Manifest`, `platforms.Only`), and whether the image
 //! itself agrees.
 
+use crate::ecs::task_definition::{CpuArchitecture, Notation};
 use crate::image::inspect::{Facts, ImageFacts};
 use crate::oci::platform::{Arch, Os, Platform};
 
@@ -31,7 +32,14 @@ fn present(facts: &Facts) -> String {
 }
 
 /// `platform-missing`, in an index or for a single manifest of another platform.
-pub(super) fn missing(facts: &Facts, wanted: &Platform, why: &str, by_default: bool) -> Finding {
+///
+/// The help is in the definition's words, and depends on whether it states the platform or leaves it to a default.
+pub(super) fn missing(
+    facts: &Facts,
+    wanted: &Platform,
+    why: &str,
+    (by_default, notation): (bool, Notation),
+) -> Finding {
     let present = present(facts);
     let message = if facts.is_index {
         format!("the image has nothing for {wanted} ({why}): it has {present}")
@@ -51,7 +59,7 @@ pub(super) fn missing(facts: &Facts, wanted: &Platform, why: &str, by_default: b
     let help = match (&wanted.architecture, by_default) {
         _ if wanted.os != Os::Linux => build,
         (Arch::Amd64, true) if arm => {
-            format!("state \"runtimePlatform\": {{\"cpuArchitecture\": \"ARM64\"}} in the task definition, or {build}")
+            format!("state {} in the task definition, or {build}", notation.architecture(CpuArchitecture::Arm64))
         }
         (Arch::Amd64, false) if arm => format!("{build}, or state cpuArchitecture ARM64"),
         (Arch::ARM64, false) => format!("{build}, or state cpuArchitecture X86_64"),

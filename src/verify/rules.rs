@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::pattern::Pattern;
 use crate::ecs::target::{Asked, Target};
-use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, Location, OperatingSystem, Stated};
+use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, Location, Notation, OperatingSystem, Stated};
 use crate::image::inspect::{Facts, Fit, ImageFacts, fit};
 use crate::layer::contents::{Head, Kind};
 use crate::oci::digest::Digest;
@@ -75,6 +75,7 @@ struct Want<'a> {
     why: &'a str,
     by_default: bool,
     location: &'a Location,
+    notation: Notation,
 }
 
 impl Pass<'_> {
@@ -84,7 +85,8 @@ impl Pass<'_> {
         let location = places.into_iter().flatten().next().unwrap_or(&definition.location);
         let (mut findings, verdict) = match &target.asked {
             Asked::Platform { platform, why, by_default } => {
-                let want = Want { platform, why, by_default: *by_default, location };
+                let notation = definition.notation;
+                let want = Want { platform, why, by_default: *by_default, location, notation };
                 let mut findings = self.on_platform(target, &want);
                 if *by_default {
                     findings.extend(self.allowed.filter(self.default_taken(&want).into_iter().collect()));
@@ -118,7 +120,8 @@ impl Pass<'_> {
     fn on_each(&mut self, target: &Target, why: &str, help: &str, location: &Location) -> (Vec<Finding>, Verdict) {
         let mut sides = Vec::new();
         for (platform, aside) in possible(target) {
-            let want = Want { platform: &platform, why: &aside, by_default: false, location };
+            let notation = target.definition.notation;
+            let want = Want { platform: &platform, why: &aside, by_default: false, location, notation };
             let findings = self.on_platform(target, &want);
             sides.push((platform, Verdict::of(&findings), findings));
         }
@@ -182,7 +185,7 @@ impl Pass<'_> {
         let fits = choose(self.facts, want.platform).is_some_and(|image| image.platform().satisfies(want.platform));
         let message = format!("the task definition states no cpuArchitecture: {}", want.why);
         let mut finding = Finding::new(Rule::ArchitectureNotStated, Severity::Warning, message)
-            .help("state \"runtimePlatform\": {\"cpuArchitecture\": \"X86_64\"}, or \"ARM64\"");
+            .help(format!("state {}, or ARM64", want.notation.architecture(CpuArchitecture::X86_64)));
         finding.location = Some(want.location.clone());
         (!fits).then_some(finding)
     }
@@ -194,7 +197,7 @@ impl Pass<'_> {
 
     fn unfiltered(&mut self, target: &Target, want: &Want<'_>) -> Vec<Finding> {
         let absent = || {
-            let mut finding = missing(self.facts, want.platform, want.why, want.by_default);
+            let mut finding = missing(self.facts, want.platform, want.why, (want.by_default, want.notation));
             finding.location = Some(want.location.clone());
             finding
         };

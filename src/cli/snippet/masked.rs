@@ -35,6 +35,13 @@ const HIDDEN: char = '…';
 const TELLING: &[&str] =
     &["value", "environment", "secret", "passw", "token", "credential", "apikey", "containerdefinitions"];
 
+/// Values that are words of the languages and of the ECS API, and nobody's secret.
+const WORDS: &[&str] = &["true", "false", "null", "LINUX", "FARGATE", "EC2", "X86_64", "ARM64"];
+
+/// How lines of a Dockerfile begin, but for those that set variables.
+const INSTRUCTIONS: &[&str] =
+    &["FROM", "RUN", "COPY", "ADD", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "EXPOSE", "VOLUME", "SHELL", "STOPSIGNAL"];
+
 /// Tags of templates, which are no values.
 const TAGS: &[&str] =
     &["!Ref", "!Sub", "!If", "!Join", "!Select", "!Split", "!GetAtt", "!FindInMap", "!ImportValue", "!Base64"];
@@ -53,7 +60,12 @@ impl Form {
     fn of(file: &str, line: &str) -> Option<Self> {
         let name = file.to_ascii_lowercase();
         let ends = |end: &str| name.ends_with(end);
-        if ends(".toml") {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let is_named = ["dockerfile", "containerfile", ".dockerignore"].iter().any(|word| last.contains(word));
+        // A Dockerfile may have any name; but a document has one of these.
+        let is_document = [".json", ".yaml", ".yml", ".template"].iter().any(|end| ends(end));
+        let is_instruction = || INSTRUCTIONS.contains(&line.split_whitespace().next().unwrap_or_default());
+        if ends(".toml") || is_named || !is_document && is_instruction() {
             return None;
         }
         if ends(".tfvars") || ends(".tfvars.json") {
@@ -99,7 +111,7 @@ pub fn masked(file: &str, text: &str, span: &Range<usize>) -> Option<Masked> {
             open = Some(out.len() + if partly { piece.floor_char_boundary(within) } else { 0 });
         }
         let covered = meant.start <= token.span.start && token.span.end <= meant.end;
-        let is_word = form != Form::Hcl { given: true } && matches!(piece, "true" | "false" | "null");
+        let is_word = form != Form::Hcl { given: true } && WORDS.contains(&piece.trim_matches('"'));
         if token.kind != Kind::Value || is_word || shown && covered {
             if meant.end <= token.span.end && close.is_none() {
                 close = Some(out.len() + piece.ceil_char_boundary(meant.end.saturating_sub(token.span.start)));
