@@ -181,16 +181,19 @@ fn files<'a>(root: &'a Root, architecture: &Arch, known: &BTreeSet<Box<[u8]>>) -
     }
     let mut files = Vec::new();
     for (path, node, layer) in root.iter() {
-        if known.contains(path) || for_another_system(path) {
+        if known.contains(path) {
             continue;
         }
         match &node.kind {
-            Kind::File { head: Head::Elf(elf), .. } if fit(elf, architecture) == Fit::Foreign => {
+            // Its path is looked at last: nearly every file is native, or no program.
+            Kind::File { head: Head::Elf(elf), .. }
+                if fit(elf, architecture) == Fit::Foreign && !for_another_system(path) =>
+            {
                 files.push(Foreign { path, member: None, elf, mode: node.mode, layer });
             }
             Kind::File { head: Head::Archive(members), .. } => {
-                let foreign = members.iter().filter(|member| !for_another_system(&member.name));
-                let foreign = foreign.filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
+                let foreign = members.iter().filter(|member| fit(&member.elf, architecture) == Fit::Foreign);
+                let foreign = foreign.filter(|member| ![path, &member.name].into_iter().any(for_another_system));
                 let foreign = foreign.map(|member| (&*member.name, &member.elf));
                 let mode = node.mode;
                 files.extend(foreign.map(|(name, elf)| Foreign { path, member: Some(name), elf, mode, layer }));
