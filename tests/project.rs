@@ -177,6 +177,21 @@ fn the_arguments_of_a_stage_hold_in_those_made_of_it() {
     assert!(other.contains("X = \"\""), "{other}");
 }
 
+/// It became a link to nowhere in the image.
+#[test]
+fn a_link_that_is_copied_brings_what_it_leads_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("real")).expect("a folder");
+    fs::write(folder.path().join("real/a"), "a").expect("a file");
+    std::os::unix::fs::symlink("real", folder.path().join("current")).expect("a link");
+    for source in ["current", "./current/"] {
+        let text = format!("FROM scratch\nCOPY {source} /app/\n");
+        let made = from_dockerfile("Dockerfile", &text, &Folder::at(folder.path()), &Wanted::default());
+        let made = made.expect("a recipe").text;
+        assert!(made.contains("src = \"current/\", dest = \"/app\""), "{made}");
+    }
+}
+
 #[test]
 fn what_docker_refuses_is_refused_with_its_place() {
     for (text, wanted) in [

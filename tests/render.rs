@@ -172,9 +172,7 @@ resource "aws_ecs_task_definition" "web" {
     );
     let words = |container: &str| format!("{container}={IMAGE}");
     let render = |image: &str| folder.run(&["render", "infra", "--for", "terraform", "--image", image], None, &[]);
-    for (container, variable) in
-        [("app", "app_image"), ("open", "open"), ("web", "web_image"), ("some_variable", "some_variable")]
-    {
+    for (container, variable) in [("app", "app_image"), ("open", "open"), ("web", "web_image"), ("tag", "tag")] {
         let said = render(&words(container));
         assert_eq!(said.code, Some(0), "{container}: {}", said.stderr);
         assert_eq!(
@@ -183,6 +181,10 @@ resource "aws_ecs_task_definition" "web" {
             "{container}"
         );
     }
+    // Terraform only warns of a variable that nobody declares, and the old image would stay.
+    let said = render(&words("ap"));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("neither a container nor a variable \"ap\"") && said.stderr.contains("app_image"));
     let said = render(&words("made"));
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("not the value of one variable"), "{}", said.stderr);

@@ -12,7 +12,7 @@ use dockless::image::build::{Begun, Caching, Made, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
-use dockless::image::recipe::load::parse_base;
+use dockless::image::recipe::load::{FILE_NAME, parse_base};
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
 use dockless::image::recipe::{Base, LayerRecipe, Recipe};
@@ -72,6 +72,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         observer: context.progress.as_ref(),
     };
     let output = output(args)?;
+    check_apart(args, output.path())?;
     let files = args.records.report.iter().chain(&args.records.image_refs).chain(&args.result.render);
     let records: Vec<PathBuf> = files.chain(args.result.rehearse.iter().flatten()).cloned().collect();
     let needs_network = args.result.push || matches!(recipe.base.value, Base::Registry(_));
@@ -215,6 +216,23 @@ fn layer_cache(args: &Build, context: &Context) -> Option<LayerCache> {
 /// The recipe's file or folder.
 pub fn recipe_path(given: Option<&Path>) -> &Path {
     given.unwrap_or(Path::new("."))
+}
+
+/// Refuses files of records that would take the place of the image, of the recipe, of a task definition or of each other.
+fn check_apart(args: &Build, output: &Path) -> Result<(), Failure> {
+    let recipe = recipe_path(args.recipe.as_deref());
+    let recipe = if recipe.is_dir() { recipe.join(FILE_NAME) } else { recipe.to_path_buf() };
+    let definitions = args.gate.task_definitions.iter().map(|path| ("the task definition", Path::new(path)));
+    let read: Vec<(&str, &Path)> = definitions.chain([("the recipe", recipe.as_path())]).collect();
+    let records = [
+        ("--output", Some(output)),
+        ("--report", args.records.report.as_deref()),
+        ("--image-refs", args.records.image_refs.as_deref()),
+    ];
+    report::files::apart(&records, &read)?;
+    // A task definition may be rendered where it stands.
+    let [image, report, refs] = records;
+    report::files::apart(&[image, report, refs, ("--render", args.result.render.as_deref())], &read[read.len() - 1..])
 }
 
 /// The recipe that is named, or one made of flags.

@@ -188,6 +188,11 @@ fn values(args: &Render, format: Format, images: &[NewImage], context: &Context)
             if !image.container.chars().all(fits) || image.container.is_empty() {
                 return Err(Failure::new(format!("there is no container {:?}", image.container)));
             }
+            let known = declared(format, &wanted);
+            if !known.is_empty() && !known.contains(&image.container) {
+                return Err(Failure::new(format!("there is neither a container nor a {what} {:?}", image.container))
+                    .hint(format!("declared are {}", known.join(", "))));
+            }
             named.put(image.container.clone(), &image.reference)?;
             continue;
         }
@@ -252,6 +257,18 @@ const STAND_IN: &str = "stand-in.invalid/image:1";
 /// How many variables are tried.
 const VARIABLES: usize = 500;
 
+/// The variables or parameters that the sources declare.
+fn declared(format: Format, wanted: &Wanted) -> Vec<String> {
+    match format {
+        Format::Terraform => wanted
+            .texts()
+            .flat_map(|text| text.split("variable \"").skip(1))
+            .filter_map(|rest| rest.split_once('"').map(|(name, _)| name.to_owned()))
+            .collect(),
+        Format::Cloudformation => wanted.texts().flat_map(cloudformation::declared).collect(),
+    }
+}
+
 /// The variable of the root module, or the parameter, whose value is the container's image, through whatever modules,
 /// stacks and functions it goes: the one that brings a stand-in there, whole and with nothing beside it.
 fn holder(
@@ -262,14 +279,7 @@ fn holder(
     wanted: &Wanted,
     context: &Context,
 ) -> Option<String> {
-    let mut names: Vec<String> = match format {
-        Format::Terraform => wanted
-            .texts()
-            .flat_map(|text| text.split("variable \"").skip(1))
-            .filter_map(|rest| rest.split_once('"').map(|(name, _)| name.to_owned()))
-            .collect(),
-        Format::Cloudformation => wanted.texts().flat_map(cloudformation::declared).collect(),
-    };
+    let mut names = declared(format, wanted);
     // The likeliest first.
     names.sort_by_key(|name| (!name.to_ascii_lowercase().contains("image"), name.clone()));
     names.dedup();

@@ -11,7 +11,7 @@ pub mod run;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
@@ -366,7 +366,8 @@ impl Reader<'_> {
                 .help("a destination is an absolute path in the image without ..")
         })?;
         // A file may be named like a glob: what exists is meant as it stands.
-        let (paths, many) = if path.symlink_metadata().is_err() && glob::is_glob(&written) {
+        let is_glob = path.symlink_metadata().is_err() && glob::is_glob(&written);
+        let (paths, many) = if is_glob {
             let found = glob::expand(self.folder(), &written).map_err(|error| {
                 RecipeError::new(format!("cannot find what {written} matches"))
                     .or_at(item.source.place.clone())
@@ -388,6 +389,7 @@ impl Reader<'_> {
             paths,
             dest: cleaned,
             into: dest.ends_with('/') || many,
+            found: is_glob,
             exclude: &item.exclude,
             owner: item.owner,
             mode: item.mode,
@@ -395,35 +397,30 @@ impl Reader<'_> {
     }
 }
 
-/// A source by its way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has other
-/// names as well, by which neither `.dockerignore` nor git knows it.
+/// A source by its real way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has other
+/// names as well, by which neither `.dockerignore` nor git knows it. A link that is the source is meant itself, unless a
+/// slash is behind it.
 fn by_folder(folder: &Path, path: PathBuf) -> PathBuf {
+    let has_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let found = || {
-        let has_dots = path.components().any(|part| part == Component::ParentDir);
-        let below = match path.strip_prefix(std::path::absolute(folder_name(folder)).ok()?) {
-            Ok(below) if !has_dots => below.to_owned(),
-            _ => {
-                let real = match (path.parent(), path.file_name()) {
-                    // A link is meant itself.
-                    (Some(above), Some(name)) if path.is_symlink() => {
-                        folder_name(above).canonicalize().ok()?.join(name)
-                    }
-                    _ => path.canonicalize().ok()?,
-                };
-                real.strip_prefix(folder_name(folder).canonicalize().ok()?).ok()?.to_owned()
-            }
+        let real = match (path.parent(), path.file_name()) {
+            (Some(above), Some(name)) if path.is_symlink() => folder_name(above).canonicalize().ok()?.join(name),
+            _ => path.canonicalize().ok()?,
         };
+        let below = real.strip_prefix(folder_name(folder).canonicalize().ok()?).ok()?;
+        if copy::within(&path, folder) == Some(below) {
+            return None;
+        }
         let mut found = folder.join(below);
         if found.as_os_str().is_empty() {
             found.push(".");
         }
-        // With a slash at its end a link is followed.
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        if has_slash {
             found.push("");
         }
         Some(found)
     };
-    if copy::within(&path, folder).is_some() { path } else { found().unwrap_or(path) }
+    found().unwrap_or(path)
 }
 
 /// A folder by a name that can be opened.

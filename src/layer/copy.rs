@@ -57,6 +57,8 @@ pub struct Source<'a> {
     pub dest: Box<[u8]>,
     /// Whether a file goes into `dest` rather than becoming it.
     pub into: bool,
+    /// Whether a pattern has found them: what is ignored is then left out, and no error.
+    pub found: bool,
     /// What is left out, relative to each folder.
     pub exclude: &'a Patterns,
     /// The owner.
@@ -147,6 +149,9 @@ impl Copy<'_> {
             return self.content(source, &tree, path, &dest);
         }
         if self.ignored(path) {
+            if source.found {
+                return Ok(());
+            }
             let reason = "it is left out by .dockerignore; take it back there with a line that begins with !".into();
             return Err(ScanError::Name { path: path.display().to_string(), reason });
         }
@@ -395,6 +400,7 @@ mod tests {
                 paths: vec![folder.join(from)],
                 dest: to.trim_matches('/').as_bytes().into(),
                 into: to.ends_with('/'),
+                found: false,
                 exclude: &none,
                 owner: (7, 8),
                 mode: None,

@@ -46,6 +46,11 @@ impl Folder {
         self.inside(path).is_some_and(|path| path.is_dir())
     }
 
+    /// Whether a link to a folder is there.
+    pub fn has_link_to_folder(&self, path: &str) -> bool {
+        self.inside(path.trim_end_matches('/')).is_some_and(|path| path.is_symlink() && path.is_dir())
+    }
+
     /// Whether a file is there, and no folder.
     pub fn has_file(&self, path: &str) -> bool {
         self.inside(path).is_some_and(|path| path.is_file())

@@ -44,6 +44,26 @@ fn nothing_is_built_for_a_windows_task() {
     }
 }
 
+/// Each of these replaced what it named, and ended well.
+#[test]
+fn a_record_takes_nobodys_place() {
+    let project = Project::programs();
+    project.write("task.json", r#"{"family":"f","containerDefinitions":[]}"#);
+    let recipe = project.text("dockless.toml");
+    for (words, told) in [
+        (&["--report", "dockless.toml"][..], "--report dockless.toml: that is the recipe, which would be lost"),
+        (&["--report", "./bin/../task.json", "--task-definition", "task.json"], "that is the task definition"),
+        (&["-o", "a.tar", "--report", "a.tar"], "--report a.tar: that is --output"),
+        (&["--report", "r", "--image-refs", "./r"], "--image-refs ./r: that is --report"),
+    ] {
+        let words: Vec<&str> = ["build"].iter().chain(words).copied().collect();
+        let said = project.run(&words).with_code(2);
+        assert!(said.stderr.contains(told), "{said:#?}");
+    }
+    assert_eq!(project.text("dockless.toml"), recipe);
+    project.run(&["build", "--report", "/dev/null", "--image-refs", "/dev/null"]).done();
+}
+
 #[test]
 fn reports_are_files_or_output() {
     let project = Project::programs();

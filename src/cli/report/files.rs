@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -25,6 +25,28 @@ pub fn write_report(records: &Records, report: &Report) -> Result<(), Failure> {
         Some(path) => write(path, &json(report)?),
         None => Ok(()),
     }
+}
+
+/// Refuses a file that would be written in the place of another one: what is read, or what another flag writes. Each is
+/// named as the user knows it. What is no file (`-`, a device, a pipe) is in nobody's way.
+pub fn apart(written: &[(&str, Option<&Path>)], read: &[(&str, &Path)]) -> Result<(), Failure> {
+    let place = |path: &Path| {
+        if let Ok(there) = path.canonicalize() {
+            return there.is_file().then_some(there);
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let mut taken: Vec<(&str, PathBuf)> = read.iter().filter_map(|(what, path)| Some((*what, place(path)?))).collect();
+    for (flag, path) in written {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else { continue };
+        let Some(own) = place(path) else { continue };
+        if let Some((what, _)) = taken.iter().find(|(_, other)| *other == own) {
+            return Err(Failure::new(format!("{flag} {}: that is {what}, which would be lost", path.display())));
+        }
+        taken.push((flag, own));
+    }
+    Ok(())
 }
 
 /// Refuses a file that cannot be written, before anything is built or sent whose record it shall be.

@@ -400,6 +400,7 @@ impl Produced {
             paths: vec![out.clone()],
             dest: destination(run, platform)?,
             into: false,
+            found: false,
             exclude: &run.exclude,
             owner: run.owner,
             mode: None,

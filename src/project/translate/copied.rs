@@ -163,8 +163,10 @@ impl Translator<'_> {
         if clean == "." {
             exclude.extend(NEVER.map(str::to_owned));
         }
+        // Docker follows a link that is the source itself.
+        let slash = if self.folder.has_link_to_folder(clean) { "/" } else { "" };
         let item = Item {
-            src: clean.into(),
+            src: format!("{clean}{slash}"),
             dest: if is_folder || !(into || parents || is_glob) {
                 dest.clone()
             } else {
