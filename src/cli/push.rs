@@ -94,7 +94,7 @@ pub async fn ground(
     // Without a token nothing else matters.
     let tokens = async {
         for reference in &asked {
-            network.authenticator.credentials(reference.registry(), false).await?;
+            network.authenticator.credentials(&reference.name(), false).await?;
         }
         Ok(())
     };

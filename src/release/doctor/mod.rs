@@ -214,7 +214,7 @@ impl Doctor<'_> {
 
     async fn token(&self) -> Check {
         let check = "token";
-        match self.authenticator.credentials(self.reference.registry(), false).await {
+        match self.authenticator.credentials(&self.reference.name(), false).await {
             Ok(Credentials::Anonymous) => {
                 let message = "no credentials: only public repositories can be pulled so";
                 Check::new(check, Outcome::Failed, message)
