@@ -69,7 +69,8 @@ impl Judge<'_> {
         let found = match sought {
             Sought::Found(found) => found,
             _ if !start.is_sure() => return,
-            Sought::Missing(_) if start.by_shell => return self.missing_in_shell(name),
+            // A path is no builtin of any shell.
+            Sought::Missing(_) if start.by_shell && !name.contains('/') => return self.missing_in_shell(name),
             Sought::Unknown(_) if start.by_shell => return,
             Sought::Unknown(why) => return self.unknown(Rule::EntrypointNotFound, &path, &why),
             Sought::Missing(end) => return self.missing_program(name, end, &start.role),

@@ -129,6 +129,10 @@ fn what_wrappers_shells_and_scripts_start_is_judged() {
         assert_eq!(brief(answer.all()), ["error foreign-executable /srv/cat"], "{words:?}");
         assert_eq!(judge(&image(words, X86), &task(X86_64, "")).verdict, Runs, "{words:?}");
     }
+    // A name may be a builtin of the shell; a path is none.
+    for (text, verdict) in [("/srv/nosuch --port 80", DoesNotRun), ("exec /srv/nosuch", DoesNotRun), ("nosuch", Runs)] {
+        assert_eq!(judge(&image(&["/bin/sh", "-c", text], X86), &task(X86_64, "")).verdict, verdict, "{text}");
+    }
     let open: &[&[&str]] = &[
         &["/bin/sh", "-c", "migrate; exec /srv/cat"],
         &["/bin/sh", "-c", "cd /srv && ./cat x"],
