@@ -4,8 +4,7 @@
 #   benches/peers.sh ROOTFS [RUNS]        ROOTFS: a folder, such as a node_modules or what debootstrap made
 #
 # Prints a table in Markdown: medians of wall seconds and of peak memory, and the median of the ratios pair by pair.
-# skopeo remembers where it has sent a blob, and has the registry take it over from there: where that memory is not emptied
-# (/var/lib/containers/cache for root), its rows are those of a push that sends little after the first round.
+# Each round has registries of its own, on other ports each time, so that nobody has sent anything to them before.
 # `DOCKLESS=PATH` names the binary (default: the one of profile `dist`).
 set -euo pipefail
 
@@ -47,17 +46,25 @@ umoci init --layout umoci
 umoci new --image umoci:v1
 umoci insert --rootless --image umoci:v1 "$1" /
 EOF
-mkdir stored
-cat >registry.yml <<EOF
+port=$((20000 + RANDOM % 10000))
+# Another registry, empty, on a port of its own: skopeo remembers by host and port where it has sent a blob, and has the
+# registry take it over from there.
+fresh() {
+    [ -z "$registry" ] || { kill "$registry"; wait "$registry" 2>/dev/null || true; }
+    port=$((port + 1))
+    tag=127.0.0.1:$port/bench
+    rm -rf stored
+    mkdir stored
+    cat >registry.yml <<YML
 version: 0.1
 log: { level: error, accesslog: { disabled: true } }
 storage: { filesystem: { rootdirectory: $scratch/stored }, delete: { enabled: true } }
-http: { addr: 127.0.0.1:5987 }
-EOF
-docker-registry serve registry.yml >registry.log 2>&1 &
-registry=$!
-sleep 1
-tag=127.0.0.1:5987/bench
+http: { addr: 127.0.0.1:$port }
+YML
+    docker-registry serve registry.yml >registry.log 2>&1 &
+    registry=$!
+    sleep 1
+}
 layer=(build --layer "$root" -p linux/amd64 -q)
 
 for run in $(seq 0 "$runs"); do
@@ -71,10 +78,12 @@ for run in $(seq 0 "$runs"); do
     "$dockless" "${layer[@]}" >/dev/null 2>&1
     measure warm "$dockless" "${layer[@]}"
     # Both begin with nothing: neither what was built nor what was sent is known.
+    fresh
     rm -rf oci-pushed umoci
     measure both "$dockless" "${layer[@]}" --no-cache -o oci-pushed -t "$tag/ours-both-$run:v1" --push
     measure peer-both sh -c 'sh umoci.sh "$1" && skopeo copy -q --dest-tls-verify=false oci:umoci:v1 "docker://$2"' \
         sh "$root" "$tag/theirs-both-$run:v1"
+    fresh
     measure push "$dockless" push oci "$tag/ours-$run:v1" -q
     measure peer-push skopeo copy -q --dest-tls-verify=false oci:umoci:v1 "docker://$tag/theirs-$run:v1"
 done
