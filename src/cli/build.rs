@@ -222,17 +222,17 @@ pub fn recipe_path(given: Option<&Path>) -> &Path {
 fn check_apart(args: &Build, output: &Path) -> Result<(), Failure> {
     let recipe = recipe_path(args.recipe.as_deref());
     let recipe = if recipe.is_dir() { recipe.join(FILE_NAME) } else { recipe.to_path_buf() };
-    let definitions = args.gate.task_definitions.iter().map(|path| ("the task definition", Path::new(path)));
-    let read: Vec<(&str, &Path)> = definitions.chain([("the recipe", recipe.as_path())]).collect();
+    let definitions: Vec<(&str, &Path)> =
+        args.gate.task_definitions.iter().map(|path| ("the task definition", Path::new(path))).collect();
     let records = [
         ("--output", Some(output)),
         ("--report", args.records.report.as_deref()),
         ("--image-refs", args.records.image_refs.as_deref()),
+        ("--render", args.result.render.as_deref()),
     ];
-    report::files::apart(&records, &read)?;
-    // A task definition may be rendered where it stands.
-    let [image, report, refs] = records;
-    report::files::apart(&[image, report, refs, ("--render", args.result.render.as_deref())], &read[read.len() - 1..])
+    report::files::apart(&records, &[("the recipe", &recipe)])?;
+    // The last one is left out: a task definition may be rendered where it stands.
+    report::files::apart(&records[..3], &definitions)
 }
 
 /// The recipe that is named, or one made of flags.

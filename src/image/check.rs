@@ -2,11 +2,11 @@
 //! them are found, not the first alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
+use std::io;
 
 use serde::Serialize;
 
-use crate::blob::{BlobSource, Tally};
+use crate::blob::{BlobSource, digest_of};
 use crate::layer::sniff;
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
@@ -172,13 +172,10 @@ impl Check<'_> {
         };
         let read = || -> Result<Digest, Box<dyn std::error::Error>> {
             let mut blob = self.source.open(layer)?;
-            let mut tally = Tally::new(io::sink());
-            let read = sniff::decompress(&mut blob, compression).and_then(|mut tar| io::copy(&mut tar, &mut tally));
+            let read = sniff::decompress(&mut blob, compression).and_then(digest_of);
             // A blob that is damaged is the reason for whatever the decompressor had to say.
             io::copy(&mut blob, &mut io::sink())?;
-            read?;
-            tally.flush()?;
-            Ok(tally.digest())
+            Ok(read?)
         };
         read().map_err(|error| chain(error.as_ref()))
     }

@@ -365,6 +365,8 @@ impl Reader<'_> {
                 .or_at(item.dest.place.clone())
                 .help("a destination is an absolute path in the image without ..")
         })?;
+        let (folder, real) = (self.recipe.folder.as_path(), self.folder().canonicalize().ok());
+        let real = real.as_deref();
         // A file may be named like a glob: what exists is meant as it stands.
         let is_glob = path.symlink_metadata().is_err() && glob::is_glob(&written);
         let (paths, many) = if is_glob {
@@ -380,10 +382,10 @@ impl Reader<'_> {
             }
             let here = |path: PathBuf| path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path);
             let many = found.len() > 1;
-            (found.into_iter().map(|path| by_folder(&self.recipe.folder, here(path))).collect(), many)
+            (found.into_iter().map(|path| by_folder(folder, real, here(path))).collect(), many)
         } else {
             existing(&path, &item.source, platform)?;
-            (vec![by_folder(&self.recipe.folder, path)], false)
+            (vec![by_folder(folder, real, path)], false)
         };
         Ok(Source {
             paths,
@@ -400,14 +402,14 @@ impl Reader<'_> {
 /// A source by its real way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has other
 /// names as well, by which neither `.dockerignore` nor git knows it. A link that is the source is meant itself, unless a
 /// slash is behind it.
-fn by_folder(folder: &Path, path: PathBuf) -> PathBuf {
+fn by_folder(folder: &Path, real_folder: Option<&Path>, path: PathBuf) -> PathBuf {
     let has_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let found = || {
         let real = match (path.parent(), path.file_name()) {
             (Some(above), Some(name)) if path.is_symlink() => folder_name(above).canonicalize().ok()?.join(name),
             _ => path.canonicalize().ok()?,
         };
-        let below = real.strip_prefix(folder_name(folder).canonicalize().ok()?).ok()?;
+        let below = real.strip_prefix(real_folder?).ok()?;
         if copy::within(&path, folder) == Some(below) {
             return None;
         }

@@ -407,6 +407,20 @@ mod tests {
         bytes
     }
 
+    /// Some kilobytes once they are compressed, and gigabytes in memory.
+    #[test]
+    fn what_is_kept_of_a_layer_is_bounded() {
+        let xattrs = Some(Box::new(vec![(b"user.a".as_slice().into(), vec![b'x'; 1_000_000].into())]));
+        let kind = Kind::Directory;
+        let (path, source) = (b"a".as_slice().into(), None);
+        let entry = crate::layer::entry::Entry { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs, source };
+        let mut one = Vec::new();
+        crate::layer::tar::header(&entry, &mut one);
+        let many = |count: usize| contents(io::Cursor::new(one.repeat(count)).chain([0; 1024].as_slice()));
+        assert_eq!(many(2).expect("contents").nodes.len(), 2);
+        assert!(many(140).expect_err("too much").to_string().contains("128 MiB would be kept"));
+    }
+
     #[test]
     fn names_that_have_passed_are_known() {
         let bytes = library();

@@ -13,7 +13,7 @@ use crate::aws::ecr::{EcrHost, Kind};
 use crate::aws::error::AwsError;
 use crate::aws::mutability::TagRule;
 use crate::aws::registry::{NewRepository, Registry, RepositoryState};
-use crate::aws::session::Session;
+use crate::aws::session::{Identity, Session};
 use crate::event::{Event, Observer};
 use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
@@ -138,10 +138,7 @@ impl Elsewhere {
 
 /// Whether the credentials are of another account than the registry, and what that account has.
 pub(super) async fn elsewhere(session: &Session, host: &EcrHost, name: &str) -> Option<Elsewhere> {
-    let account = session.identity(&host.region).await.ok()?.account;
-    if host.account.as_ref().is_none_or(|registry| *registry == account) {
-        return None;
-    }
+    let (Identity { account, .. }, _) = apart(session, host).await.ok()??;
     let ours = EcrHost { account: Some(account.clone()), ..host.clone() };
     let has = matches!(Registry::new(session, &ours).repository(name).await, Ok(Some(_)));
     Some(Elsewhere { account, has })
@@ -235,12 +232,19 @@ pub async fn create(session: &Session, ground: &Ground, new: &NewRepository) -> 
 
 /// A warning where the credentials are of another account than the registry.
 async fn other_account(session: &Session, host: &EcrHost) -> Result<Option<String>, AwsError> {
+    let other = apart(session, host).await?;
+    Ok(other.map(|(Identity { account: ours, arn, .. }, account)| {
+        format!(
+            "the credentials are of account {ours} ({arn}), the registry is of account {account}: it must let them in"
+        )
+    }))
+}
+
+/// Whose the credentials are and of which account the registry is, where these are two.
+async fn apart<'h>(session: &Session, host: &'h EcrHost) -> Result<Option<(Identity, &'h str)>, AwsError> {
     let identity = session.identity(&host.region).await?;
-    let Some(account) = host.account.as_deref().filter(|account| *account != identity.account) else { return Ok(None) };
-    Ok(Some(format!(
-        "the credentials are of account {} ({}), the registry is of account {account}: it must let them in",
-        identity.account, identity.arn
-    )))
+    let other = host.account.as_deref().filter(|account| *account != identity.account);
+    Ok(other.map(|account| (identity, account)))
 }
 
 /// What to make of a repository that is not there: a template may create it by the push.

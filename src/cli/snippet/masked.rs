@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use dockless::project::dockerfile::KEYWORDS;
+
 /// A line as it is shown.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Masked {
@@ -38,10 +40,6 @@ const TELLING: &[&str] =
 /// Values that are words of the languages and of the ECS API, and nobody's secret.
 const WORDS: &[&str] = &["true", "false", "null", "LINUX", "FARGATE", "EC2", "X86_64", "ARM64"];
 
-/// How lines of a Dockerfile begin, but for those that set variables.
-const INSTRUCTIONS: &[&str] =
-    &["FROM", "RUN", "COPY", "ADD", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "EXPOSE", "VOLUME", "SHELL", "STOPSIGNAL"];
-
 /// Tags of templates, which are no values.
 const TAGS: &[&str] =
     &["!Ref", "!Sub", "!If", "!Join", "!Select", "!Split", "!GetAtt", "!FindInMap", "!ImportValue", "!Base64"];
@@ -64,8 +62,10 @@ impl Form {
         let is_named = ["dockerfile", "containerfile", ".dockerignore"].iter().any(|word| last.contains(word));
         // A Dockerfile may have any name; but a document has one of these.
         let is_document = [".json", ".yaml", ".yml", ".template"].iter().any(|end| ends(end));
-        let is_instruction = || INSTRUCTIONS.contains(&line.split_whitespace().next().unwrap_or_default());
-        if ends(".toml") || is_named || !is_document && is_instruction() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        // Those that set variables may set a password.
+        let is_instruction = KEYWORDS.contains(&first) && !matches!(first, "ARG" | "ENV" | "LABEL");
+        if ends(".toml") || is_named || !is_document && is_instruction {
             return None;
         }
         if ends(".tfvars") || ends(".tfvars.json") {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::members::{Member, Members, Section};
 use super::{ArchiveError, Place};
-use crate::blob::{DOCUMENT_LIMIT, Tally};
+use crate::blob::{DOCUMENT_LIMIT, digest_of};
 use crate::layer::sniff;
 use crate::layout::{IMAGE_NAME, REF_NAME};
 use crate::oci::config::ImageConfiguration;
@@ -148,10 +148,9 @@ impl Synthesis<'_> {
             self.blobs.entry(diff_id).or_insert(Place::Member(place));
             return Ok(Descriptor::new(MediaType::ImageLayer, diff_id, place.size));
         }
-        let mut tally = Tally::new(io::sink());
-        let mut section = io::BufReader::with_capacity(256 << 10, Section::new(file, place, 0));
-        io::copy(&mut section, &mut tally).map_err(self.members.unread())?;
-        let layer = Descriptor::new(media_type::layer(compression), tally.digest(), place.size);
+        let section = io::BufReader::with_capacity(256 << 10, Section::new(file, place, 0));
+        let digest = digest_of(section).map_err(self.members.unread())?;
+        let layer = Descriptor::new(media_type::layer(compression), digest, place.size);
         self.compressed.insert(place.offset, layer.clone());
         self.blobs.insert(layer.digest, Place::Member(place));
         Ok(layer)

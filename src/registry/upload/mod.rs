@@ -157,12 +157,11 @@ pub async fn upload(
             },
         };
         let sent = match plan {
-            Plan::Parts(part) if session.asks_too_much(part) => sender.whole(&mut session, source, descriptor).await,
-            Plan::Whole => sender.whole(&mut session, source, descriptor).await,
-            Plan::Parts(part) => {
+            Plan::Parts(part) if !session.asks_too_much(part) => {
                 let part = part.max(session.least);
                 sender.parts(&mut session, source, descriptor, part).await
             }
+            Plan::Parts(_) | Plan::Whole => sender.whole(&mut session, source, descriptor).await,
         };
         let setback = match sent {
             Ok(()) => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
