@@ -40,7 +40,7 @@ use crate::oci::digest::Digest;
 pub const LIMIT: u64 = 10 << 30;
 
 /// The version of the documents: another one is another folder.
-const VERSION: &str = "layers-1";
+const VERSION: &str = "layers-2";
 
 /// For how long contents without a blob are kept after they were used.
 const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);

@@ -16,7 +16,8 @@ use crate::elf::cache::Cached;
 pub enum Head {
     /// An ELF file.
     Elf(Box<Elf>),
-    /// A script: its first line after `#!`, without the line feed, at most 4096 bytes. A carriage return is kept.
+    /// A script: what follows `#!`, at most 4096 bytes. Of a short one for a shell all of it; of others the first line,
+    /// without the line feed. A carriage return is kept.
     Script(Box<[u8]>),
     /// A zip, such as a jar, that holds native libraries.
     Archive(Box<[Member]>),
@@ -88,7 +89,7 @@ impl Node {
         let head = match &self.kind {
             Kind::File { head, .. } => match head {
                 Head::Elf(elf) => elf.extent(),
-                Head::Script(line) => line.len(),
+                Head::Script(kept) => kept.len(),
                 Head::Archive(members) => members.iter().map(|member| member.name.len() + 128).sum(),
                 Head::LoaderCache(libraries) => pairs(libraries),
                 Head::Elsewhere(_) | Head::PrivateKey | Head::Other => 0,
@@ -104,6 +105,27 @@ pub type Xattrs = Vec<Pair>;
 
 /// Two texts that belong together: a name and its value, or a path.
 type Pair = (Box<[u8]>, Box<[u8]>);
+
+/// How many bytes of scripts' texts are kept of one layer: a large image has half of that, and a stranger may state
+/// gigabytes of them in a few kilobytes. Beyond that, first lines.
+const MOST_TEXT: usize = 4 << 20;
+
+/// How much of the texts of a layer's scripts is kept.
+#[derive(Debug, Default)]
+pub struct Texts(usize);
+
+impl Texts {
+    /// Leaves a script its text, or its first line where there is no room.
+    pub fn keep(&mut self, head: &mut Head) {
+        let Head::Script(kept) = head else { return };
+        let Some(end) = kept.iter().position(|byte| *byte == b'\n') else { return };
+        if self.0 + kept.len() > MOST_TEXT {
+            *kept = kept[..end].into();
+        } else {
+            self.0 += kept.len();
+        }
+    }
+}
 
 /// The entries of a layer in the order of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::attributes::{Of, keep};
 use super::cache::chunks::Reuse;
 use super::compress::{Codec, Failed, Finished, Piece, Pool, Stream, stream};
-use super::contents::{Contents, Head};
+use super::contents::{Contents, Head, Texts};
 use super::entry::{Entry, Kind};
 use super::sniff::{self, Passing};
 use super::tar::{BLOCK, header, padding};
@@ -168,6 +168,7 @@ struct Packer<'s, 'p, 'a> {
     stream: &'s mut Stream<'p>,
     packing: Packing<'a>,
     contents: Contents,
+    texts: Texts,
     timed_pyc: u64,
     as_listed: bool,
     header: Vec<u8>,
@@ -180,6 +181,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
             stream,
             packing,
             contents: Contents::default(),
+            texts: Texts::default(),
             timed_pyc: 0,
             as_listed: true,
             header: Vec::new(),
@@ -242,6 +244,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
             head = self.head(&first, size, &file);
             self.note_pyc(&entry.path, &first);
         }
+        self.texts.keep(&mut head);
         self.contents.nodes.push(entry.into_node(head));
         Ok(())
     }
@@ -257,6 +260,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
                 first @ First::InChunk { .. } => sniff::head(first.start(self.stream), size, |_| None),
             };
         }
+        self.texts.keep(&mut head);
         self.contents.nodes.push(entry.into_node(head));
         Ok(())
     }

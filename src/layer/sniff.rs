@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read};
 
 use self::zip::Search;
-use super::contents::{Contents, Head};
+use super::contents::{Contents, Head, Texts};
 use super::entry::Kind;
 use super::untar::{Reader, UntarError};
 use crate::elf;
@@ -69,8 +69,10 @@ type Part = (u64, Vec<u8>);
 /// What needs no other part of the file.
 fn plain(first: &[u8], size: u64) -> Head {
     if let Some(line) = first.strip_prefix(b"#!") {
-        let line = &line[..line.len().min(FIRST)];
-        return Head::Script(line.split(|byte| *byte == b'\n').next().unwrap_or_default().into());
+        let text = &line[..line.len().min(FIRST)];
+        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let is_whole = size <= FIRST as u64 && first.len() as u64 == size;
+        return Head::Script(if is_whole && names_shell(line) { text } else { line }.into());
     }
     if elf::cache::is_cache(first) && first.len() as u64 == size {
         return elf::cache::parse(first).map_or(Head::Other, |libraries| Head::LoaderCache(libraries.into()));
@@ -86,6 +88,12 @@ fn plain(first: &[u8], size: u64) -> Head {
         [b'M', b'Z', ..] if size > 64 && is_portable_executable(first) => Head::Elsewhere("Windows (PE)".into()),
         _ => Head::Other,
     }
+}
+
+/// Whether a word of a script's first line is a shell's name, as in `/bin/sh -e` and `/usr/bin/env bash`.
+fn names_shell(line: &[u8]) -> bool {
+    let mut words = line.split(u8::is_ascii_whitespace).filter_map(|word| word.rsplit(|byte| *byte == b'/').next());
+    words.any(|name| matches!(name, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"zsh"))
 }
 
 /// Whether the word at 0x3c leads to a PE header, where that is at hand.
@@ -276,12 +284,13 @@ pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
     let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
     let mut contents = Contents::default();
     let mut first = Vec::new();
-    let mut room = ROOM;
+    let (mut room, mut texts) = (ROOM, Texts::default());
     while let Some(entry) = reader.next_entry()? {
-        let head = match entry.kind {
+        let mut head = match entry.kind {
             Kind::File(size) => stream_head(&mut reader, size, &mut first)?,
             _ => Head::Other,
         };
+        texts.keep(&mut head);
         let node = entry.into_node(head);
         room = room.checked_sub(node.extent()).ok_or_else(|| UntarError::Damaged {
             offset: reader.offset(),

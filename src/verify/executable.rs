@@ -28,8 +28,10 @@ pub(super) struct Judge<'a> {
     pub(super) findings: Vec<Finding>,
     /// The files on the way, which are not looked at again elsewhere.
     pub(super) visited: BTreeSet<Box<[u8]>>,
-    /// Whether a shell reads a script, which may start anything.
+    /// Whether a shell reads a script that may start anything: not all that it starts is known.
     pub(super) by_script: bool,
+    /// How many programs have been followed.
+    pub(super) starts: usize,
     /// The scripts that interpreters read.
     pub(super) scripts: Vec<Box<[u8]>>,
 }
@@ -151,7 +153,7 @@ impl<'a> Judge<'a> {
                 }
                 match head {
                     Head::Elf(elf) => return self.elf(typed, found, elf, role),
-                    Head::Script(line) => return self.script(found, line, role, scripts),
+                    Head::Script(kept) => return self.script(found, kept, role, scripts),
                     Head::Elsewhere(system) => {
                         (format!("is a program for {system}, not for Linux (exec format error)"), "build it for Linux")
                     }

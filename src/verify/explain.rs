@@ -78,10 +78,12 @@ foreign-executable: an ELF file in the image is made for another machine
 
 Every ELF file of the merged root file system, and every native library in its jars, is compared with the image's
 architecture. On the way of the process that ECS starts (the program itself, the interpreter of a script, the dynamic
-loader, the libraries) it is an error: it cannot start. So it is in what an init, a wrapper (env, timeout, nohup, gosu)
-or `sh -c` with one command starts. What a script, or `sh -c` with several commands, may start, and a module that the
-interpreter of that process may load (Python's and Node's extension modules, native libraries in a jar), is a warning,
-and the verdict undetermined: it fails when it is started or loaded, and nobody knows whether it is. Elsewhere it is a
+loader, the libraries) it is an error: it cannot start. So it is in what an init, a wrapper (env, timeout, nohup, gosu),
+`sh -c` or a shell's script of at most 4 KiB surely starts: commands whose names stand there literally, outside of `if`,
+`case` and loops, before anything that may have ended the script; \"$@\" is what the script is told. What these may start
+beside, what a longer script or one with `eval` or `.` may start, and a module that the interpreter of that process may
+load (Python's and Node's extension modules, native libraries in a jar), is a warning, and the verdict undetermined: it
+fails when it is started or loaded, and nobody knows whether it is. Elsewhere it is a
 warning, since nobody may ever execute it. A file that stands beside the same for this machine, under a name that
 differs in the machine alone, is nothing; so are BPF and GPU code, object files and debug symbols. 32-bit x86 on amd64
 and 32-bit ARM on arm64 leave the verdict open: not every kernel and CPU there has the 32-bit mode.

@@ -232,6 +232,7 @@ impl Pass<'_> {
                 findings: Vec::new(),
                 visited: BTreeSet::new(),
                 by_script: false,
+                starts: 0,
                 scripts: Vec::new(),
             };
             judge.run();
@@ -339,6 +340,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         findings: Vec::new(),
         visited: BTreeSet::new(),
         by_script: false,
+        starts: 0,
         scripts: Vec::new(),
     };
     judge.run();

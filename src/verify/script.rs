@@ -13,7 +13,7 @@ pub(super) const MAX_SCRIPTS: usize = 4;
 const KERNEL_BUFFER: usize = 256;
 
 impl Judge<'_> {
-    pub(super) fn script(&mut self, found: &Found<'_>, line: &[u8], role: &Role, scripts: usize) {
+    pub(super) fn script(&mut self, found: &Found<'_>, kept: &[u8], role: &Role, scripts: usize) {
         let script = shown(&found.path);
         if scripts >= MAX_SCRIPTS {
             let what = "is a script of a script of a script: Linux follows no more";
@@ -23,7 +23,7 @@ impl Judge<'_> {
         }
         self.readable(found, role);
         self.scripts.push(found.path.clone());
-        let text = String::from_utf8_lossy(line);
+        let text = String::from_utf8_lossy(first_line(kept));
         if text.ends_with('\r') {
             let what =
                 format!("asks for {:?}: its lines end with CR LF, and the CR belongs to the name", text.trim_start());
@@ -56,11 +56,13 @@ impl Judge<'_> {
             Sought::Unknown(why) => return self.unknown(Rule::InterpreterMissing, interpreter, &why),
             Sought::Missing(end) => return self.missing_interpreter((found, role), interpreter, end, ""),
         };
-        self.by_script |= is_shell(interpreter);
+        // Of the script that is started, its text may be known.
+        self.by_script |= is_shell(interpreter) && scripts > 0;
         self.file(interpreter, &next, &Role::Interpreter(script), scripts + 1);
         if interpreter.rsplit('/').next() == Some("env") {
             let busybox = next.path.ends_with(b"busybox");
             self.env(found, argument, role, busybox);
+            self.by_script |= scripts > 0;
         }
     }
 
@@ -83,7 +85,6 @@ impl Judge<'_> {
         match sought {
             // env starts it by itself, so a script may follow: the kernel counts anew.
             Sought::Found(next) => {
-                self.by_script |= is_shell(name);
                 let again = self.visited.contains(&next.path);
                 if !again {
                     self.file(&typed, &next, &Role::Interpreter(script), 0);
@@ -112,6 +113,22 @@ impl Judge<'_> {
         finding.wanted = Some(interpreter.into());
         self.push(finding.help(format!("install {interpreter} in the image, or name another after `#!`")));
     }
+}
+
+/// Whether a shell reads the script of which this is kept ([`Head::Script`]), and its text where all of it is.
+pub(super) fn shell_text(kept: &[u8]) -> (bool, Option<&str>) {
+    let line = first_line(kept);
+    let line = String::from_utf8_lossy(line);
+    let (interpreter, argument) = line.trim().split_once([' ', '\t']).unwrap_or((line.trim(), ""));
+    let by_shell = is_shell(interpreter)
+        || interpreter.ends_with("/env")
+            && matches!(env_program(argument.trim()), Env::Name(name) | Env::Split(name) if is_shell(name));
+    let text = kept.get(line.len() + 1..).filter(|_| by_shell).and_then(|text| std::str::from_utf8(text).ok());
+    (by_shell, text)
+}
+
+fn first_line(kept: &[u8]) -> &[u8] {
+    kept.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
 /// What `env` starts.

@@ -1,7 +1,12 @@
-//! What a shell is told to start by `-c`, as far as that can be said without being one: the words of its commands
-//! where they stand there literally. What is expanded ends the words that are known.
+//! What a shell is told to start, by `-c` or in a script, as far as that can be said without being one: the words of
+//! its commands where they stand there literally. What is expanded ends the words that are known.
+
+mod lexer;
+mod reading;
 
 use super::wrapper::Changes;
+
+pub(super) use reading::script;
 
 /// A command of a shell's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,30 +15,20 @@ pub(super) struct Command {
     pub(super) words: Vec<String>,
     /// What is set before it.
     pub(super) changes: Changes,
+    /// Whether whoever comes to the end of the text has started it.
+    pub(super) is_sure: bool,
+    /// Whether nothing has run and nothing was written before: what is missing is missing then.
+    pub(super) fresh: bool,
 }
 
-/// What a shell runs by `-c`.
+/// What a shell's text starts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Script {
-    /// The commands that start a program, in order.
+    /// The commands that start a program, or may, in order.
     pub(super) commands: Vec<Command>,
-    /// Whether it is one simple command and nothing else, so that it surely starts.
-    pub(super) is_simple: bool,
-    /// Whether nothing comes before the first command, so that it surely starts as far as it can.
-    pub(super) leads: bool,
+    /// Whether every program that it may start is among them.
+    pub(super) is_whole: bool,
 }
-
-/// Builtins and reserved words. Behind `exec` they are names of programs.
-const BUILTINS: &[&str] = &[
-    ".", ":", "[", "[[", "]]", "alias", "bg", "break", "case", "cd", "command", "continue", "declare", "do", "done",
-    "echo", "esac", "eval", "exit", "export", "false", "fg", "fi", "for", "function", "getopts", "hash", "if", "in",
-    "jobs", "kill", "let", "local", "printf", "pwd", "read", "readonly", "return", "select", "set", "shift", "shopt",
-    "source", "test", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unset",
-    "until", "wait", "while",
-];
-
-/// Reserved words that a command follows.
-const OPENERS: &[&str] = &["!", "{", "}", "do", "elif", "else", "if", "then", "until", "while"];
 
 /// The shells whose text is read.
 pub(super) fn is_shell(path: &str) -> bool {
@@ -82,156 +77,11 @@ pub(super) fn told(words: &[String]) -> Option<Script> {
     Some(script)
 }
 
-/// One word or sign of the text.
-#[derive(Debug, PartialEq, Eq)]
-enum Token {
-    Literal(String),
-    /// `"$@"`, `"$*"`
-    Arguments,
-    /// `"$0"`
-    Zeroth,
-    /// Something is expanded in it.
-    Expanded(String),
-    /// `;`, `&&`, a line feed and the like.
-    End,
-    /// `>FILE`, `2>&1`: the word is gone already.
-    Redirection,
-}
-
-/// The commands of a text; `arguments` are what follows it, `$0` first.
-fn script(text: &str, arguments: &[String]) -> Script {
-    let mut script = Script { commands: Vec::new(), is_simple: true, leads: true };
-    let mut folder: Option<String> = None;
-    let mut changes = Changes::default();
-    let tokens = tokens(text);
-    let parts: Vec<&[Token]> = tokens.split(|token| *token == Token::End).filter(|part| !part.is_empty()).collect();
-    script.is_simple = parts.len() == 1;
-    for part in parts {
-        let mut command = Command { words: Vec::new(), changes };
-        let mut executes = false;
-        let mut is_known = true;
-        for token in part {
-            let first = command.words.is_empty();
-            match token {
-                Token::Redirection => {}
-                Token::Literal(word) if first && !executes && OPENERS.contains(&word.as_str()) => {
-                    script.is_simple = false;
-                    script.leads &= !script.commands.is_empty();
-                }
-                Token::Literal(word) if first && word == "exec" => executes = true,
-                Token::Literal(word) if first && executes && word.starts_with('-') => is_known = false,
-                Token::Literal(word) | Token::Expanded(word) if first && !executes && is_assignment(word) => {
-                    let variable = word.split('=').next().unwrap_or_default();
-                    command.changes = command.changes.and(Changes::of(variable));
-                }
-                Token::Literal(word) => command.words.push(word.clone()),
-                Token::Arguments => command.words.extend(arguments.iter().skip(1).cloned()),
-                Token::Zeroth => command.words.extend(arguments.first().cloned()),
-                Token::Expanded(_) | Token::End => break,
-            }
-        }
-        let words = &command.words;
-        let sets = part.iter().filter_map(|token| match token {
-            Token::Literal(word) | Token::Expanded(word) if is_assignment(word) => word.split('=').next(),
-            _ => None,
-        });
-        match words.first().map(String::as_str) {
-            // What is set stays so.
-            None => changes = sets.fold(changes, |changes, name| changes.and(Changes::of(name))),
-            Some("export") => changes = sets.fold(changes, |changes, name| changes.and(Changes::of(name))),
-            Some("." | "source" | "eval") => changes = Changes { place: true, libraries: true },
-            Some("cd") => {
-                folder = words.get(1).filter(|to| to.starts_with('/')).cloned();
-                changes.place |= folder.is_none();
-            }
-            Some(word) if !executes && BUILTINS.contains(&word) => {}
-            Some(word) if is_known && !word.is_empty() => {
-                if let Some(folder) = &folder {
-                    if word.contains('/') && !word.starts_with('/') {
-                        command.words[0] = format!("{folder}/{word}");
-                    }
-                    // Names among its arguments are relative to that folder too.
-                    command.words.truncate(1);
-                }
-                script.commands.push(command);
-                continue;
-            }
-            Some(_) => {}
-        }
-        script.is_simple = false;
-        script.leads &= !script.commands.is_empty();
-    }
-    script.is_simple &= script.commands.len() == 1;
-    script
-}
-
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    })
-}
-
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut chars = text.chars().peekable();
-    // The word so far, whether something is expanded in it, and whether it was quoted.
-    let (mut word, mut expanded, mut begun) = (String::new(), false, false);
-    let mut redirects = false;
-    loop {
-        let next = chars.next();
-        let ends = next.is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>'));
-        if ends && (begun || !word.is_empty()) {
-            let descriptor = matches!(next, Some('<' | '>')) && word.bytes().all(|byte| byte.is_ascii_digit());
-            let token = match word.as_str() {
-                _ if std::mem::take(&mut redirects) || descriptor => Token::Redirection,
-                "$@" | "$*" if expanded => Token::Arguments,
-                "$0" if expanded => Token::Zeroth,
-                _ if expanded => Token::Expanded(word.clone()),
-                _ => Token::Literal(word.clone()),
-            };
-            tokens.push(token);
-            word.clear();
-            (expanded, begun) = (false, false);
-        }
-        let Some(c) = next else { break };
-        match c {
-            '&' if redirects || chars.peek() == Some(&'>') => {}
-            '\n' | ';' | '|' | '&' | '(' | ')' => tokens.push(Token::End),
-            '<' | '>' => redirects = true,
-            ' ' | '\t' => {}
-            '#' if !begun && word.is_empty() => while chars.next_if(|c| *c != '\n').is_some() {},
-            '\'' => {
-                begun = true;
-                word.extend(std::iter::from_fn(|| chars.next_if(|c| *c != '\'')));
-                chars.next();
-            }
-            '"' => {
-                begun = true;
-                while let Some(c) = chars.next_if(|c| *c != '"') {
-                    expanded |= matches!(c, '$' | '`');
-                    word.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
-                }
-                chars.next();
-            }
-            '\\' => match chars.next() {
-                Some('\n') | None => {}
-                Some(c) => word.push(c),
-            },
-            _ => {
-                // Alone, a bracket or a brace is a word.
-                let alone = word.is_empty() && chars.peek().is_none_or(|next| next.is_whitespace());
-                expanded |= matches!(c, '$' | '`' | '*' | '?' | '[' | '{' | '~') && !alone;
-                word.push(c);
-            }
-        }
-    }
-    tokens
-}
-
 /// The program that a shell starts first, where `words` is `sh -c` and what it starts is said literally.
 pub(super) fn shell_command(words: &[String]) -> Option<String> {
     let script = told(words)?;
-    let command = script.commands.into_iter().next().filter(|command| script.leads && !command.changes.place)?;
+    let is_first = |command: &Command| command.is_sure && command.fresh && !command.changes.place;
+    let command = script.commands.into_iter().next().filter(is_first)?;
     command.words.into_iter().next()
 }
 
@@ -248,7 +98,7 @@ mod tests {
         for (script, wanted) in [
             ("exec gunicorn app:app", Some("gunicorn")),
             ("A=1 /app/server --x", Some("/app/server")),
-            ("cd /app && ./server", None),
+            ("cd /app && ./server", Some("/app/server")),
             ("\"$APP\" x", None),
             ("echo hi", None),
             ("if true; then app; fi", None),
@@ -261,35 +111,112 @@ mod tests {
         assert_eq!(shell_command(&["bash".into(), "-lc".into(), "x".into()]), None);
     }
 
+    /// Each command's words; `?` behind what need not start, `~` behind what starts when another has run.
+    fn shown(script: &Script) -> Vec<String> {
+        let commands = script.commands.iter().map(|command| {
+            let sign = if !command.is_sure {
+                "?"
+            } else if command.fresh {
+                ""
+            } else {
+                "~"
+            };
+            format!("{}{sign}", command.words.join(" "))
+        });
+        commands.collect()
+    }
+
     #[test]
-    fn one_simple_command_is_told_from_several() {
-        for (script, is_simple, commands) in [
+    fn the_commands_of_a_text_are_found_and_which_are_sure() {
+        for (text, is_whole, commands) in [
             ("exec /srv/app -x", true, &["/srv/app -x"][..]),
             ("\n  exec app --port=$PORT y\n", true, &["app"]),
             ("app 'a b' \"c\" >/dev/null 2>&1", true, &["app a b c"]),
-            ("exec \"$0\" \"$@\"", false, &[]),
-            ("migrate && exec app", false, &["migrate", "app"]),
-            ("cd /srv && bin/app x; app y", false, &["/srv/bin/app", "app"]),
-            ("if [ -f x ]; then a; else { b x; }; fi", false, &["a", "b x"]),
-            ("a | b & c", false, &["a", "b", "c"]),
+            ("exec \"$0\" \"$@\"", true, &[]),
+            ("migrate && exec app", true, &["migrate", "app~"]),
+            ("migrate && app; other", true, &["migrate", "app?", "other~"]),
+            ("cd /srv && bin/app x; app y", true, &["/srv/bin/app", "app~"]),
+            ("cd /srv && exec ./app", true, &["/srv/app"]),
+            ("cd \"$X\"; ./app", true, &["./app"]),
+            ("[ -n \"$X\" ] && app", true, &["app?"]),
+            ("a || b", true, &["a", "b?"]),
+            ("a || b && c; d", true, &["a", "b?", "c?", "d~"]),
+            ("! a && b", true, &["a", "b?"]),
+            ("if [ -f x ]; then a; else { b x; }; fi", true, &["a?", "b x?"]),
+            ("if a; then b; elif c; then d; fi; e", true, &["a?", "b?", "c?", "d?", "e~"]),
+            ("if [ \"$1\" = x ]; then exec a; fi; exec b", true, &["a?", "b?"]),
+            ("if [ -z \"$X\" ]; then echo no; exit 1; fi; exec b", true, &["b"]),
+            ("[ -n \"$X\" ] || exit 0; b", true, &["b?"]),
+            ("for x in a b; do c $x; done; d", true, &["c?", "d~"]),
+            ("until nc -z db 1; do sleep 1; done\nexec app", true, &["nc -z db 1?", "sleep 1?", "app~"]),
+            ("case $1 in app|web) a;; (*) exec b;; esac; c", true, &["a?", "b?", "c?"]),
+            ("case x in x) a; esac\nb", true, &["a?", "b~"]),
+            ("f() { a; exec b; }\nc", true, &["a?", "b?", "c~"]),
+            ("function f { a; }\nf\nc", true, &["a?", "c?"]),
+            ("(a; exit); b", true, &["a?", "b?"]),
+            ("a | exec b & c", true, &["a", "b~", "c~"]),
+            ("exec a\nb", true, &["a"]),
+            ("exec 3>&1; a", true, &["a"]),
+            ("exec >log; a", true, &["a~"]),
+            ("cp /x /srv/app; /srv/app", true, &["cp /x /srv/app", "/srv/app?"]),
+            ("chmod +x /srv/app; /srv/app", true, &["chmod +x /srv/app", "/srv/app~"]),
             ("exec -a name app", false, &[]),
-            ("# app\ntrue", false, &[]),
-            ("X=$(app) exec app", false, &["app", "app"]),
+            (". ./env; exec /srv/app", false, &["/srv/app~"]),
+            ("\"$APP\"; a", false, &["a~"]),
+            ("exec \"$APP\"; a", false, &[]),
+            ("eval \"$(a)\"", false, &["a?"]),
+            ("trap 'kill $x' TERM; a", false, &["a"]),
+            ("trap - TERM; a", true, &["a"]),
+            ("command -v a || b", true, &["b?"]),
+            ("command a", false, &[]),
+            ("# app\ntrue", true, &[]),
+            ("X=$(app) exec app", true, &["app", "app?"]),
+            ("cat <<E\nrm $(x)\nE\na", true, &["cat", "a~"]),
+            ("[[ -f x && -f y ]] && a; b", true, &["a?", "b~"]),
+            ("fi; a", false, &["a?"]),
+            ("if a", false, &["a?"]),
             ("'", false, &[]),
         ] {
-            let script = told(&sh(script)).unwrap_or_else(|| panic!("{script}"));
-            let words: Vec<String> = script.commands.iter().map(|command| command.words.join(" ")).collect();
-            assert_eq!(
-                (script.is_simple, words.as_slice()),
-                (is_simple, &commands.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()[..]),
-                "{script:?}"
-            );
+            let script = told(&sh(text)).unwrap_or_else(|| panic!("{text}"));
+            let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
+            assert_eq!((script.is_whole, shown(&script)), (is_whole, wanted), "{text}");
         }
         let words: Vec<String> =
             ["bash", "-euo", "pipefail", "-c", "exec \"$@\"", "--", "app", "x"].map(str::to_owned).into();
         let script = told(&words).expect("a script");
-        assert_eq!((script.is_simple, script.commands[0].words.join(" ").as_str()), (true, "app x"));
+        assert_eq!((script.is_whole, shown(&script)), (true, vec!["app x".to_owned()]));
         assert_eq!(told(&["sh".into(), "run.sh".into(), "-c".into()]), None);
         assert_eq!(told(&["app".into(), "-c".into(), "x".into()]), None);
+    }
+
+    #[test]
+    fn what_a_script_is_told_is_followed() {
+        for (text, is_whole, commands) in [
+            ("set -e\nexec \"$@\"", true, &["node app.js"][..]),
+            ("set -- gunicorn \"$@\"; exec \"$@\"", true, &["gunicorn node app.js"]),
+            ("shift; exec \"$@\"", true, &["app.js"]),
+            (
+                "if [ \"${1#-}\" != \"$1\" ]; then set -- node \"$@\"; fi\nexec \"$@\"",
+                true,
+                &["node app.js?", "node node app.js?"],
+            ),
+            ("if [ \"$1\" = x ]; then shift; fi; exec \"$@\"", false, &["node app.js"]),
+            ("migrate\nexec tini -- \"$@\"", true, &["migrate", "tini -- node app.js~"]),
+            ("set -- a $X b; exec \"$@\"", true, &["a"]),
+        ] {
+            let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()]);
+            let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
+            assert_eq!((script.is_whole, shown(&script)), (is_whole, wanted), "{text}");
+        }
+    }
+
+    /// A text of a stranger costs no more than its length.
+    #[test]
+    fn a_long_text_is_read_once() {
+        for text in
+            ["a && ".repeat(50_000), "{ ".repeat(50_000), "$(".repeat(50_000), "set -- \"$@\" \"$@\"\n".repeat(64)]
+        {
+            assert!(script(&text, &["x".into(), "y".into()]).commands.len() <= 64);
+        }
     }
 }

@@ -8,14 +8,15 @@ use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{Sought, shown};
 use super::process::{Opened, opened_file};
-use super::shell::{is_shell, told};
+use super::script::shell_text;
+use super::shell::{Script, is_shell, script, told};
 use super::wrapper::{Changes, wrapped};
 
 /// How many programs may start one another on a command line.
 const MAX_WRAPPERS: usize = 8;
 
-/// How many commands of a shell's text are followed.
-const MAX_COMMANDS: usize = 32;
+/// How many programs are followed in all: scripts start scripts.
+const MAX_STARTS: usize = 512;
 
 /// What is to be started.
 struct Start<'w> {
@@ -25,6 +26,8 @@ struct Start<'w> {
     /// Whether a shell starts it, which has builtins and reads files that no kernel executes.
     by_shell: bool,
     changes: Changes,
+    /// Whether no program has run before that may have changed the root file system.
+    fresh: bool,
     /// How many stand before it.
     depth: usize,
 }
@@ -35,7 +38,7 @@ impl Start<'_> {
     }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     pub(super) fn run(&mut self) {
         let process = self.process;
         if let Some(reason) = &process.unknown {
@@ -55,20 +58,26 @@ impl Judge<'_> {
             return;
         }
         let (role, changes) = (Role::Program, Changes::default());
-        self.start(&Start { words: &process.words, role, by_shell: false, changes, depth: 0 });
+        self.start(&Start { words: &process.words, role, by_shell: false, changes, fresh: true, depth: 0 });
     }
 
     fn start(&mut self, start: &Start<'_>) {
         let words = start.words;
         let [name, ..] = words else { return };
         // Where PATH or the working folder are others, only whole paths say something.
-        if start.depth >= MAX_WRAPPERS || (start.changes.place && !name.starts_with('/')) {
+        if start.changes.place && !name.starts_with('/') {
+            return;
+        }
+        self.starts += 1;
+        if start.depth >= MAX_WRAPPERS || self.starts > MAX_STARTS {
+            self.by_script = true;
             return;
         }
         let (path, sought) = self.surroundings.find(name);
         let found = match sought {
             Sought::Found(found) => found,
-            _ if !start.is_sure() => return,
+            // What is not there may be made first.
+            _ if !start.is_sure() || !start.fresh => return,
             // A path is no builtin of any shell.
             Sought::Missing(_) if start.by_shell && !name.contains('/') => return self.missing_in_shell(name),
             Sought::Unknown(_) if start.by_shell => return,
@@ -87,52 +96,79 @@ impl Judge<'_> {
         if !read_by_shell && !again {
             self.file(&path, &found, &start.role, 0);
         }
-        self.by_script |= read_by_shell;
         if !start.is_sure() {
             self.doubt(known, |_| true);
         } else if start.changes.libraries {
             self.doubt(known, |finding| finding.path.as_deref() != Some(&program));
         }
         // What it does with its words is known of the program that was found, not of the name.
-        let opens = start.is_sure() && self.opened(&program, start);
-        self.follow(start, &path, opens || read_by_shell || matches!(head, Some(Head::Script(_))));
+        let opens = if start.is_sure() { self.opened(&program, start) } else { None };
+        if start.is_sure() && !start.fresh {
+            // A program that ran before may have put things right, but it has compiled nothing.
+            let mut at = 0;
+            self.findings.retain(|finding| {
+                at += 1;
+                at <= known || finding.rule == Rule::ForeignExecutable
+            });
+        }
+        let text = match (opens, head) {
+            (Some(file), _) => start.words.iter().position(|word| *word == file.name).map(|at| Text {
+                shell: true,
+                text: file.text,
+                words: &start.words[at..],
+            }),
+            (None, Some(Head::Script(kept))) => {
+                let (shell, text) = shell_text(kept);
+                Some(Text { shell, text, words: start.words })
+            }
+            (None, _) => read_by_shell.then_some(Text { shell: true, text: None, words: start.words }),
+        };
+        self.follow(start, &path, text.as_ref());
     }
 
-    /// What a program starts that has been found at this path; `is_script` where it is one, or opens one.
-    fn follow(&mut self, start: &Start<'_>, path: &str, is_script: bool) {
-        let (words, depth) = (start.words, start.depth + 1);
+    /// What a program starts that has been found at this path; its text, where it is a script or opens one.
+    fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&Text<'_>>) {
+        let (words, depth, fresh) = (start.words, start.depth + 1, start.fresh);
         let maybe = || Role::Maybe(path.to_owned());
         let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
         if let Some((words, changes)) = wrapped(&words[0], words) {
             let changes = start.changes.and(changes);
-            return self.start(&Start { words, role: sure(), by_shell: false, changes, depth });
+            return self.start(&Start { words, role: sure(), by_shell: false, changes, fresh, depth });
         }
-        if let Some(script) = told(words) {
-            if let Some(first) =
-                script.commands.first().filter(|_| script.leads && !script.is_simple && start.is_sure())
-                && !first.changes.and(start.changes).place
-                && let Some(word) = first.words.first()
-                && let (_, Sought::Missing(_)) = self.surroundings.find(word)
-            {
-                self.missing_in_shell(word);
+        if let Some(told) = told(words) {
+            self.by_script |= !told.is_whole;
+            return self.commands(start, path, &told);
+        }
+        let mut rest: &[String] = &[];
+        if let Some(Text { shell, text, words }) = text {
+            rest = words.get(1..).unwrap_or_default();
+            if let Some(text) = text {
+                let read = script(text, words);
+                self.commands(start, path, &read);
+                if read.is_whole {
+                    return;
+                }
             }
-            for command in script.commands.iter().take(MAX_COMMANDS) {
-                let role = if script.is_simple { sure() } else { maybe() };
-                let changes = start.changes.and(command.changes);
-                self.start(&Start { words: &command.words, role, by_shell: true, changes, depth });
-            }
-            return;
+            self.by_script |= shell;
         }
         // A script ends in `exec "$@"` as a rule, and so does what has `--` before a command.
-        let by_shell = is_shell(&words[0]);
-        let rest = match words.iter().position(|word| word == "--") {
-            Some(end) => &words[end + 1..],
-            None if is_script && by_shell => words.get(2..).unwrap_or_default(),
-            None if is_script => &words[1..],
-            None => &[],
-        };
+        if let Some(end) = words.iter().position(|word| word == "--") {
+            rest = &words[end + 1..];
+        }
         if rest.first().is_some_and(|word| !word.starts_with('-')) {
-            self.start(&Start { words: rest, role: maybe(), by_shell, changes: start.changes, depth });
+            let by_shell = is_shell(&words[0]);
+            self.start(&Start { words: rest, role: maybe(), by_shell, changes: start.changes, fresh, depth });
+        }
+    }
+
+    /// What the text of a shell starts.
+    fn commands(&mut self, start: &Start<'_>, path: &str, script: &Script) {
+        for command in &script.commands {
+            let is_sure = command.is_sure && start.is_sure();
+            let role = if is_sure { Role::Started(path.to_owned()) } else { Role::Maybe(path.to_owned()) };
+            let changes = start.changes.and(command.changes);
+            let (words, fresh, depth) = (&command.words[..], command.fresh && start.fresh, start.depth + 1);
+            self.start(&Start { words, role, by_shell: true, changes, fresh, depth });
         }
     }
 
@@ -200,13 +236,12 @@ impl Judge<'_> {
         names.find(|known| is_near(known, name)).map(|near| format!("{}/{near}", shown(&folder).trim_end_matches('/')))
     }
 
-    /// The script or jar that an interpreter is told to open; whether a shell is told to.
-    fn opened(&mut self, program: &str, start: &Start<'_>) -> bool {
-        let Some(opened) = opened_file(program, start.words) else { return false };
-        let by_shell = is_shell(&start.words[0]);
-        self.by_script |= by_shell;
+    /// The script or jar that an interpreter is told to open; what is known of it where a shell is told to.
+    fn opened<'w>(&mut self, program: &str, start: &Start<'w>) -> Option<ShellFile<'w, 'a>> {
+        let opened = opened_file(program, start.words)?;
+        let mut file = is_shell(&start.words[0]).then_some(ShellFile { name: opened.name, text: None });
         if start.changes.place && !opened.name.starts_with('/') {
-            return by_shell;
+            return file;
         }
         let mut sought = self.surroundings.at(opened.name);
         for ending in opened.endings {
@@ -221,14 +256,35 @@ impl Judge<'_> {
             Sought::Missing(end) => self.missing_script(&start.words[0], &opened, end),
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {
-                if matches!(found.node.kind, Kind::File { .. }) {
+                if let Kind::File { head, .. } = &found.node.kind {
                     self.scripts.push(found.path.clone());
                     self.readable(&found, &Role::Started(program.into()));
+                    if let (Some(file), Head::Script(kept)) = (&mut file, head) {
+                        file.text = shell_text(kept).1;
+                    }
                 }
             }
         }
-        by_shell
+        file
     }
+}
+
+/// The file that a shell is told to read.
+struct ShellFile<'w, 'i> {
+    /// As it is named on the command line.
+    name: &'w str,
+    /// Its text, where it is known.
+    text: Option<&'i str>,
+}
+
+/// A script.
+struct Text<'a> {
+    /// Whether a shell reads it.
+    shell: bool,
+    /// Its text, where it is known.
+    text: Option<&'a str>,
+    /// What it is told, itself first.
+    words: &'a [String],
 }
 
 /// Whether two names differ in case, in one character, or in two that have changed places.

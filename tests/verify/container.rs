@@ -3,6 +3,7 @@
 use dockless::ecs::target::TargetOptions;
 use dockless::layer::contents::Node;
 use dockless::oci::platform::Platform;
+use dockless::verify::finding::Severity;
 use dockless::verify::rules::Options;
 
 use dockless::verify::finding::Verdict::{DoesNotRun, Runs, Undetermined};
@@ -47,7 +48,7 @@ fn of_a_shell_command_the_shell_is_judged() {
     let nodes = || vec![exe("bin/sh", program(X86)), exe("usr/bin/app", program(X86))];
     let facts = |script: &str| amd64(nodes(), &["/bin/sh", "-c", script]);
     expect(&facts("exec app --x"), &task(X86_64, ""), Runs, &[]);
-    expect(&facts("cd /x && nothing"), &task(X86_64, ""), Runs, &[]);
+    expect(&facts("cd /x && nothing"), &task(X86_64, ""), Runs, &["note entrypoint-not-found"]);
     let answer = expect(&facts("gunicorn x"), &task(X86_64, ""), Runs, &["note entrypoint-not-found"]);
     assert!(answer.targets[0].findings[0].message.contains("the shell that starts will not find gunicorn"));
     expect(
@@ -114,6 +115,8 @@ fn what_wrappers_shells_and_scripts_start_is_judged() {
         &["/bin/sh", "-c", "/srv/cat -x $PORT"],
         &["/bin/sh", "-ec", "A=1 exec timeout 5 /srv/cat"],
         &["/bin/sh", "-c", "exec \"$@\"", "--", "/srv/cat"],
+        &["/bin/sh", "-c", "python3 -V; exec /srv/cat"],
+        &["/bin/sh", "-c", "cd /srv && ./cat x"],
         &["env", "A=1", "/srv/cat"],
         &["env", "LD_PRELOAD=/x.so", "/srv/cat"],
         &["timeout", "-k", "1", "5", "/srv/cat"],
@@ -134,8 +137,7 @@ fn what_wrappers_shells_and_scripts_start_is_judged() {
         assert_eq!(judge(&image(&["/bin/sh", "-c", text], X86), &task(X86_64, "")).verdict, verdict, "{text}");
     }
     let open: &[&[&str]] = &[
-        &["/bin/sh", "-c", "migrate; exec /srv/cat"],
-        &["/bin/sh", "-c", "cd /srv && ./cat x"],
+        &["/bin/sh", "-c", "[ -f /x ] && /srv/cat"],
         &["/bin/sh", "-c", "if true; then /srv/cat; fi"],
         &["/run.sh", "/srv/cat"],
         &["sh", "/run.sh", "/srv/cat"],
@@ -152,4 +154,65 @@ fn what_wrappers_shells_and_scripts_start_is_judged() {
     }
     // Nothing starts it: python reads no shell script.
     expect(&image(&["python3"], ARM), &task(X86_64, ""), Runs, &["warning foreign-executable /srv/cat"]);
+}
+
+/// A script whose text is known is judged by what it starts.
+#[test]
+fn what_a_scripts_text_starts_is_judged() {
+    let with = |text: &str, command: &[&str], machine| {
+        let programs = ["bin/sh", "bin/env", "bin/sleep"].map(|path| exe(path, program(X86)));
+        let text = script("run.sh", &format!("/bin/sh -e\n{text}"));
+        // Nobody asks for the second: a script that may start anything may start it.
+        let others = [exe("srv/cat", program(machine)), exe("usr/bin/other", program(machine))];
+        let nodes = programs.into_iter().chain([text]).chain(others).collect();
+        let mut config = entry(&["/run.sh"]);
+        config.cmd = command.iter().map(|word| (*word).to_owned()).collect();
+        index(vec![image(&Platform::linux_amd64(), vec![nodes], config)])
+    };
+    let cat: &[&str] = &["/srv/cat"];
+    let sure: &[(&str, &[&str])] = &[
+        ("exec \"$@\"", cat),
+        ("# why\nset -eu\nexport A=1\nexec env B=2 \"$@\"\n", cat),
+        ("if [ -z \"$A\" ]; then echo A >&2; exit 1; fi\nexec /srv/cat", &[]),
+        ("sleep 1\nchmod +x /srv/cat\n/srv/cat --port $PORT", &[]),
+        ("set -- /srv/cat \"$@\"\nexec \"$@\"", &["x"]),
+        ("f() { sleep 1; }\n/srv/cat", &[]),
+    ];
+    for (text, command) in sure {
+        let answer = judge(&with(text, command, ARM), &task(X86_64, ""));
+        assert_eq!(answer.verdict, DoesNotRun, "{text}");
+        let found = answer.all().find(|finding| finding.path.as_deref() == Some("/srv/cat")).expect("the finding");
+        assert!(found.severity == Severity::Error && found.message.contains("starts"), "{found:?}");
+        assert_eq!(judge(&with(text, command, X86), &task(X86_64, "")).verdict, Runs, "{text}");
+    }
+    let open: &[(&str, &[&str])] = &[
+        ("if [ \"$1\" = x ]; then exec sleep 1; fi\nexec /srv/cat", &[]),
+        ("[ -f /x ] && exec /srv/cat\nexec sleep 1", &[]),
+        ("curl -o /srv/cat x\n/srv/cat", &[]),
+        (". /env.sh\nexec sleep 1", &[]),
+        ("exec \"$APP\"", &[]),
+    ];
+    for (text, command) in open {
+        assert_eq!(judge(&with(text, command, ARM), &task(X86_64, "")).verdict, Undetermined, "{text}");
+        assert_eq!(judge(&with(text, command, X86), &task(X86_64, "")).verdict, Runs, "{text}");
+    }
+    // All that it starts is known, and it starts none of the others.
+    for text in ["exec sleep 1", "while true; do sleep 1; done", "exec \"$@\""] {
+        assert_eq!(judge(&with(text, &["sleep", "1"], ARM), &task(X86_64, "")).verdict, Runs, "{text}");
+    }
+    // What is missing at once is missing; what something may have made before need not be.
+    for (text, verdict) in
+        [("exec /srv/nosuch", DoesNotRun), ("sleep 1; exec /srv/nosuch", Runs), ("exec nosuch", Runs)]
+    {
+        assert_eq!(judge(&with(text, &[], X86), &task(X86_64, "")).verdict, verdict, "{text}");
+    }
+}
+
+/// Each script starts the next twice and more: that is followed so far, and no further.
+#[test]
+fn scripts_that_start_scripts_are_followed_within_bounds() {
+    let text = |next: usize| format!("/bin/sh\n{}", format!("/s{next}\n").repeat(60));
+    let mut nodes: Vec<Node> = (0..9).map(|n| script(&format!("s{n}"), &text((n + 1) % 9))).collect();
+    nodes.extend([exe("bin/sh", program(X86)), exe("usr/bin/other", program(ARM))]);
+    assert_eq!(judge(&amd64(nodes, &["/s0"]), &task(X86_64, "")).verdict, Undetermined);
 }

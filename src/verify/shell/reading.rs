@@ -1,0 +1,539 @@
+//! A shell's text as the commands that it starts: which of them whoever comes to the end has surely started.
+//!
+//! Nothing is expanded and no condition judged. A command is sure where it stands on the first level, nothing before it
+//! may have ended the text, and it is not the other way (`||`) or hangs on a test. So "sure" is what a container that
+//! does its work has started: one that stopped with an error before it does not run either.
+
+use std::collections::BTreeSet;
+
+use super::lexer::{Token, Tokens, tokens};
+use super::{Command, Script};
+use crate::verify::wrapper::Changes;
+
+/// How many commands are kept.
+const MAX_COMMANDS: usize = 64;
+/// How many words of a command are kept: `set -- "$@" "$@"` doubles them.
+const MAX_WORDS: usize = 4096;
+/// How many ways what `"$@"` is are followed.
+const MAX_FORKS: usize = 4;
+/// How deep command substitutions are read.
+const MAX_DEPTH: usize = 4;
+
+/// Builtins of all or most shells. Behind `exec` they are names of programs.
+const BUILTINS: &[&str] = &[
+    ".",
+    ":",
+    "[",
+    "alias",
+    "bg",
+    "break",
+    "builtin",
+    "cd",
+    "command",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "enable",
+    "eval",
+    "exit",
+    "export",
+    "false",
+    "fc",
+    "fg",
+    "getopts",
+    "hash",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "test",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+];
+
+/// What answers a question, so that what follows it by `&&` need not come.
+const TESTS: &[&str] = &["[", "[[", "test", "command", "type", "which", "hash", "grep", "false", "getopts", "read"];
+
+/// What succeeds unless the whole goes wrong.
+const SETTINGS: &[&str] =
+    &["cd", "export", "set", "umask", "ulimit", "echo", ":", "true", "printf", "trap", ".", "source"];
+
+/// A command as it is written, before anyone asks what it does.
+struct Part {
+    tokens: Vec<Token>,
+    /// How many blocks it stands in.
+    depth: usize,
+    /// Whether it stands in a function.
+    in_function: bool,
+    /// What joins it to the one before.
+    before: Join,
+    /// Whether it runs in a process of its own, in a pipeline or the background: it neither ends nor changes the shell.
+    aside: bool,
+    /// Whether its answer is turned round (`!`).
+    negated: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Join {
+    #[default]
+    Next,
+    And,
+    Or,
+    Pipe,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    If,
+    Loop,
+    Case { pattern: bool },
+    Brace,
+    Subshell,
+    Function,
+}
+
+/// The commands of a text; `arguments` are what follows it, `$0` first.
+pub(in crate::verify) fn script(text: &str, arguments: &[String]) -> Script {
+    let mut script = Script { commands: Vec::new(), is_whole: true };
+    read(text, arguments, 0, &mut script);
+    if script.commands.len() > MAX_COMMANDS {
+        script.commands.truncate(MAX_COMMANDS);
+        script.is_whole = false;
+    }
+    script
+}
+
+fn read(text: &str, arguments: &[String], depth: usize, script: &mut Script) {
+    if depth >= MAX_DEPTH {
+        script.is_whole = false;
+        return;
+    }
+    let Tokens { tokens, substitutions } = tokens(text);
+    let mut structure = Structure::default();
+    structure.read(&tokens);
+    let is_nested = structure.is_broken || depth > 0;
+    script.is_whole &= !structure.is_broken;
+    let mut reading = Reading {
+        zeroth: arguments.first().cloned(),
+        arguments: vec![arguments.get(1..).unwrap_or_default().to_vec()],
+        may_have_ended: is_nested,
+        fresh: depth == 0,
+        folder: None,
+        changes: Changes::default(),
+        named: BTreeSet::new(),
+        functions: &structure.functions,
+        script,
+    };
+    reading.parts(&structure.parts);
+    for inner in substitutions {
+        read(&inner, arguments, depth + 1, script);
+    }
+}
+
+/// From tokens to commands and the blocks around them.
+#[derive(Default)]
+struct Structure {
+    parts: Vec<Part>,
+    functions: Vec<String>,
+    blocks: Vec<Block>,
+    /// What joins the next command to the one before, and whether its answer is turned round.
+    next: (Join, bool),
+    /// Blocks end that never began, or the other way.
+    is_broken: bool,
+}
+
+impl Structure {
+    fn read(&mut self, tokens: &[Token]) {
+        let mut rest = tokens;
+        while let Some((token, after)) = rest.split_first() {
+            rest = after;
+            if self.blocks.last() == Some(&Block::Case { pattern: true }) {
+                match token {
+                    Token::Close => self.pattern(false),
+                    Token::Literal { word, bare: true } if word == "esac" => {
+                        self.close(&[Block::Case { pattern: true }])
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            match token {
+                Token::End => self.next.0 = Join::Next,
+                Token::And => self.next.0 = Join::And,
+                Token::Or => self.next.0 = Join::Or,
+                Token::Pipe | Token::Background => {
+                    self.next.0 = if *token == Token::Pipe { Join::Pipe } else { Join::Next };
+                    if let Some(part) = self.parts.last_mut() {
+                        part.aside = true;
+                    }
+                }
+                Token::CaseEnd => {
+                    self.next.0 = Join::Next;
+                    self.pattern(true);
+                }
+                Token::Open => self.blocks.push(Block::Subshell),
+                Token::Close => self.close(&[Block::Subshell]),
+                Token::Literal { word, bare: true } if self.reserved(word, &mut rest) => {}
+                _ => {
+                    // It goes as far as the next sign.
+                    let is_sign = |token: &Token| {
+                        !matches!(
+                            token,
+                            Token::Literal { .. }
+                                | Token::Expanded(_)
+                                | Token::Arguments
+                                | Token::Zeroth
+                                | Token::Redirection { .. }
+                        )
+                    };
+                    let count = rest.iter().position(is_sign).unwrap_or(rest.len());
+                    let (words, after) = rest.split_at(count);
+                    rest = after;
+                    if let (Token::Literal { word, bare: true }, [], [Token::Open, Token::Close, after @ ..]) =
+                        (token, words, rest)
+                    {
+                        rest = after;
+                        self.function(word.clone());
+                        continue;
+                    }
+                    self.part(std::iter::once(token).chain(words).cloned().collect());
+                }
+            }
+        }
+        self.is_broken |= !self.blocks.is_empty();
+    }
+
+    fn part(&mut self, tokens: Vec<Token>) {
+        let (before, negated) = std::mem::take(&mut self.next);
+        self.parts.push(Part {
+            tokens,
+            depth: self.blocks.len(),
+            in_function: self.blocks.contains(&Block::Function),
+            before,
+            aside: before == Join::Pipe,
+            negated,
+        });
+    }
+
+    /// Takes a reserved word where a command may begin.
+    fn reserved(&mut self, word: &str, rest: &mut &[Token]) -> bool {
+        match word {
+            "then" | "else" | "elif" | "do" | "time" => {}
+            "!" => self.next.1 = true,
+            "if" => self.blocks.push(Block::If),
+            "while" | "until" => self.blocks.push(Block::Loop),
+            "for" | "select" => {
+                self.blocks.push(Block::Loop);
+                let is_do = |token: &Token| matches!(token, Token::Literal { word, bare: true } if word == "do");
+                *rest = &rest[rest.iter().position(is_do).unwrap_or(rest.len())..];
+            }
+            "case" => {
+                self.blocks.push(Block::Case { pattern: true });
+                let is_in = |token: &Token| matches!(token, Token::Literal { word, bare: true } if word == "in");
+                *rest = rest.iter().position(is_in).map_or(&[], |at| &rest[at + 1..]);
+            }
+            "[[" => {
+                let is_end = |token: &Token| matches!(token, Token::Literal { word, .. } if word == "]]");
+                let end = rest.iter().position(is_end).map_or(rest.len(), |at| at + 1);
+                *rest = &rest[end..];
+                // It stays a command, since others hang on it.
+                self.part(vec![Token::Literal { word: "[[".into(), bare: true }]);
+            }
+            "{" => self.blocks.push(Block::Brace),
+            "function" => {
+                let Some((Token::Literal { word, .. }, after)) = rest.split_first() else { return false };
+                *rest = after;
+                if let [Token::Open, Token::Close, after @ ..] = rest {
+                    *rest = after;
+                }
+                self.function(word.clone());
+            }
+            "fi" => self.close(&[Block::If]),
+            "done" => self.close(&[Block::Loop]),
+            "esac" => self.close(&[Block::Case { pattern: false }]),
+            "}" => self.close(&[Block::Brace]),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The body is the block that comes; as a rule, braces.
+    fn function(&mut self, name: String) {
+        self.functions.push(name);
+        self.blocks.push(Block::Function);
+    }
+
+    fn pattern(&mut self, pattern: bool) {
+        match self.blocks.last_mut() {
+            Some(Block::Case { pattern: place }) => *place = pattern,
+            _ => self.is_broken = true,
+        }
+    }
+
+    fn close(&mut self, kinds: &[Block]) {
+        match self.blocks.pop() {
+            Some(block) if kinds.contains(&block) => {}
+            _ => self.is_broken = true,
+        }
+        // A function ends with its body.
+        if self.blocks.last() == Some(&Block::Function) {
+            self.blocks.pop();
+        }
+    }
+}
+
+/// How far the text has been followed.
+struct Reading<'r> {
+    zeroth: Option<String>,
+    /// What `"$@"` may be; more than one where that hangs on a condition.
+    arguments: Vec<Vec<String>>,
+    /// Whether the text may have ended well before.
+    may_have_ended: bool,
+    /// Whether no program has run and nothing has been written.
+    fresh: bool,
+    folder: Option<String>,
+    changes: Changes,
+    /// Words that were handed to programs: files that these may have made.
+    named: BTreeSet<String>,
+    functions: &'r [String],
+    script: &'r mut Script,
+}
+
+/// A command's words as far as they are known.
+struct Words {
+    command: Command,
+    /// Whether `exec` stands before them, and with nothing that changes its sense.
+    executes: bool,
+    is_known: bool,
+    /// Whether something that is expanded has ended them.
+    is_open: bool,
+}
+
+/// What becomes of the text after a command.
+#[derive(PartialEq, Eq)]
+enum Then {
+    GoesOn,
+    /// Nothing after it is ever read.
+    Ends,
+}
+
+impl Reading<'_> {
+    fn parts(&mut self, parts: &[Part]) {
+        let is_start = |part: &Part| part.before == Join::Next && !part.in_function;
+        let last_list = parts.iter().rposition(is_start).unwrap_or(0);
+        let (mut is_reached, mut is_last) = (true, false);
+        for (at, part) in parts.iter().enumerate() {
+            is_last |= at >= last_list;
+            is_reached = match (part.before, at.checked_sub(1).map(|before| &parts[before])) {
+                (Join::Next, _) | (_, None) => true,
+                (Join::Pipe, _) => is_reached,
+                (Join::And, Some(left)) => is_reached && left.depth == part.depth && left.leads_on(is_last),
+                (Join::Or, _) => false,
+            };
+            let is_sure = is_reached && part.depth == 0 && !self.may_have_ended;
+            if self.part(part, is_sure) == Then::Ends || self.script.commands.len() > MAX_COMMANDS {
+                return;
+            }
+        }
+    }
+
+    fn part(&mut self, part: &Part, is_sure: bool) -> Then {
+        let is_forked = self.arguments.len() > 1 && part.tokens.contains(&Token::Arguments);
+        let mut then = Then::GoesOn;
+        for arguments in self.arguments.clone().iter().take(if is_forked { MAX_FORKS } else { 1 }) {
+            let words = self.words(part, arguments, is_sure && !is_forked);
+            then = self.command(part, words);
+        }
+        self.fresh &= !part.tokens.contains(&Token::Redirection { writes: true });
+        // One of them is the one.
+        if is_forked && is_sure { Then::GoesOn } else { then }
+    }
+
+    fn words(&self, part: &Part, arguments: &[String], is_sure: bool) -> Words {
+        let mut command = Command { words: Vec::new(), changes: self.changes, is_sure, fresh: self.fresh };
+        let (mut executes, mut is_known) = (false, true);
+        for token in &part.tokens {
+            let first = command.words.is_empty();
+            if command.words.len() > MAX_WORDS {
+                return Words { command, executes, is_known, is_open: true };
+            }
+            match token {
+                Token::Literal { word, .. } if first && word == "exec" && !executes => executes = true,
+                Token::Literal { word, .. } if first && executes && word.starts_with('-') => is_known = false,
+                Token::Literal { word, .. } | Token::Expanded(word) if first && !executes && is_assignment(word) => {
+                    let variable = word.split(['=', '+']).next().unwrap_or_default();
+                    command.changes = command.changes.and(Changes::of(variable));
+                }
+                Token::Literal { word, .. } => command.words.push(word.clone()),
+                Token::Arguments => command.words.extend(arguments.iter().cloned()),
+                Token::Zeroth => command.words.extend(self.zeroth.clone()),
+                Token::Expanded(_) => return Words { command, executes, is_known, is_open: true },
+                _ => {}
+            }
+        }
+        Words { command, executes, is_known, is_open: false }
+    }
+
+    /// Takes a command whose words are known as far as they are.
+    fn command(&mut self, part: &Part, words: Words) -> Then {
+        let Words { command, executes, is_known, is_open } = words;
+        let is_sure = command.is_sure;
+        match command.words.first().map(String::as_str) {
+            None if !is_open => {
+                // Alone, `exec` opens files; what is set stays so.
+                self.set(part);
+                return Then::GoesOn;
+            }
+            None | Some("") => {
+                self.script.is_whole = false;
+                self.fresh = false;
+                return self.ended(executes, is_sure, part);
+            }
+            Some(_) if executes => {}
+            Some(name) if self.functions.iter().any(|function| function == name) => {
+                // What is in it was read where it stands, as what may be started.
+                self.may_have_ended = true;
+                self.fresh = false;
+                return Then::GoesOn;
+            }
+            Some(name) if BUILTINS.contains(&name) || name == "[[" => return self.builtin(part, &command, is_open),
+            Some(_) => {}
+        }
+        self.script.is_whole &= is_known;
+        if is_known {
+            self.program(command);
+        }
+        self.fresh = false;
+        self.ended(executes, is_sure, part)
+    }
+
+    fn builtin(&mut self, part: &Part, command: &Command, is_open: bool) -> Then {
+        let (words, is_sure) = (&command.words, command.is_sure);
+        match words[0].as_str() {
+            "export" | "declare" | "typeset" | "readonly" | "local" => self.set(part),
+            "." | "source" | "eval" => {
+                self.changes = Changes { place: true, libraries: true };
+                self.script.is_whole = false;
+                self.fresh = false;
+            }
+            "cd" | "pushd" | "popd" if !part.aside => {
+                self.folder = words.get(1).filter(|to| to.starts_with('/') && is_sure).cloned();
+                self.changes.place |= self.folder.is_none();
+            }
+            "exit" | "return" => {
+                // Where it stops with an error, nothing runs that could run. A function is left, not the text.
+                let fails = words.get(1).is_some_and(|code| code.parse::<u32>().is_ok_and(|code| code != 0));
+                let leaves = !(part.in_function && words[0] == "return");
+                return self.ended(leaves && (is_sure || !fails), is_sure, part);
+            }
+            "shift" if is_sure && words.len() < 2 && !is_open => {
+                self.arguments.iter_mut().for_each(|all| _ = (!all.is_empty()).then(|| all.remove(0)));
+            }
+            "shift" => self.script.is_whole = false,
+            "set" => {
+                if let Some(at) = words.iter().position(|word| word == "--") {
+                    let new = words[at + 1..].to_vec();
+                    if is_sure {
+                        self.arguments = vec![new];
+                    } else if self.arguments.len() < MAX_FORKS {
+                        self.arguments.push(new);
+                    } else {
+                        self.script.is_whole = false;
+                    }
+                }
+            }
+            // `command -v` asks; else it starts a program.
+            "command" | "builtin" => {
+                let asks = words.get(1).is_some_and(|option| option.starts_with('-'));
+                self.script.is_whole &= asks;
+                self.fresh &= asks;
+            }
+            // The text is read at a signal.
+            "trap" => self.script.is_whole &= words.get(1).is_none_or(|text| matches!(text.as_str(), "" | "-")),
+            "alias" | "enable" => self.script.is_whole = false,
+            _ => {}
+        }
+        Then::GoesOn
+    }
+
+    fn program(&mut self, mut command: Command) {
+        // Whoever was handed its name may have made it.
+        command.is_sure &= !self.named.contains(&command.words[0]);
+        if !matches!(command.words[0].rsplit('/').next(), Some("chmod" | "chown" | "ls" | "cat" | "stat" | "file")) {
+            self.named.extend(command.words.iter().skip(1).cloned());
+        }
+        if let Some(folder) = &self.folder {
+            if command.words[0].contains('/') && !command.words[0].starts_with('/') {
+                let name = command.words[0].trim_start_matches("./");
+                command.words[0] = format!("{}/{name}", folder.trim_end_matches('/'));
+            }
+            // Names among its arguments are relative to that folder too.
+            command.words.truncate(1);
+        }
+        self.script.commands.push(command);
+    }
+
+    fn set(&mut self, part: &Part) {
+        for token in part.tokens.iter().filter(|_| !part.aside) {
+            if let Token::Literal { word, .. } | Token::Expanded(word) = token
+                && is_assignment(word)
+            {
+                self.changes = self.changes.and(Changes::of(word.split(['=', '+']).next().unwrap_or_default()));
+            }
+        }
+    }
+
+    /// After a command that, where it `leaves`, is the last.
+    fn ended(&mut self, leaves: bool, is_sure: bool, part: &Part) -> Then {
+        if !leaves || part.aside {
+            return Then::GoesOn;
+        }
+        if is_sure {
+            return Then::Ends;
+        }
+        // What is in a function leaves where it is called.
+        self.may_have_ended |= !part.in_function;
+        Then::GoesOn
+    }
+}
+
+impl Part {
+    /// Whether what follows it by `&&` comes unless all goes wrong; in the last list the text ends with its answer.
+    fn leads_on(&self, is_last: bool) -> bool {
+        let name = match self.tokens.first() {
+            Some(Token::Literal { word, .. }) => word.as_str(),
+            _ => "",
+        };
+        !self.negated && (SETTINGS.contains(&name) || is_assignment(name) || (is_last && !TESTS.contains(&name)))
+    }
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        let name = name.strip_suffix('+').unwrap_or(name);
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    })
+}
