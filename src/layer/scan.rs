@@ -157,6 +157,12 @@ pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError>
     Ok(marked)
 }
 
+/// The device that a special file is. macOS has 32 bits for it, and the standard library widens them.
+#[cfg_attr(target_vendor = "apple", expect(clippy::cast_possible_truncation, reason = "it was widened"))]
+fn device(data: &Metadata) -> rustix::fs::Dev {
+    data.rdev() as rustix::fs::Dev
+}
+
 fn whiteout(path: Pathname) -> Entry {
     Entry { path, kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: None, source: None }
 }
@@ -238,7 +244,7 @@ impl Scan<'_> {
             Kind::Symlink(target.into_os_string().into_vec().into())
         } else {
             use std::os::unix::fs::FileTypeExt;
-            let (major, minor) = (rustix::fs::major(data.rdev()), rustix::fs::minor(data.rdev()));
+            let (major, minor) = (rustix::fs::major(device(data)), rustix::fs::minor(device(data)));
             if kind.is_char_device() && data.rdev() == 0 {
                 // overlayfs' own whiteout.
                 let (folder, name) = super::entry::split(&path);

@@ -112,22 +112,22 @@ impl<'a> Judge<'a> {
             });
         }
         let text = match (opens, head) {
-            (Some(file), _) => start.words.iter().position(|word| *word == file.name).map(|at| Text {
+            (Some(file), _) => start.words.iter().position(|word| *word == file.name).map(|at| ScriptFile {
                 shell: true,
                 text: file.text,
                 words: &start.words[at..],
             }),
             (None, Some(Head::Script(kept))) => {
                 let (shell, text) = shell_text(kept);
-                Some(Text { shell, text, words: start.words })
+                Some(ScriptFile { shell, text, words: start.words })
             }
-            (None, _) => read_by_shell.then_some(Text { shell: true, text: None, words: start.words }),
+            (None, _) => read_by_shell.then_some(ScriptFile { shell: true, text: None, words: start.words }),
         };
         self.follow(start, &path, text.as_ref());
     }
 
     /// What a program starts that has been found at this path; its text, where it is a script or opens one.
-    fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&Text<'_>>) {
+    fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&ScriptFile<'_>>) {
         let (words, depth, fresh) = (start.words, start.depth + 1, start.fresh);
         let maybe = || Role::Maybe(path.to_owned());
         let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
@@ -140,7 +140,7 @@ impl<'a> Judge<'a> {
             return self.commands(start, path, &told);
         }
         let mut rest: &[String] = &[];
-        if let Some(Text { shell, text, words }) = text {
+        if let Some(ScriptFile { shell, text, words }) = text {
             rest = words.get(1..).unwrap_or_default();
             if let Some(text) = text {
                 let read = script(text, words);
@@ -278,7 +278,7 @@ struct ShellFile<'w, 'i> {
 }
 
 /// A script.
-struct Text<'a> {
+struct ScriptFile<'a> {
     /// Whether a shell reads it.
     shell: bool,
     /// Its text, where it is known.

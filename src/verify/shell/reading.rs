@@ -174,7 +174,7 @@ impl Structure {
                 match token {
                     Token::Close => self.pattern(false),
                     Token::Literal { word, bare: true } if word == "esac" => {
-                        self.close(&[Block::Case { pattern: true }])
+                        self.close(&[Block::Case { pattern: true }]);
                     }
                     _ => {}
                 }
@@ -452,7 +452,6 @@ impl Reading<'_> {
             "shift" if is_sure && words.len() < 2 && !is_open => {
                 self.arguments.iter_mut().for_each(|all| _ = (!all.is_empty()).then(|| all.remove(0)));
             }
-            "shift" => self.script.is_whole = false,
             "set" => {
                 if let Some(at) = words.iter().position(|word| word == "--") {
                     let new = words[at + 1..].to_vec();
@@ -473,7 +472,7 @@ impl Reading<'_> {
             }
             // The text is read at a signal.
             "trap" => self.script.is_whole &= words.get(1).is_none_or(|text| matches!(text.as_str(), "" | "-")),
-            "alias" | "enable" => self.script.is_whole = false,
+            "shift" | "alias" | "enable" => self.script.is_whole = false,
             _ => {}
         }
         Then::GoesOn
