@@ -30,6 +30,8 @@ pub(super) struct Judge<'a> {
     pub(super) visited: BTreeSet<Box<[u8]>>,
     /// Whether a shell reads a script that may start anything: not all that it starts is known.
     pub(super) by_script: bool,
+    /// The scripts whose texts have been followed.
+    pub(super) read: BTreeSet<String>,
     /// How many programs have been followed.
     pub(super) starts: usize,
     /// The scripts that interpreters read.

@@ -232,6 +232,7 @@ impl Pass<'_> {
                 findings: Vec::new(),
                 visited: BTreeSet::new(),
                 by_script: false,
+                read: BTreeSet::new(),
                 starts: 0,
                 scripts: Vec::new(),
             };
@@ -340,6 +341,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         findings: Vec::new(),
         visited: BTreeSet::new(),
         by_script: false,
+        read: BTreeSet::new(),
         starts: 0,
         scripts: Vec::new(),
     };

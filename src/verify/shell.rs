@@ -198,7 +198,13 @@ mod tests {
             (
                 "if [ \"${1#-}\" != \"$1\" ]; then set -- node \"$@\"; fi\nexec \"$@\"",
                 true,
-                &["node app.js?", "node node app.js?"],
+                &["node", "node app.js?", "node node app.js?"],
+            ),
+            ("[ -n \"$A\" ] || set -- deno \"$@\"\nexec \"$@\"", true, &["node app.js?", "deno node app.js?"]),
+            (
+                "[ -n \"$A\" ] || set -- deno \"$@\"\nexec tini -- \"$@\"",
+                true,
+                &["tini --", "tini -- node app.js?", "tini -- deno node app.js?"],
             ),
             ("if [ \"$1\" = x ]; then shift; fi; exec \"$@\"", false, &["node app.js"]),
             ("migrate\nexec tini -- \"$@\"", true, &["migrate", "tini -- node app.js~"]),

@@ -143,6 +143,10 @@ impl<'a> Judge<'a> {
         if let Some(ScriptFile { shell, text, words }) = text {
             rest = words.get(1..).unwrap_or_default();
             if let Some(text) = text {
+                // A script that starts itself again, as another user or with a word before its own, starts nothing new.
+                if !self.read.insert(path.to_owned()) && !start.is_sure() {
+                    return;
+                }
                 let read = script(text, words);
                 self.commands(start, path, &read);
                 if read.is_whole {

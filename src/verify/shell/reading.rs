@@ -361,15 +361,27 @@ impl Reading<'_> {
     }
 
     fn part(&mut self, part: &Part, is_sure: bool) -> Then {
-        let is_forked = self.arguments.len() > 1 && part.tokens.contains(&Token::Arguments);
+        let uses = part.tokens.contains(&Token::Arguments);
+        let of = |arguments: &Vec<String>| self.words(part, arguments, is_sure);
+        let mut ways: Vec<Words> = self.arguments.iter().take(if uses { MAX_FORKS } else { 1 }).map(of).collect();
+        // As far as all ways agree they are one.
+        let same =
+            |way: &Words| ways[0].command.words.iter().zip(&way.command.words).take_while(|(a, b)| a == b).count();
+        let agreed = ways.iter().map(same).min().unwrap_or_default();
+        let is_forked = ways.len() > 1;
         let mut then = Then::GoesOn;
-        for arguments in self.arguments.clone().iter().take(if is_forked { MAX_FORKS } else { 1 }) {
-            let words = self.words(part, arguments, is_sure && !is_forked);
+        if is_forked && is_sure && agreed > 0 {
+            let mut words = self.words(part, &self.arguments[0], true);
+            words.command.words.truncate(agreed);
             then = self.command(part, words);
         }
+        for mut words in ways {
+            words.command.is_sure &= !is_forked;
+            let way = self.command(part, words);
+            then = if is_forked { then } else { way };
+        }
         self.fresh &= !part.tokens.contains(&Token::Redirection { writes: true });
-        // One of them is the one.
-        if is_forked && is_sure { Then::GoesOn } else { then }
+        then
     }
 
     fn words(&self, part: &Part, arguments: &[String], is_sure: bool) -> Words {
