@@ -39,6 +39,7 @@ fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => cli::doctor::run(args, context),
         Command::IamPolicy(args) => cli::iam_policy::run(args, context),
         Command::Inspect(args) => cli::inspect::run(args, context),
+        Command::Diff(args) => cli::diff::run(args, context),
         Command::Check(args) => cli::check::run(args, context),
         Command::Serve(args) => cli::serve::run(args, context),
     }

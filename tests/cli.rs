@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use snapbox::{Data, assert_data_eq};
 
-const COMMANDS: [&str; 11] =
-    ["build", "init", "lock", "verify", "targets", "push", "render", "doctor", "inspect", "check", "serve"];
+const COMMANDS: [&str; 12] =
+    ["build", "init", "lock", "verify", "targets", "push", "render", "doctor", "inspect", "diff", "check", "serve"];
 
 fn dockless(words: &[&str]) -> Output {
     dockless_with(words, &[])

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dockless::oci::platform::Platform;
 use dockless::serve::fault::named::{Named, table};
 
 pub mod build;
@@ -86,6 +87,10 @@ pub enum Command {
     IamPolicy(iam_policy::IamPolicy),
     /// show what is in an image: platforms, configurations, layers
     Inspect(Inspect),
+    /// show what differs between two images, file by file
+    ///
+    /// Compares configurations, layers and the merged root file systems of each platform. Exit code 1 if they differ.
+    Diff(Diff),
     /// check that every blob and reference of a layout is whole
     ///
     /// Reads every blob that the layout's index reaches and holds it to its digest and size. Exit code 1 if one is
@@ -157,6 +162,25 @@ pub struct Inspect {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
     /// `docker-archive:PATH` and `docker://REF` say which
     pub image: String,
+    /// Where registries are.
+    #[command(flatten)]
+    pub registry: push::Registry,
+}
+
+/// What `diff` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dockless diff ./oci ./oci-of-yesterday
+  dockless diff registry.example.com/team/app:v1 registry.example.com/team/app:v2 -p linux/arm64")]
+pub struct Diff {
+    /// an image: a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
+    /// `docker-archive:PATH[:NAME]` and `docker://REF` say which
+    pub a: String,
+    /// the image that it is compared with
+    pub b: String,
+    /// compare these platforms alone
+    #[arg(short, long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    pub platforms: Vec<Platform>,
     /// Where registries are.
     #[command(flatten)]
     pub registry: push::Registry,

@@ -17,6 +17,7 @@ pub mod args;
 pub mod build;
 pub mod check;
 pub mod context;
+pub mod diff;
 pub mod doctor;
 pub mod failure;
 pub mod gate;

@@ -5,6 +5,7 @@ pub mod base;
 pub mod build;
 pub mod check;
 pub mod config;
+pub mod diff;
 pub mod inspect;
 pub mod lock;
 pub mod open;

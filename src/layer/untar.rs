@@ -75,6 +75,15 @@ pub struct Reader<R> {
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// The data of the current entry of an archive.
+pub struct EntryData<'r, R>(&'r mut Reader<R>);
+
+impl<R: Read> Read for EntryData<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_data(buffer)
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// A reader of an uncompressed archive.
     pub fn new(inner: R) -> Self {
@@ -169,6 +178,11 @@ impl<R: Read> Reader<R> {
         self.left -= count as u64;
         self.offset += count as u64;
         Ok(count)
+    }
+
+    /// What is left of the entry's data, as a reader that ends with it.
+    pub fn data(&mut self) -> EntryData<'_, R> {
+        EntryData(self)
     }
 
     /// Reads to the end of the stream, beyond the end of the archive: what verifies the bytes then has seen them all.

@@ -363,7 +363,7 @@ impl Reading<'_> {
     fn part(&mut self, part: &Part, is_sure: bool) -> Then {
         let uses = part.tokens.contains(&Token::Arguments);
         let of = |arguments: &Vec<String>| self.words(part, arguments, is_sure);
-        let mut ways: Vec<Words> = self.arguments.iter().take(if uses { MAX_FORKS } else { 1 }).map(of).collect();
+        let ways: Vec<Words> = self.arguments.iter().take(if uses { MAX_FORKS } else { 1 }).map(of).collect();
         // As far as all ways agree they are one.
         let same =
             |way: &Words| ways[0].command.words.iter().zip(&way.command.words).take_while(|(a, b)| a == b).count();

@@ -1,0 +1,216 @@
+//! The merged root file systems of two images, path by path.
+
+use std::cmp;
+use std::collections::HashMap;
+use std::io::{self, BufReader, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Aspect, FileDifference, Standing};
+use crate::blob::{BlobSource, digest_of};
+use crate::event::{Event, Observer};
+use crate::image::inspect::{Documents, InspectError};
+use crate::image::root::Root;
+use crate::layer::contents::{Contents, Head, Kind, Node};
+use crate::layer::entry::{self, Entry};
+use crate::layer::pathname::Pathname;
+use crate::layer::sniff;
+use crate::layer::untar::Reader;
+use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
+use crate::oci::media_type::{self, Compression};
+
+/// What a layer holds, and of each entry what the table of contents does not keep.
+pub(super) struct Listing {
+    contents: Arc<Contents>,
+    prints: HashMap<Pathname, Print>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Print {
+    mtime: i64,
+    data: Data,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    None,
+    File(Digest),
+    Character(u32, u32),
+    Block(u32, u32),
+    Fifo,
+}
+
+/// Reads each layer once, so many at a time.
+pub(super) fn list(
+    both: [(&dyn BlobSource, &Documents); 2],
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<HashMap<Digest, Arc<Listing>>, InspectError> {
+    let mut todo: Vec<(&dyn BlobSource, &Descriptor)> = Vec::new();
+    for (source, layer) in both.into_iter().flat_map(|(s, image)| image.manifest.layers.iter().map(move |l| (s, l))) {
+        if !todo.iter().any(|(_, known)| known.digest == layer.digest) {
+            todo.push((source, layer));
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((source, layer)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+            observer.note(Event::Detail(&format!("reading layer {}, {} bytes", layer.digest, layer.size)));
+            let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
+            let result = match media_type::kind(&layer.media_type) {
+                media_type::Kind::Layer(compression) => listing(*source, layer, compression).map_err(failed),
+                _ => Err(failed(format!("its media type {} is unknown", layer.media_type).into())),
+            };
+            if result.is_err() {
+                next.store(todo.len(), Ordering::Relaxed);
+            }
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((layer.digest, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.max(1).min(todo.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.into_iter().map(|(digest, result)| Ok((digest, Arc::new(result?)))).collect()
+}
+
+fn listing(
+    source: &dyn BlobSource,
+    layer: &Descriptor,
+    compression: Compression,
+) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
+    let mut blob = source.open(layer)?;
+    let read = sniff::decompress(&mut blob, compression).map_err(Into::into).and_then(entries);
+    // Only its end tells that the bytes are the promised ones; where they are not, that is the reason for all else.
+    io::copy(&mut blob, &mut io::sink())?;
+    read
+}
+
+fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
+    let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
+    let (mut nodes, mut prints) = (Vec::new(), HashMap::new());
+    while let Some(entry) = reader.next_entry()? {
+        let data = match entry.kind {
+            entry::Kind::File(_) => Data::File(digest_of(reader.data())?),
+            entry::Kind::Character(major, minor) => Data::Character(major, minor),
+            entry::Kind::Block(major, minor) => Data::Block(major, minor),
+            entry::Kind::Fifo => Data::Fifo,
+            _ => Data::None,
+        };
+        let Entry { mtime, .. } = entry;
+        let node = entry.into_node(Head::Other);
+        prints.insert(node.path.clone(), Print { mtime, data });
+        nodes.push(node);
+    }
+    reader.drain()?;
+    Ok(Listing { contents: Arc::new(Contents { nodes }), prints })
+}
+
+/// The root file system of one image.
+pub(super) struct Merged {
+    root: Root,
+    /// Its layers, lowest first, and their diff IDs.
+    layers: Vec<(Arc<Listing>, Digest)>,
+}
+
+impl Merged {
+    pub(super) fn of(image: &Documents, listings: &HashMap<Digest, Arc<Listing>>) -> Self {
+        let layers = image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
+        let layers: Vec<_> =
+            layers.filter_map(|(layer, diff_id)| Some((Arc::clone(listings.get(&layer.digest)?), *diff_id))).collect();
+        Self { root: Root::of(layers.iter().map(|(listing, _)| Arc::clone(&listing.contents)).collect()), layers }
+    }
+
+    fn print(&self, node: &Node, layer: usize) -> Print {
+        let none = Print { mtime: 0, data: Data::None };
+        self.layers[layer].0.prints.get(&node.path).copied().unwrap_or(none)
+    }
+
+    fn standing(&self, node: &Node, layer: usize) -> Standing {
+        let Print { mtime, data } = self.print(node, layer);
+        let shown = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
+        let (kind, size, target) = match (&node.kind, data) {
+            (Kind::Directory, _) => ("directory", None, None),
+            (Kind::Symlink(target), _) => ("symlink", None, shown(target)),
+            // Its target is in no layer.
+            (Kind::Hardlink(target), _) => ("hardlink", None, shown(target)),
+            (Kind::File { size, .. }, _) => ("file", Some(*size), None),
+            (_, Data::Character(major, minor)) => ("character device", None, Some(format!("{major}:{minor}"))),
+            (_, Data::Block(major, minor)) => ("block device", None, Some(format!("{major}:{minor}"))),
+            _ => ("fifo", None, None),
+        };
+        let digest = match data {
+            Data::File(digest) => Some(digest),
+            _ => None,
+        };
+        let (mode, owner) = (format!("{:04o}", node.mode), format!("{}:{}", node.uid, node.gid));
+        Standing { kind, size, digest, target, mode, owner, mtime, layer: self.layers[layer].1 }
+    }
+}
+
+pub(super) fn files(a: &Merged, b: &Merged) -> Vec<FileDifference> {
+    let mut found = Vec::new();
+    let (mut left, mut right) = (a.root.iter().peekable(), b.root.iter().peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (Some((a, ..)), Some((b, ..))) => a.cmp(b),
+            (Some(_), None) => cmp::Ordering::Less,
+            (None, Some(_)) => cmp::Ordering::Greater,
+            (None, None) => return found,
+        };
+        let in_a = if order.is_le() { left.next() } else { None };
+        let in_b = if order.is_ge() { right.next() } else { None };
+        let path = in_a.or(in_b).map(|(path, ..)| path).unwrap_or_default();
+        let what = match (in_a, in_b) {
+            (Some((_, a_node, a_layer)), Some((_, b_node, b_layer))) => {
+                let same_layer = a.layers[a_layer].1 == b.layers[b_layer].1;
+                if same_layer && a_node.path == b_node.path {
+                    continue;
+                }
+                let what = aspects((a_node, a.print(a_node, a_layer)), (b_node, b.print(b_node, b_layer)));
+                if what.is_empty() {
+                    continue;
+                }
+                what
+            }
+            _ => Vec::new(),
+        };
+        found.push(FileDifference {
+            path: format!("/{}", String::from_utf8_lossy(path)),
+            what,
+            a: in_a.map(|(_, node, layer)| a.standing(node, layer)),
+            b: in_b.map(|(_, node, layer)| b.standing(node, layer)),
+        });
+    }
+}
+
+fn aspects((a, print_a): (&Node, Print), (b, print_b): (&Node, Print)) -> Vec<Aspect> {
+    let mut what = Vec::new();
+    match (&a.kind, &b.kind) {
+        (Kind::File { size: a, .. }, Kind::File { size: b, .. }) => {
+            if a != b || print_a.data != print_b.data {
+                what.push(Aspect::Content);
+            }
+        }
+        (a, b) if a == b => {
+            if print_a.data != print_b.data {
+                what.push(Aspect::Target);
+            }
+        }
+        (Kind::Symlink(_), Kind::Symlink(_)) => what.push(Aspect::Target),
+        _ => what.push(Aspect::Kind),
+    }
+    let others = [
+        (Aspect::Mode, a.mode != b.mode),
+        (Aspect::Owner, (a.uid, a.gid) != (b.uid, b.gid)),
+        (Aspect::Time, print_a.mtime != print_b.mtime),
+        (Aspect::Xattrs, a.xattrs != b.xattrs),
+    ];
+    what.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(aspect, _)| aspect));
+    what
+}
