@@ -19,6 +19,7 @@ pub mod mention;
 pub mod place;
 mod said;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -59,6 +60,15 @@ impl Task {
     pub fn shell(text: &str) -> Vec<OsString> {
         [SHELL, "-eu", "-c", text].map(OsString::from).into()
     }
+}
+
+/// A word as a shell must be given it, so that it stays one word and what it is.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
 }
 
 /// How a command ended that did not end well.

@@ -3,6 +3,7 @@
 
 use super::budget::{Budget, Spent};
 use super::dockerfile::expand::Variables;
+use crate::layer::run::quoted;
 
 /// A word of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,15 +68,6 @@ pub enum Script {
     Commands(Vec<Command>),
     /// It has a loop, a condition or the like: the word that says so.
     Opaque(String),
-}
-
-/// A word as a shell must be given it.
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A word as a command of a recipe must have it: as [`quoted`], and no brace of its own is taken for a placeholder.

@@ -25,7 +25,7 @@ use crate::layer::own::Own;
 use crate::layer::run::environment::{Environment, told};
 use crate::layer::run::inputs::{InputError, Inputs};
 use crate::layer::run::place::{Place, name};
-use crate::layer::run::{Groups, RunError, Task, run};
+use crate::layer::run::{Groups, RunError, Task, quoted, run};
 use crate::oci::digest::Digest;
 use crate::oci::platform::Platform;
 
@@ -209,9 +209,8 @@ impl<'a> Commands<'a> {
 
     fn task(&self, job: &Job<'_>, place: &Place) -> Result<Task, RecipeError> {
         let out = place.out();
-        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@%=:,".contains(&byte));
         let shell = matches!(&job.run.command, Command::Shell(text) if text.names_out());
-        let Some(text) = out.to_str().filter(|text| !shell || plain(text)) else {
+        let Some(text) = out.to_str().filter(|text| !shell || quoted(text) == **text) else {
             return Err(job
                 .wrong(format!("layer {}: a shell would not take {} for one word", job.layer.name, out.display()))
                 .help(
@@ -367,12 +366,7 @@ impl fmt::Display for Shown<'_> {
         for (index, word) in self.0.iter().enumerate() {
             let word = word.to_string_lossy();
             let space = if index > 0 { " " } else { "" };
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@%=:,".contains(&byte);
-            if !word.is_empty() && word.bytes().all(plain) {
-                write!(f, "{space}{word}")?;
-            } else {
-                write!(f, "{space}'{}'", word.replace('\'', r"'\''"))?;
-            }
+            write!(f, "{space}{}", quoted(&word))?;
         }
         Ok(())
     }

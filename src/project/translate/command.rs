@@ -3,11 +3,12 @@
 use super::super::dockerfile::expand::Text;
 use super::super::dockerfile::{Form, Instruction};
 use super::super::remark::shortened;
-use super::super::shell::{self, Command, Join, Script, quoted};
+use super::super::shell::{self, Command, Join, Script};
 use super::Translator;
 use super::copied::Manner;
 use super::stage::{Stage, absolute};
 use crate::image::recipe::place::RecipeError;
+use crate::layer::run::quoted;
 
 /// More commands of one `RUN` than anyone writes.
 const MOST_COMMANDS: usize = 1000;
