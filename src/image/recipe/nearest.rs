@@ -43,35 +43,20 @@ pub(super) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
     if let Some(same) = known.iter().find(|known| squeezed(known) == squeezed(&plain)) {
         return Some(same);
     }
-    synonym().or_else(|| {
-        // A third of a word may be wrong; a short word has many neighbours.
-        let limit = (plain.chars().count() / 3).clamp(1, 3);
-        known
-            .iter()
-            .map(|known| (distance(&plain, known), *known))
-            .filter(|(distance, known)| *distance <= limit && *distance < known.len())
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, known)| known)
-    })
+    synonym().or_else(|| closest(&plain, known.iter().copied()))
 }
 
-/// How many characters are added, taken, changed or swapped with their neighbour between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, right) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(left != right)).min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i - 1] == *right && *left == b[j - 1] {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[b.len()]
+/// The known name that differs least from a mistyped one, if it differs by little. Capitals are no difference.
+pub(crate) fn closest<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let given = given.to_ascii_lowercase();
+    // A third of a word may be wrong; a short word has many neighbours.
+    let limit = (given.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(&given, &known.to_ascii_lowercase()), known))
+        .filter(|(distance, known)| *distance <= limit && *distance < known.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
