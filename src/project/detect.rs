@@ -5,6 +5,7 @@ use super::folder::Folder;
 use super::init::Made;
 use super::remark::{Remark, Weight};
 use super::requirements;
+use super::translate::built::SAME_BYTES;
 use super::translate::node::{NEWER_NPM, NEWER_PNPM, OF_PNPM};
 use super::translate::python::{OF_UV, fed};
 
@@ -83,7 +84,9 @@ fn go(folder: &Folder) -> Draft {
     } else {
         ".".into()
     };
-    let command = format!("CGO_ENABLED=0 GOOS={{os}} GOARCH={{arch}} go build -trimpath -o {{out}}/{name} {package}");
+    let command = format!(
+        "CGO_ENABLED=0 GOOS={{os}} GOARCH={{arch}} go build -trimpath -buildvcs=false -o {{out}}/{name} {package}"
+    );
     Draft {
         base: "scratch".into(),
         base_notes: vec![
@@ -94,7 +97,10 @@ fn go(folder: &Folder) -> Draft {
         config: Config { entrypoint: Some(words(&[&format!("/usr/bin/{name}")])), ..Config::default() },
         pieces: vec![layer(
             name,
-            &["Cross-compiled on this machine at each build; what has not changed comes from Go's own cache."],
+            &[
+                "Cross-compiled on this machine at each build; what has not changed comes from Go's own cache.",
+                SAME_BYTES,
+            ],
             run(command, Vec::new(), "/usr/bin"),
         )],
         ..Draft::default()

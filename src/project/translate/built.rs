@@ -14,6 +14,10 @@ use super::stage::{Origin, Stage, What, absolute, joined, split};
 use super::traced::Found;
 use crate::image::recipe::place::RecipeError;
 
+/// Why flags are given to Go that no Dockerfile asks for.
+pub(in super::super) const SAME_BYTES: &str = "-trimpath and -buildvcs=false keep the folder's path and git's state out \
+                                               of the program: the same source makes the same bytes everywhere.";
+
 impl Translator<'_> {
     pub(super) fn built(
         &mut self,
@@ -96,12 +100,16 @@ impl Translator<'_> {
             let _ = write!(before, "cd {} && ", from_template(&host));
         }
         before.push_str("CGO_ENABLED=0 GOOS={os} GOARCH={arch} ");
+        let mut chosen = String::new();
         let mut cgo = stage.config.env.get("CGO_ENABLED").is_some_and(|value| value == "1");
         for assignment in &command.assignments {
             match assignment.text.split_once('=') {
                 Some(("CGO_ENABLED", value)) => cgo = value == "1",
                 Some(("GOOS" | "GOARCH" | "GOARM" | "CC" | "GOBIN", _)) => {}
-                _ => {
+                pair => {
+                    if let Some(("GOFLAGS", value)) = pair {
+                        value.clone_into(&mut chosen);
+                    }
                     before.push_str(&assignment.shell);
                     before.push(' ');
                 }
@@ -157,10 +165,22 @@ impl Translator<'_> {
             }
             return Ok(());
         }
-        before.push_str("go build -o ");
-        let notes = vec![
+        before.push_str("go build");
+        let mut added = String::new();
+        for (flag, value) in [("-trimpath", ""), ("-buildvcs", "=false")] {
+            let said = |word: &str| word.trim_start_matches('-').split('=').next() == Some(&flag[1..]);
+            if !command.arguments().into_iter().chain(chosen.split_whitespace()).any(said) {
+                let _ = write!(added, " {flag}{value}");
+            }
+        }
+        before.push_str(&added);
+        before.push_str(" -o ");
+        let mut notes = vec![
             "Cross-compiled on this machine at each build; what has not changed comes from Go's own cache.".to_owned(),
         ];
+        if !added.is_empty() {
+            notes.push(SAME_BYTES.into());
+        }
         self.spend(instruction, super::A_FILE)?;
         let default = self.go_name(packages.first().map_or(".", String::as_str), &host, running);
         let into = output

@@ -5,7 +5,7 @@
 //! without running the target is said, with its line, and stands in the recipe as a comment.
 
 mod accounts;
-mod built;
+pub(super) mod built;
 mod command;
 mod copied;
 mod files;

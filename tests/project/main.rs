@@ -338,6 +338,30 @@ fn the_command_tells_what_it_did() {
     golden("session.txt", session(&files, commands));
 }
 
+/// The folder's path and the commit were in the program.
+#[test]
+fn a_program_of_go_is_the_same_from_every_folder() {
+    let command = |run: &str| {
+        let text = format!(
+            "FROM golang:1.23 AS b\nWORKDIR /src\nCOPY . .\nRUN {run}\nFROM scratch\nCOPY --from=b /out/app /app\n"
+        );
+        let made = made(&text).text;
+        let line = made.lines().find(|line| line.starts_with("run = ")).expect("a command").to_owned();
+        let start = line.find("go build").expect("a build");
+        (line[start..].to_owned(), made.contains("# -trimpath and -buildvcs=false keep"))
+    };
+    let both = "go build -trimpath -buildvcs=false -o {out}/app .\"";
+    assert_eq!(command("go build -o /out/app ."), (both.into(), true));
+    assert_eq!(
+        command("go build -buildvcs=true -o /out/app ."),
+        ("go build -trimpath -o {out}/app -buildvcs=true .\"".into(), true)
+    );
+    let (own, explained) = command("go build --trimpath -buildvcs=false -o /out/app .");
+    assert!(own.contains("--trimpath") && own.matches("trimpath").count() == 1 && !explained, "{own}");
+    let (own, _) = command("GOFLAGS='-buildvcs=auto -mod=mod' go build -o /out/app .");
+    assert_eq!(own, "go build -trimpath -o {out}/app .\"");
+}
+
 #[test]
 fn a_dockerfile_that_is_none_is_underlined() {
     let wrong = "FROM debian\nRUN apt-get update &&\n    apt-get install -y curl\n";
