@@ -73,8 +73,13 @@ impl Context {
     /// Writes a line for people to stderr, unless quiet.
     pub fn say(&self, line: impl Display) {
         if !self.output.quiet {
-            self.progress.above(|stderr| writeln!(stderr, "{}", printable(&line.to_string())));
+            self.find(line);
         }
+    }
+
+    /// Writes a line of a finding for people to stderr, also when quiet.
+    pub fn find(&self, line: impl Display) {
+        self.progress.above(|stderr| writeln!(stderr, "{}", printable(&line.to_string())));
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Failure> {

@@ -86,21 +86,26 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What must be known of the recipe, a line each, and their number.
+/// What must be known of the recipe, a line each, and their number. That something is missing is a finding, which is told
+/// also when quiet.
 fn tell(made: &Made, context: &Context) {
     if !context.output.json {
         for Remark { file, line, weight, instruction, message, help } in &made.remarks {
+            let say = |line: String| match weight {
+                Weight::Untranslated => context.find(line),
+                Weight::Note => context.say(line),
+            };
             let place = if *line == 0 { file.clone() } else { format!("{file}:{line}") };
-            let weight = match weight {
+            let shown = match weight {
                 Weight::Untranslated => "not translated",
                 Weight::Note => "note",
             };
-            context.say(format!("{place}: {weight}: {message}"));
+            say(format!("{place}: {shown}: {message}"));
             if !instruction.is_empty() && context.output.verbose {
-                context.say(format!("    {instruction}"));
+                say(format!("    {instruction}"));
             }
             if let Some(help) = help {
-                context.say(format!("    help: {help}"));
+                say(format!("    help: {help}"));
             }
         }
     }
