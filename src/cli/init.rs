@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dockless::image::recipe::load::FILE_NAME;
+use dockless::layer::run::quoted;
 use dockless::project::init::{Made, from_folder};
 use dockless::project::remark::{Remark, Weight};
 use dockless::project::translate::Wanted;
@@ -43,6 +44,9 @@ pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format!("{} is no folder", args.folder.display()))
             .hint("name the project's folder; a Dockerfile of another name is given with --dockerfile"));
     }
+    if !to_stdout {
+        check_place(&args.folder, &output)?;
+    }
     if !to_stdout && !args.force && output.symlink_metadata().is_ok() {
         return Err(Failure::new(format!("{} is there already", output.display()))
             .hint("--force replaces it; --stdout shows what would be written"));
@@ -68,6 +72,29 @@ pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
     }
     let refused = args.strict && made.untranslated() > 0;
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Refuses a file that is not directly in the project's folder: the recipe's paths would mean other files there.
+fn check_place(folder: &Path, output: &Path) -> Result<(), Failure> {
+    let inside = |name: &Path| {
+        let path = folder.join(name);
+        quoted(&path.strip_prefix(".").unwrap_or(&path).display().to_string()).into_owned()
+    };
+    if output.is_dir() {
+        return Err(Failure::new(format!("{} is a folder, and a recipe is a file", output.display()))
+            .hint(format!("name the file as well: -o {}", inside(Path::new(FILE_NAME)))));
+    }
+    let above = output.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(above).is_some_and(|above| Some(above) == real(folder)) {
+        return Ok(());
+    }
+    let name = output.file_name().map_or(Path::new(FILE_NAME), Path::new);
+    let error = format!(
+        "{} is not in the project's folder: a recipe's paths are relative to the recipe, and would mean other files there",
+        output.display()
+    );
+    Err(Failure::new(error).hint(format!("write it into the folder: -o {}; --stdout prints it", inside(name))))
 }
 
 /// Whole or not at all, as everything that is written.

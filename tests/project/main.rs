@@ -3,6 +3,8 @@
 
 #![cfg(unix)]
 
+mod habits;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

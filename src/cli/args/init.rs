@@ -12,7 +12,7 @@ use super::values::Pair;
   dockless init
   dockless init services/app --target production --build-arg PYTHON_VERSION=3.13
   dockless init --dockerfile docker/web.Dockerfile --stdout
-  dockless init --strict -o recipes/app.toml")]
+  dockless init --strict -o app.toml")]
 pub struct Init {
     /// the project's folder
     #[arg(default_value = ".")]
@@ -26,7 +26,8 @@ pub struct Init {
     /// the value of an ARG (again for more)
     #[arg(long = "build-arg", value_name = "NAME=VALUE")]
     pub arguments: Vec<Pair>,
-    /// where to write it; - is standard output [default: dockless.toml in the folder]
+    /// where to write it: a file in the folder, which its paths are relative to; - is standard output [default:
+    /// dockless.toml]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// print the recipe instead of writing it: the same as -o -
