@@ -314,3 +314,18 @@ fn node(folder: &Folder) -> (Draft, Option<String>) {
         Some(guess),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::recipe::load::PROJECT_FILES;
+
+    #[test]
+    fn each_file_of_a_project_makes_a_recipe() {
+        for name in PROJECT_FILES {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::write(folder.path().join(name), "").expect("a file");
+            assert_eq!(recipe(&Folder::at(folder.path())).map(|made| made.from).as_deref(), Some(name));
+        }
+    }
+}

@@ -9,7 +9,9 @@ use super::dockerfile::{Dockerfile, MOST_BYTES};
 use super::folder::Folder;
 use super::remark::{Remark, Weight};
 use super::translate::{Wanted, translate};
+use crate::image::recipe::load::{DOCKERFILES, PROJECT_FILES};
 use crate::image::recipe::place::RecipeError;
+use crate::layer::run::quoted;
 
 /// A recipe that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +47,12 @@ pub fn from_dockerfile(name: &str, text: &str, folder: &Folder, wanted: &Wanted)
 /// Where the Dockerfile cannot be read or is none, and where nothing says what kind of project it is.
 pub fn from_folder(folder: &Path, dockerfile: Option<&Path>, wanted: &Wanted) -> Result<Made, RecipeError> {
     let known = Folder::at(folder);
-    let own = ["Dockerfile", "Containerfile"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+    let own = DOCKERFILES.map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
     let Some(path) = dockerfile.map(Path::to_path_buf).or(own) else {
         return detect::recipe(&known).ok_or_else(|| {
-            RecipeError::new(format!("nothing in {} says what kind of project it is", folder.display())).help(
-                "looked for were Dockerfile, pyproject.toml, requirements.txt, package.json, go.mod and Cargo.toml; name a Dockerfile \
-                 with --dockerfile",
-            )
+            let names = DOCKERFILES.iter().chain(&PROJECT_FILES).copied().collect::<Vec<_>>().join(", ");
+            RecipeError::new(format!("nothing in {} says what kind of project it is", folder.display()))
+                .help(format!("looked for were {names}; name a Dockerfile with --dockerfile"))
         });
     };
     let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
@@ -60,7 +61,22 @@ pub fn from_folder(folder: &Path, dockerfile: Option<&Path>, wanted: &Wanted) ->
     } else {
         shown.clone()
     };
-    let failed = |error: std::io::Error| RecipeError::new(format!("cannot read {shown}")).caused_by(error);
+    let failed = |error: std::io::Error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failed = RecipeError::new(format!("cannot read {shown}")).caused_by(error);
+        let inside = folder.join(&path);
+        if !missing {
+            failed
+        } else if inside != path && inside.is_file() {
+            let inside = inside.display().to_string();
+            failed.help(format!(
+                "--dockerfile is relative to the working folder, as Docker's: --dockerfile {}",
+                quoted(inside.strip_prefix("./").unwrap_or(&inside))
+            ))
+        } else {
+            failed.help("--dockerfile is relative to the working folder, as Docker's")
+        }
+    };
     let mut bytes = Vec::new();
     fs::File::open(&path).map_err(failed)?.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|error| {

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
+use clap::{Arg, ArgAction, Args};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 
@@ -20,6 +21,7 @@ use super::verify::Gate;
   dockless build --layer linux/amd64=rootfs-amd64 --layer linux/arm64=rootfs-arm64 \\
     --layer app:/app --entrypoint /app/run --user 10001:10001 -o image.tar
   dockless build -t registry.example.com/app:v1 --rehearse=registry")]
+#[command(args = habits())]
 pub struct Build {
     /// the recipe, or the folder that holds dockless.toml [default: .]
     #[arg(conflicts_with = "layers")]
@@ -45,6 +47,15 @@ pub struct Build {
     /// Where registries are.
     #[command(flatten)]
     pub registry: Registry,
+}
+
+/// Flags of `docker build` that have another place here: they are known only to say which.
+fn habits() -> [Arg; 2] {
+    let hidden = |name: &'static str| Arg::new(name).long(name).hide(true).action(ArgAction::Append);
+    [
+        hidden("file").short('f').alias("dockerfile").value_name("FILE").value_parser(values::dockerfile),
+        hidden("build-arg").value_name("NAME=VALUE").value_parser(values::build_argument),
+    ]
 }
 
 /// What is in an image.
@@ -137,7 +148,7 @@ pub struct ResultFlags {
     #[arg(short, long = "tag", id = "tags", value_name = "REFERENCE")]
     pub tags: Vec<Reference>,
     /// where to write the image: a folder for an OCI image layout, or a .tar archive [default: ./oci]
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(values::output))]
     pub output: Option<PathBuf>,
     /// the form of the archive; docker-archive holds one platform, and no zstd
     #[arg(long, default_value = "oci")]

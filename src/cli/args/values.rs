@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use dockless::layer::run::quoted;
 use thiserror::Error;
 
 /// Why a flag's value is refused; the flag and the value are named by the parser.
@@ -37,9 +39,15 @@ pub enum ParseValueError {
     /// A level where nothing is compressed.
     #[error("none has no level")]
     NoLevel,
-    /// No `KEY=VALUE`.
-    #[error("expected {0}")]
-    Pair(&'static str),
+    /// A name alone, where a value belongs behind it.
+    #[error("it has no = with a value behind it")]
+    NoValue,
+    /// A value alone.
+    #[error("nothing stands before the =")]
+    NoKey,
+    /// What `docker buildx build --output` takes.
+    #[error("an output is a path here: {0}")]
+    Output(String),
     /// An array that is none.
     #[error("a value that starts with [ is a JSON array of strings: {0}")]
     Words(String),
@@ -174,7 +182,8 @@ impl FromStr for Pair {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok(Self { key: key.into(), value: value.into() }),
-            _ => Err(ParseValueError::Pair("KEY=VALUE")),
+            Some(_) => Err(ParseValueError::NoKey),
+            None => Err(ParseValueError::NoValue),
         }
     }
 }
@@ -220,6 +229,37 @@ pub fn loopback(text: &str) -> Result<SocketAddr, ParseValueError> {
     let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let address: SocketAddr = numbers.as_deref().unwrap_or(text).parse().map_err(|_| ParseValueError::Address)?;
     if address.ip().is_loopback() { Ok(address) } else { Err(ParseValueError::NotLoopback(address)) }
+}
+
+/// Where to write an image: a path, which what Docker's flag of this name takes is not.
+pub fn output(path: PathBuf) -> Result<PathBuf, ParseValueError> {
+    let pairs: Option<Vec<(&str, &str)>> =
+        path.to_str().and_then(|text| text.split(',').map(|pair| pair.split_once('=')).collect());
+    let pairs = pairs.unwrap_or_default();
+    let value = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let Some(kind) = value("type") else { return Ok(path) };
+    let dest = value("dest").map_or("PATH".into(), quoted);
+    Err(ParseValueError::Output(match kind {
+        "registry" | "image" => "a registry is named by -t, and --push sends it there".into(),
+        "docker" => format!("write --format docker-archive -o {dest}"),
+        _ => format!("write -o {dest}"),
+    }))
+}
+
+/// The value of a flag by which `docker build` takes a Dockerfile: refused with what makes a recipe of it.
+pub fn dockerfile(text: &str) -> Result<String, String> {
+    Err(format!(
+        "a Dockerfile is translated once, and the recipe is what is built: `dockless init --dockerfile {}`",
+        quoted(text)
+    ))
+}
+
+/// The value of an `ARG`, which counts when a Dockerfile is translated.
+pub fn build_argument(text: &str) -> Result<String, String> {
+    Err(format!(
+        "an ARG counts when the Dockerfile is translated, which is done once: `dockless init --build-arg {}`",
+        quoted(text)
+    ))
 }
 
 /// A finding that is accepted: `RULE[=PATHGLOB]`.
@@ -302,6 +342,25 @@ mod tests {
         );
         assert_eq!("/opt/**".parse::<Allow>(), Err(ParseValueError::Allow));
         assert_eq!("A=".parse::<Pair>().map(|pair| pair.value), Ok(String::new()));
-        assert!("=b".parse::<Pair>().is_err());
+        assert_eq!("=b".parse::<Pair>(), Err(ParseValueError::NoKey));
+        assert_eq!("b".parse::<Pair>(), Err(ParseValueError::NoValue));
+    }
+
+    #[test]
+    fn an_output_of_docker_is_no_path() {
+        let error = |text: &str| output(text.into()).expect_err(text).to_string();
+        assert_eq!(error("type=oci,dest=x.tar"), "an output is a path here: write -o x.tar");
+        assert_eq!(
+            error("dest=my x.tar,type=docker"),
+            "an output is a path here: write --format docker-archive -o 'my x.tar'"
+        );
+        assert_eq!(
+            error("type=registry"),
+            "an output is a path here: a registry is named by -t, and --push sends it there"
+        );
+        assert_eq!(error("type=local"), "an output is a path here: write -o PATH");
+        for path in ["oci", "x.tar", "type", "a=b", "a,type=oci", "./type=oci"] {
+            assert_eq!(output(path.into()), Ok(path.into()));
+        }
     }
 }

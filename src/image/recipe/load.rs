@@ -11,10 +11,18 @@ use super::template::Template;
 use super::{Base, CopyItem, LayerKind, LayerRecipe, Mtime, Recipe, VerifyRecipe, read};
 use crate::image::config::ConfigRecipe;
 use crate::layer::pattern::Patterns;
+use crate::layer::run::quoted;
 use crate::oci::platform::{ParsePlatformError, Platform};
 
 /// The name of a recipe's file.
 pub const FILE_NAME: &str = "dockless.toml";
+
+/// The names of a Dockerfile, of which `init` makes a recipe; the first that is there counts.
+pub const DOCKERFILES: [&str; 2] = ["Dockerfile", "Containerfile"];
+
+/// The files of a project without a Dockerfile, of which `init` makes a recipe; the first that is there counts.
+pub const PROJECT_FILES: [&str; 6] =
+    ["go.mod", "Cargo.toml", "uv.lock", "pyproject.toml", "requirements.txt", "package.json"];
 
 impl Recipe {
     /// A recipe that says nothing, for an image that is made of flags alone.
@@ -52,14 +60,64 @@ impl Recipe {
         let file = file.strip_prefix(".").unwrap_or(&file).to_path_buf();
         let text = fs::read(&file).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                RecipeError::new(format!("there is no recipe {}", file.display()))
-                    .help("name a recipe or its folder, or build without one: --layer SRC[:DEST]")
+                RecipeError::new(format!("there is no recipe {}", file.display())).help(instead(path, &file))
             } else {
                 RecipeError::new(format!("cannot read the recipe {}", file.display())).caused_by(error)
             }
         })?;
         let text = utf8(text, &format!("the recipe {}", file.display()))?;
+        if let Some(from) = made_of(&file, &text) {
+            return Err(RecipeError::new(format!("{} is {from}, not a recipe", file.display()))
+                .help(format!("`{}` makes a recipe of it, once; the recipe is what is built", init(&file))));
+        }
         Self::parse(&file.display().to_string(), &text, &read::folder_of(&file))
+    }
+}
+
+/// What to do where there is no recipe: `path` as it was named, `file` as it was looked for.
+fn instead(path: &Path, file: &Path) -> String {
+    if path.to_str().is_some_and(|text| text.parse::<Platform>().is_ok()) {
+        return "several platforms are joined by commas: -p linux/amd64,linux/arm64".into();
+    }
+    let folder = read::folder_of(file);
+    match found_by_init(&folder) {
+        Some(from) if !folder.join(FILE_NAME).exists() => {
+            format!("`{}` makes a recipe of {from}", init(&folder.join(from)))
+        }
+        _ => "name a recipe or its folder; `dockless build --layer SRC[:DEST]` needs none".into(),
+    }
+}
+
+/// The first file of a folder that `init` makes a recipe of.
+fn found_by_init(folder: &Path) -> Option<&'static str> {
+    DOCKERFILES.into_iter().chain(PROJECT_FILES).find(|name| folder.join(name).is_file())
+}
+
+/// The command that makes a recipe of a file.
+fn init(file: &Path) -> String {
+    let folder = read::folder_of(file);
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_own = found_by_init(&folder) == Some(name) || PROJECT_FILES.contains(&name);
+    let (flag, path) = if is_own { ("", folder) } else { ("--dockerfile ", file.to_path_buf()) };
+    if path.as_os_str().is_empty() {
+        return "dockless init".into();
+    }
+    format!("dockless init {flag}{}", quoted(&path.display().to_string()))
+}
+
+/// What a file is that `init` makes a recipe of.
+fn made_of(file: &Path, text: &str) -> Option<&'static str> {
+    let name = file.file_name()?.to_str()?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut words = lines.next().unwrap_or_default().split_whitespace();
+    let first = words.next().unwrap_or_default();
+    // `from = …` would be a key of a recipe that is mistaken for `base`.
+    let begins = ["FROM", "ARG"].iter().any(|word| word.eq_ignore_ascii_case(first))
+        && words.next().is_some_and(|word| !word.starts_with('='));
+    if begins || DOCKERFILES.contains(&name) {
+        Some("a Dockerfile")
+    } else {
+        PROJECT_FILES.contains(&name).then_some("a file of the project")
     }
 }
 
@@ -222,8 +280,44 @@ mod tests {
         assert_eq!(error.message, format!("there is no recipe {}/dockless.toml", folder.path().display()));
         assert_eq!(
             error.help.as_deref(),
-            Some("name a recipe or its folder, or build without one: --layer SRC[:DEST]")
+            Some("name a recipe or its folder; `dockless build --layer SRC[:DEST]` needs none")
         );
+        let help = || Recipe::load(folder.path()).expect_err("no recipe").help.expect("a repair");
+        let at = folder.path().display();
+        fs::write(folder.path().join("package.json"), "{}").expect("a file");
+        assert_eq!(help(), format!("`dockless init {at}` makes a recipe of package.json"));
+        fs::write(folder.path().join("Containerfile"), "FROM a").expect("a file");
+        assert_eq!(help(), format!("`dockless init {at}` makes a recipe of Containerfile"));
+        fs::write(folder.path().join("Dockerfile"), "FROM a").expect("a file");
+        assert_eq!(help(), format!("`dockless init {at}` makes a recipe of Dockerfile"));
+        fs::write(folder.path().join(FILE_NAME), "").expect("a file");
+        let error = Recipe::load(&folder.path().join("app.toml")).expect_err("no recipe");
+        assert!(error.help.expect("a repair").starts_with("name a recipe or its folder"));
+        let error = Recipe::load(Path::new("linux/arm64")).expect_err("no recipe");
+        assert!(error.help.expect("a repair").contains("-p linux/amd64,linux/arm64"));
+    }
+
+    #[test]
+    fn a_dockerfile_is_no_recipe() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let load = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            fs::write(&file, text).expect("a file");
+            Recipe::load(&file)
+        };
+        for (name, text, what) in [
+            ("Dockerfile", "", "a Dockerfile"),
+            ("web.Dockerfile", "# syntax=docker/dockerfile:1\n\nFROM a\n", "a Dockerfile"),
+            ("build", "arg V=1\nfrom a:$V\n", "a Dockerfile"),
+            ("package.json", "{}", "a file of the project"),
+        ] {
+            let error = load(name, text).expect_err(name);
+            assert!(error.message.ends_with(&format!("{name} is {what}, not a recipe")), "{}", error.message);
+            assert!(error.help.expect("a repair").starts_with("`dockless init "), "{name}");
+        }
+        let error = load("a.toml", "[image]\nfrom = \"a\"\n").expect_err("an unknown key");
+        assert!(error.message.contains("from"), "{}", error.message);
+        load("b.toml", "[config]\nuser = \"1\"\n").expect("a recipe");
     }
 
     #[test]
