@@ -49,7 +49,21 @@ pub fn from_folder(folder: &Path, dockerfile: Option<&Path>, wanted: &Wanted) ->
     let known = Folder::at(folder);
     let own = DOCKERFILES.map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
     let Some(path) = dockerfile.map(Path::to_path_buf).or(own) else {
-        return detect::recipe(&known).ok_or_else(|| {
+        let unused = wanted.arguments.keys().map(|name| format!("--build-arg {name}"));
+        let unused: Vec<String> =
+            unused.chain(wanted.target.iter().map(|target| format!("--target {target}"))).collect();
+        let told = |mut made: Made| {
+            made.remarks.extend(unused.iter().map(|flag| Remark {
+                file: made.from.clone(),
+                line: 0,
+                weight: Weight::Note,
+                instruction: String::new(),
+                message: format!("{flag} is not used: there is no Dockerfile"),
+                help: None,
+            }));
+            made
+        };
+        return detect::recipe(&known).map(told).ok_or_else(|| {
             let names = DOCKERFILES.iter().chain(&PROJECT_FILES).copied().collect::<Vec<_>>().join(", ");
             RecipeError::new(format!("nothing in {} says what kind of project it is", folder.display()))
                 .help(format!("looked for were {names}; name a Dockerfile with --dockerfile"))

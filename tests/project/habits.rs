@@ -1,5 +1,9 @@
 //! What those expect who know Docker: its flags, its warnings, and where its paths begin.
 
+use dockless::project::folder::Folder;
+use dockless::project::init::from_dockerfile;
+use dockless::project::translate::Wanted;
+
 use super::{golden, session};
 
 /// It was written anywhere, and its paths meant other files there.
@@ -48,4 +52,55 @@ fn what_docker_users_type_first_leads_to_init() {
         &["init", "--file", "Dockerfile"],
     ];
     golden("habits.txt", session(&files, commands));
+}
+
+/// Docker warns of them; here nothing was said.
+#[test]
+fn an_argument_that_no_line_takes_is_told() {
+    let text =
+        "ARG BASE=debian\nFROM $BASE AS one\nARG VERSION=1 NAME\nENV X=$VERSION\nFROM scratch\nCOPY --from=one /a /a\n";
+    let told = |given: &[&str], text: &str| {
+        let arguments = given.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        let wanted = Wanted { arguments, ..Wanted::default() };
+        let made = from_dockerfile("Dockerfile", text, &Folder::none(), &wanted).expect("a recipe");
+        let unused = made.remarks.into_iter().filter(|remark| remark.line == 0);
+        unused.map(|remark| format!("{}; {}", remark.message, remark.help.expect("a repair"))).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["BASE", "VERSION", "NAME", "http_proxy", "SOURCE_DATE_EPOCH"], text), [""; 0]);
+    assert_eq!(
+        told(&["Versoin", "ZZZZ"], text),
+        [
+            "--build-arg Versoin is not used: no ARG has this name; did you mean VERSION?",
+            "--build-arg ZZZZ is not used: no ARG has this name; there are BASE, NAME, VERSION",
+        ]
+    );
+    assert_eq!(
+        told(&["A"], "FROM scratch\nCOPY a /a\n"),
+        ["--build-arg A is not used: no ARG has this name; there is no ARG in the Dockerfile"]
+    );
+}
+
+/// Nor was it where there is no Dockerfile at all.
+#[test]
+fn flags_for_a_dockerfile_that_is_not_there_are_told() {
+    let files = [("go.mod", "module a\n")];
+    let said = session(&files, &[&["init", "--build-arg", "V=1", "--target", "web"]]);
+    assert!(said.contains("go.mod: note: --build-arg V is not used: there is no Dockerfile\n"), "{said}");
+    assert!(said.contains("go.mod: note: --target web is not used: there is no Dockerfile\n"), "{said}");
+}
+
+/// The help was to give what is given already.
+#[test]
+fn an_argument_of_from_stands_before_the_first() {
+    let help = |given: &[&str], text: &str| {
+        let arguments = given.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        let wanted = Wanted { arguments, ..Wanted::default() };
+        let error = from_dockerfile("Dockerfile", text, &Folder::none(), &wanted).expect_err(text);
+        error.help.expect("a repair")
+    };
+    let late = "FROM a\nARG BASE\nFROM $BASE\n";
+    let rest = "before the first FROM: no other ARG counts in a FROM";
+    assert_eq!(help(&[], late), format!("write a line `ARG BASE=VALUE` {rest}"));
+    assert_eq!(help(&["BASE"], late), format!("write a line `ARG BASE` {rest}"));
+    assert_eq!(help(&[], "ARG A=1 BASE\nFROM $BASE\n"), "give one: --build-arg BASE=VALUE");
 }

@@ -8,7 +8,7 @@
 pub mod config_file;
 mod json;
 pub mod load;
-mod nearest;
+pub(crate) mod nearest;
 pub mod place;
 mod read;
 mod read_config;

@@ -19,14 +19,15 @@ mod taken;
 mod traced;
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::budget::Budget;
 use super::dockerfile::expand::{ExpandError, Text, Variables, expand};
 use super::dockerfile::{Dockerfile, Instruction};
 use super::draft::{Draft, Layer, Piece};
 use super::folder::Folder;
-use super::remark::{Remark, Weight};
+use super::remark::{Remark, Weight, shortened};
+use crate::image::recipe::nearest::closest;
 use crate::image::recipe::place::RecipeError;
 use crate::oci::reference::Reference;
 use stage::{Ground, Stage};
@@ -55,6 +56,12 @@ pub struct Translated {
     pub remarks: Vec<Remark>,
 }
 
+/// Whether Docker takes an argument that no `ARG` names.
+fn is_predefined(name: &str) -> bool {
+    let proxy = |name: &str| matches!(name, "HTTP_PROXY" | "HTTPS_PROXY" | "FTP_PROXY" | "NO_PROXY" | "ALL_PROXY");
+    proxy(&name.to_ascii_uppercase()) || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH"
+}
+
 /// Translates a Dockerfile; its folder says which files there are.
 ///
 /// # Errors
@@ -79,6 +86,7 @@ pub fn translate(file: &Dockerfile, folder: &Folder, wanted: &Wanted) -> Result<
     let target = translator.target()?;
     translator.stages_up_to(target)?;
     let stage = translator.done.remove(&target).expect("the stage that is asked for was translated");
+    translator.unused_arguments();
     let draft = translator.finish(stage);
     let mut remarks = translator.remarks;
     remarks.sort_by_key(|remark| remark.line);
@@ -253,6 +261,45 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// Whether an `ARG` before the first `FROM`, so before an instruction as well, declares a name.
+    fn declares(&self, name: &str, before: usize) -> bool {
+        let globals = self.file.instructions[..before].iter().take_while(|instruction| instruction.keyword == "ARG");
+        globals.flat_map(|instruction| self.names_of(instruction)).any(|declared| declared == name)
+    }
+
+    /// The names that an `ARG` declares.
+    fn names_of<'i>(&self, argument: &'i Instruction) -> impl Iterator<Item = &'i str> {
+        let words = super::dockerfile::expand::words(&argument.rest, self.file.escape);
+        words.into_iter().map(|word| word.split_once('=').map_or(word, |(name, _)| name))
+    }
+
+    /// Tells arguments that no `ARG` takes.
+    fn unused_arguments(&mut self) {
+        let arguments = self.file.instructions.iter().filter(|instruction| instruction.keyword == "ARG");
+        let known: BTreeSet<&str> = arguments.flat_map(|argument| self.names_of(argument)).collect();
+        for name in self.wanted.arguments.keys().map(String::as_str) {
+            if known.contains(name) || is_predefined(name) {
+                continue;
+            }
+            let help = match closest(name, known.iter().copied()) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None if known.is_empty() => "there is no ARG in the Dockerfile".into(),
+                None => {
+                    let all: Vec<&str> = known.iter().copied().collect();
+                    format!("there are {}", shortened(&all.join(", "), 200))
+                }
+            };
+            self.remarks.push(Remark {
+                file: self.file.source.file.clone(),
+                line: 0,
+                weight: Weight::Note,
+                instruction: String::new(),
+                message: format!("--build-arg {name} is not used: no ARG has this name"),
+                help: Some(help),
+            });
+        }
+    }
+
     fn from(&mut self, index: usize, instruction: &Instruction) -> Result<Source, RecipeError> {
         let words: Vec<&str> = instruction.rest.split_whitespace().collect();
         let (image, name) = match words[..] {
@@ -264,7 +311,13 @@ impl Translator<'_> {
             .map_err(|error| self.wrong(instruction, error.to_string()))?;
         if let Some(unset) = expanded.unset.first() {
             let error = self.wrong(instruction, format!("FROM needs {unset}, which has no value"));
-            return Err(error.help(format!("give one: --build-arg {unset}=VALUE")));
+            return Err(error.help(if self.declares(unset, index) {
+                format!("give one: --build-arg {unset}=VALUE")
+            } else if self.wanted.arguments.contains_key(unset) {
+                format!("write a line `ARG {unset}` before the first FROM: no other ARG counts in a FROM")
+            } else {
+                format!("write a line `ARG {unset}=VALUE` before the first FROM: no other ARG counts in a FROM")
+            }));
         }
         let Some(image) = expanded.text.plain().filter(|image| !image.is_empty()) else {
             return Err(self
