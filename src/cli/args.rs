@@ -160,7 +160,7 @@ pub enum ColorChoice {
   dockless inspect public.ecr.aws/docker/library/python:3.13-slim --json")]
 pub struct Inspect {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
-    /// `docker-archive:PATH` and `docker://REF` say which
+    /// `docker-archive:PATH[:NAME]` and `docker://REF` say which
     pub image: String,
     /// Where registries are.
     #[command(flatten)]
@@ -257,10 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_examples_and_every_example_parses() {
-        for command in Arguments::command().get_subcommands().chain([&Arguments::command()]) {
+    fn every_command_has_examples_and_every_example_parses_as_it_is_shown() {
+        let root = Arguments::command();
+        let mut commands = vec![&root];
+        let mut at = 0;
+        while let Some(command) = commands.get(at).copied() {
+            at += 1;
+            commands.extend(command.get_subcommands());
             let help = command.get_after_help().unwrap_or_else(|| panic!("{} has no example", command.get_name()));
-            let help = help.to_string().replace("\\\n", " ");
+            let help = help.to_string();
+            // A longer line would be broken where nothing tells a shell that it goes on.
+            assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+            let help = help.replace("\\\n", " ");
             let examples: Vec<_> = help.lines().filter(|line| line.trim_start().starts_with("dockless ")).collect();
             assert!(!examples.is_empty(), "{} has no example", command.get_name());
             for example in examples {

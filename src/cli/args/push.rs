@@ -16,7 +16,7 @@ use super::verify::Gate;
     --task-definition task-definition.json")]
 pub struct Push {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
-    /// `docker-archive:PATH` and `docker://REF` say which
+    /// `docker-archive:PATH[:NAME]` and `docker://REF` say which
     pub image: String,
     /// where to push it to: registry/repository:tag
     #[arg(required = true, value_name = "REFERENCE")]

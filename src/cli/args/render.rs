@@ -12,8 +12,10 @@ use super::verify::Selection;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   dockless render task-definition.json --image app=registry.example.com/app:v1 -o rendered.json
-  aws ecs describe-task-definition --task-definition app | dockless render - --image app=registry.example.com/app:v1
-  dockless render infra/ --for terraform --image app=registry.example.com/app:v1 -o image.auto.tfvars.json")]
+  aws ecs describe-task-definition --task-definition app \\
+    | dockless render - --image app=registry.example.com/app:v1
+  dockless render infra/ --for terraform --image app=registry.example.com/app:v1 \\
+    -o image.auto.tfvars.json")]
 pub struct Render {
     /// The source.
     #[arg(

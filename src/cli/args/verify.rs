@@ -12,12 +12,13 @@ use super::values::{Allow, Pair};
 #[command(group(ArgGroup::new("question").args(["task_definition", "explain"]).required(true)))]
 #[command(after_help = "Examples:
   dockless verify ./oci --task-definition task-definition.json
-  dockless verify registry.example.com/app:v1 --task-definition task-definition.json --container app --strict
+  dockless verify registry.example.com/app:v1 --task-definition task-definition.json \\
+    --container app --strict
   dockless verify ./oci --task-definition task-definition.json --sarif findings.sarif
   dockless verify --explain foreign-executable")]
 pub struct Verify {
     /// a layout folder, a .tar archive or a registry reference; `oci:PATH[:NAME]`, `oci-archive:PATH[:NAME]`,
-    /// `docker-archive:PATH` and `docker://REF` say which
+    /// `docker-archive:PATH[:NAME]` and `docker://REF` say which
     #[arg(required_unless_present = "explain")]
     pub image: Option<String>,
     /// explain a rule instead
