@@ -4,19 +4,20 @@
 mod checks;
 mod config_files;
 pub mod content;
+mod existing;
 mod ground;
 mod known;
 mod roots;
 pub mod run;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::checks::{check_layers, check_platforms};
 use self::config_files::config_files;
 use self::content::{Archive, Content};
+use self::existing::existing;
 use self::known::Found;
 use self::roots::Waiting;
 use self::run::{At, Produced, Runs};
@@ -428,23 +429,6 @@ fn by_folder(folder: &Path, real_folder: Option<&Path>, path: PathBuf) -> PathBu
 /// A folder by a name that can be opened.
 fn folder_name(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
-fn existing(path: &Path, source: &Spanned<Template>, platform: &Platform) -> Result<fs::Metadata, RecipeError> {
-    fs::metadata(path).or_else(|_| fs::symlink_metadata(path)).map_err(|error| {
-        let error_at = |message: String| RecipeError::new(message).or_at(source.place.clone());
-        if error.kind() != std::io::ErrorKind::NotFound {
-            return error_at(format!("cannot read {}", path.display())).caused_by(error);
-        }
-        let made_of = source.value.as_written();
-        if source.value.is_shared() {
-            error_at(format!("{} does not exist", path.display()))
-        } else {
-            error_at(format!("{} does not exist: {platform} has no files", path.display())).help(format!(
-                "{made_of} must exist for each platform; say platforms = [\"…\"] in the layer where only some have it"
-            ))
-        }
-    })
 }
 
 fn time_of(

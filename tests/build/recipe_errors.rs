@@ -48,6 +48,8 @@ fn words_that_a_recipe_does_not_have() {
 fn files_that_do_not_fit() {
     let layers = [
         layer("{ src = \"missing\", dest = \"/x\" }"),
+        layer("{ src = \"ap/x\", dest = \"/x\" }"),
+        layer("{ src = \"app/xx/z\", dest = \"/x\" }"),
         layer("{ src = \"missing-*\", dest = \"/x/\" }"),
         layer("{ src = \"app/x\", dest = \"/../x\" }"),
         layer("{ src = \"app/x\", dest = \"/x\" },\n  { src = \"app/y\", dest = \"/x\" }"),
