@@ -111,6 +111,18 @@ fn wrong_usage_says_what_is_wrong() {
 }
 
 #[test]
+fn a_port_that_is_taken_leads_to_a_free_one() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let layout = folder.path().join("oci").display().to_string();
+    let output = dockless(&["serve", &layout, "--listen", &address]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--listen 127.0.0.1:0 takes a free port"), "{stderr}");
+}
+
+#[test]
 fn a_wrong_environment_is_a_failure() {
     let output = dockless_with(&["check", "oci"], &[("SOURCE_DATE_EPOCH", "yesterday")]);
     let expected = "\

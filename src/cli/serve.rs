@@ -1,11 +1,12 @@
 //! `serve`: an OCI registry on loopback over a layout folder, as the specification says or as ECR does.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use dockless::event::{Event, Observer as _};
 use dockless::serve::ecr::{EcrSettings, Switch};
-use dockless::serve::{Like, Server, Settings};
+use dockless::serve::{Like, ServeError, Server, Settings};
 
 use super::args::Serve;
 use super::context::{Context, runtime};
@@ -25,7 +26,11 @@ pub fn run(args: &Serve, context: &Context) -> Result<ExitCode, Failure> {
         Like::Plain => None,
         Like::Ecr(ecr) => Some(ecr.host()),
     };
-    let server = runtime.block_on(Server::bind(settings)).map_err(Failure::new)?;
+    let server = runtime.block_on(Server::bind(settings)).map_err(|error| {
+        let taken = matches!(&error, ServeError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse);
+        let hint = "another program listens there: --listen 127.0.0.1:0 takes a free port, which is then told";
+        Failure::new(error).hint_if(taken.then_some(hint))
+    })?;
     let url = server.url();
     context.result(&url)?;
     context.say(format!("serving {}; stop with Ctrl-C", args.folder.display()));
