@@ -197,9 +197,9 @@ To allow: --allow windows-task
 const CONTAINER_NOT_CHOSEN: &str = "\
 container-not-chosen: nothing says which container of the task the image runs in
 
-Rules about a container hold for the one that --container names, else for the only one, else for those whose image is
-of the same repository. Where there is none, the image is judged as it starts by itself, without the entryPoint,
-command, workingDirectory and PATH of a container definition.
+Rules about a container hold for the one that --container names, else for the only one where all of them are known, else
+for those whose image is of the same repository. Where there is none, the image is judged as it starts by itself, without
+the entryPoint, command, workingDirectory and PATH of a container definition.
 
 To repair: --container NAME
 

@@ -391,8 +391,8 @@ fn misnamed(image: &ImageFacts, want: &Want<'_>, judged: Vec<Finding>) -> Vec<Fi
     std::iter::once(finding).chain(judged).collect()
 }
 
-/// The containers that the image runs in: the one that is named, else the only one, else those of its repository. Where
-/// there is none, the image by itself, and a note that says so.
+/// The containers that the image runs in: the one that is named, else the only one where all are known, else those of its
+/// repository. Where there is none, the image by itself, and a note that says so.
 fn containers<'a>(facts: &Facts, target: &'a Target) -> (Vec<Option<&'a ContainerDefinition>>, Option<Finding>) {
     let all = &target.definition.containers;
     if let Some(name) = &target.container {
@@ -400,7 +400,7 @@ fn containers<'a>(facts: &Facts, target: &'a Target) -> (Vec<Option<&'a Containe
         if !named.is_empty() {
             return (named, None);
         }
-    } else if let [only] = all.as_slice() {
+    } else if let ([only], None) = (all.as_slice(), &target.definition.other_containers) {
         return (vec![Some(only)], None);
     } else {
         let repository = |text: &str| {

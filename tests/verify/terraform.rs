@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dockless::ecs::target::{TargetOptions, Variables, select};
 use dockless::ecs::terraform;
-use dockless::verify::finding::Verdict::{DoesNotRun, Undetermined};
+use dockless::verify::finding::Verdict::{DoesNotRun, Runs, Undetermined};
 use dockless::verify::finding::{Rule, Verification};
 use dockless::verify::rules::{Options, verify};
 
@@ -41,6 +41,29 @@ fn on_ec2_it_is_undetermined_and_says_how_to_settle_it() {
     assert_eq!(open.rule, Rule::ArchitectureNotStated);
     let said = format!("{} {}", open.message, open.help.as_deref().unwrap_or_default());
     assert!(said.contains("EC2") && said.contains("--architecture"), "{said}");
+}
+
+/// The one container that is known may be a sidecar.
+#[test]
+fn a_container_beside_unknown_ones_is_not_taken_for_ours() {
+    let judged = |ours: &str, image: &str| {
+        let text = format!(
+            "variable \"app_containers\" {{ type = any }}\nresource \"aws_ecs_task_definition\" \"app\" {{\n  \
+             family = \"app\"\n  requires_compatibilities = [\"FARGATE\"]\n  \
+             runtime_platform {{ cpu_architecture = \"ARM64\" }}\n  container_definitions = \
+             jsonencode(concat([{{ name = \"datadog\", image = \"{image}\", entryPoint = [\"{ours}\"] }}], \
+             var.app_containers))\n}}\n"
+        );
+        let files = BTreeMap::from([("main.tf".to_owned(), text)]);
+        let definitions = terraform::parse(&files, &Variables::default()).expect("Terraform");
+        let targets = select(definitions, &TargetOptions::default()).expect("targets");
+        verify(&arm64(vec![exe("app", program(ARM))], &["/app"]), &targets, &Options::default())
+    };
+    let answer = judged("/init", "public.ecr.aws/datadog/agent:7");
+    assert_eq!(answer.verdict, Undetermined, "{:#?}", answer.targets);
+    assert_eq!(brief(answer.all()), ["warning container-not-chosen"]);
+    // One whose image is of our repository is ours.
+    assert_eq!(judged("/app", "example.com/team/app:v1").verdict, Runs);
 }
 
 #[test]
