@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::layer::contents::{Contents, Kind, Node};
 use crate::layer::entry::{join, split};
@@ -26,6 +26,16 @@ pub struct Root {
     /// By path, without a leading slash. The root itself stands at the empty path where a layer has it.
     paths: BTreeMap<Pathname, Place>,
 }
+
+/// A folder that no layer names: a runtime makes it when the first entry below is unpacked.
+static UNNAMED: LazyLock<Node> = LazyLock::new(|| Node {
+    path: Pathname::from(b"".as_slice()),
+    kind: Kind::Directory,
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    xattrs: None,
+});
 
 /// Where an entry comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,8 +245,9 @@ impl Root {
     /// Follows a path, absolute or relative to the root, and every link on it, within the root.
     ///
     /// A folder that no layer names but that holds an entry counts as a folder; it has no node, so a path that ends
-    /// there is `Missing`.
+    /// there is `Missing`. What stands before a slash at the end must be a folder.
     pub fn resolve(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
+        let mut must_be_folder = ends_as_folder(path);
         let mut at: Vec<u8> = Vec::new();
         let mut todo: Vec<Box<[u8]>> = parts_reversed(path);
         let (mut links, mut steps) = (0, 0);
@@ -260,6 +271,7 @@ impl Root {
                     if target.starts_with(b"/") {
                         at.clear();
                     }
+                    must_be_folder |= todo.is_empty() && ends_as_folder(target);
                     todo.extend(parts_reversed(target));
                 }
                 Some(Kind::Directory) => at = next.into_vec(),
@@ -270,24 +282,49 @@ impl Root {
             }
         }
         match self.lookup(&at) {
+            Some((node, _)) if must_be_folder && node.kind != Kind::Directory => {
+                Err(Unresolved::NotADirectory(at.into()))
+            }
             Some((node, layer)) => Ok(Found { path: at.into(), node, layer }),
             None => Err(Unresolved::Missing(at.into())),
         }
     }
 
+    /// As [`Self::resolve`], where a folder that no layer names is found as well: one of root's with mode 0755, from the
+    /// layer of the first entry in it.
+    pub fn locate(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
+        self.resolve(path).or_else(|unresolved| match unresolved {
+            Unresolved::Missing(at) => match self.first_below(&at) {
+                Some((_, place)) => Ok(Found { path: at, node: &UNNAMED, layer: place.layer as usize }),
+                None => Err(Unresolved::Missing(at)),
+            },
+            other => Err(other),
+        })
+    }
+
     /// Whether an entry stands below a path that itself may have none.
     pub fn holds_entries(&self, path: &[u8]) -> bool {
-        let start = join(path, b"");
-        self.paths
-            .range::<[u8], _>((Bound::Included(start.as_ref()), Bound::Unbounded))
-            .next()
-            .is_some_and(|(key, _)| key.starts_with(&start))
+        self.first_below(path).is_some()
+    }
+
+    fn first_below(&self, path: &[u8]) -> Option<(&Pathname, &Place)> {
+        let mut start = path.to_vec();
+        if !start.is_empty() {
+            start.push(b'/');
+        }
+        let from = self.paths.range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Unbounded)).next();
+        from.filter(|(key, _)| key.starts_with(&start))
     }
 }
 
 /// Whether a path is a folder's own or lies below it.
 fn is_within(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Whether a path says itself that it leads to a folder.
+fn ends_as_folder(path: &[u8]) -> bool {
+    path.ends_with(b"/") || path.ends_with(b"/.")
 }
 
 fn parts_reversed(path: &[u8]) -> Vec<Box<[u8]>> {
@@ -428,5 +465,11 @@ mod tests {
         assert_eq!(root.resolve(b"up/x"), Err(Unresolved::NotADirectory(b"etc/passwd".as_slice().into())));
         assert!(matches!(root.resolve(b"hard").expect("the file").node.kind, Kind::File { .. }));
         assert_eq!(root.resolve(b"./deep//er").expect("the file").path.as_ref(), b"deep/er");
+        for folder in ["deep", "/deep/", "deep/.", "/", "etc/", "etc/.."] {
+            assert_eq!(root.locate(folder.as_bytes()).expect("a folder").node.kind, Kind::Directory, "{folder}");
+        }
+        for file in ["etc/passwd/", "up/", "hard/."] {
+            assert!(matches!(root.locate(file.as_bytes()), Err(Unresolved::NotADirectory(_))), "{file}");
+        }
     }
 }

@@ -114,7 +114,7 @@ impl<'a> Surroundings<'a> {
         if let Some(mount) = self.covering(absolute.as_bytes()) {
             return Sought::Unknown(format!("a volume covers {mount}"));
         }
-        match self.image.root.resolve(absolute.as_bytes()) {
+        match self.image.root.locate(absolute.as_bytes()) {
             Ok(found) => match self.covering(&found.path) {
                 Some(mount) => Sought::Unknown(format!("a volume covers {mount}")),
                 None => Sought::Found(found),

@@ -233,7 +233,10 @@ fn a_script_is_looked_for_where_its_interpreter_does() {
     let config = |words: &[&str]| Config { working_dir: "/app".into(), ..entry(words) };
     let image = |words: &[&str]| {
         let mut nodes: Vec<Node> = names.iter().map(|name| exe(&format!("bin/{name}"), program(X86))).collect();
-        nodes.extend(["app/main.py", "app/server.js", "app/run.sh", "app/app.jar"].map(|path| file(path, Head::Other)));
+        nodes.extend(
+            ["app/main.py", "app/server.js", "app/run.sh", "app/app.jar", "app/lib/index.js"]
+                .map(|path| file(path, Head::Other)),
+        );
         index(vec![image(&Platform::linux_amd64(), vec![nodes], config(words))])
     };
     for (words, path, near) in [
@@ -256,7 +259,17 @@ fn a_script_is_looked_for_where_its_interpreter_does() {
             None => assert!(help.starts_with("name a file"), "{help}"),
         }
     }
-    for words in [&["python3", "main.py"][..], &["node", "server"], &["sh", "run.sh"], &["java", "-jar", "app.jar"]] {
+    // No layer names /app or /app/lib itself.
+    for words in [
+        &["python3", "main.py"][..],
+        &["node", "server"],
+        &["sh", "run.sh"],
+        &["java", "-jar", "app.jar"],
+        &["node", "."],
+        &["python3", "/app"],
+        &["node", "lib"],
+        &["node", "./lib/"],
+    ] {
         expect(&image(words), &task(X86_64, ""), Runs, &[]);
     }
 }
