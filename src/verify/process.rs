@@ -156,9 +156,24 @@ pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Open
     }
     if is("node") {
         const FLAGS: [&str; 4] = ["--enable-source-maps", "--expose-gc", "--inspect", "--preserve-symlinks"];
+        // Those of `--trace-` and `--experimental-` that take the next word.
+        const VALUED: [&str; 10] = [
+            "config-file",
+            "default-type",
+            "event-categories",
+            "event-file-pattern",
+            "loader",
+            "policy",
+            "require-module",
+            "sea-config",
+            "specifier-resolution",
+            "test-isolation",
+        ];
         let flag = |word: &str| {
+            let prefixed = ["--trace-", "--experimental-"].iter().find_map(|start| word.strip_prefix(start));
             word.starts_with("--") && word.contains('=')
-                || ["--no-", "--trace-", "--experimental-"].iter().any(|start| word.starts_with(start))
+                || word.starts_with("--no-")
+                || prefixed.is_some_and(|option| !VALUED.contains(&option))
                 || FLAGS.contains(&word)
         };
         let name = behind(&flag)?;
@@ -218,6 +233,10 @@ mod tests {
             ("/usr/bin/node", "node server", Some("server")),
             ("/usr/bin/node", "node --require x server", None),
             ("/usr/bin/node", "node --enable-source-maps --max-old-space-size=4096 server", Some("server")),
+            ("/usr/bin/node", "node --trace-warnings --experimental-strip-types a.ts", Some("a.ts")),
+            ("/usr/bin/node", "node --experimental-loader ts-node/esm app.js", None),
+            ("/usr/bin/node", "node --experimental-loader=ts-node/esm app.js", Some("app.js")),
+            ("/usr/bin/node", "node --trace-event-categories v8 app.js", None),
             ("/usr/bin/other", "node server", None),
             ("/usr/bin/python3.11", "python3 -Bu app.py -m x", Some("app.py")),
             ("/usr/bin/python3.11", "python3 -W ignore app.py", None),
