@@ -7,8 +7,8 @@ use super::finding::Rule;
 use super::lookup::{Sought, shown};
 use super::shell::is_shell;
 
-/// How many scripts may interpret one another, as on Linux.
-pub(super) const MAX_SCRIPTS: usize = 4;
+/// How many scripts may interpret one another: Linux looks at six files, the last of them a program (`exec_binprm`).
+pub(super) const MAX_SCRIPTS: usize = 5;
 /// How many bytes of a file the kernel looks at (`BINPRM_BUF_SIZE`), `#!` included.
 const KERNEL_BUFFER: usize = 256;
 
@@ -16,7 +16,7 @@ impl Judge<'_> {
     pub(super) fn script(&mut self, found: &Found<'_>, kept: &[u8], role: &Role, scripts: usize) {
         let script = shown(&found.path);
         if scripts >= MAX_SCRIPTS {
-            let what = "is a script of a script of a script: Linux follows no more";
+            let what = "is the sixth script that another one asks for as its interpreter: Linux follows no more";
             let finding = self.about(Rule::EntrypointNotExecutable, &script, found, role, what);
             self.push(finding.help("name a program after `#!`"));
             return;
