@@ -6,7 +6,7 @@ use crate::image::inspect::ImageFacts;
 use crate::layer::contents::Kind;
 
 use super::finding::{Finding, Rule, Severity};
-use super::lookup::{Sought, Surroundings};
+use super::lookup::{Seeker, Sought, Surroundings};
 use super::refused::on_fargate;
 use super::shell::shell_command;
 
@@ -62,7 +62,8 @@ fn health_check(container: &ContainerDefinition, surroundings: &Surroundings<'_>
         }
         _ => return None,
     };
-    let (_, Sought::Missing(_)) = surroundings.find(&program) else { return None };
+    let seeker = if by_shell { Seeker::Program } else { Seeker::Runtime };
+    let (_, Sought::Missing(_)) = surroundings.find(&program, seeker) else { return None };
     // What follows `||` may be another way to ask.
     let script = words.join(" ");
     let other_way = by_shell && script.split("||").skip(1).any(|rest| !rest.trim_start().starts_with("exit"));

@@ -101,7 +101,10 @@ impl<'a> Judge<'a> {
         } else {
             let path = self.surroundings.path.as_deref().unwrap_or_default();
             (
-                format!("{what} is in no folder of PATH ({path}) ({origin})"),
+                format!(
+                    "{what} is in no folder of PATH ({path}){} ({origin})",
+                    end.map_or_else(String::new, |end| format!(": {end}"))
+                ),
                 format!("put {name} into one of these folders, or name its path"),
             )
         };

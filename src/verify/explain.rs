@@ -18,6 +18,7 @@ pub(super) const fn page(rule: Rule) -> &'static str {
         Rule::ArchitectureNotStated => ARCHITECTURE_NOT_STATED,
         Rule::EntrypointNotFound => ENTRYPOINT_NOT_FOUND,
         Rule::EntrypointNotExecutable => ENTRYPOINT_NOT_EXECUTABLE,
+        Rule::ProcessRefused => PROCESS_REFUSED,
         Rule::InterpreterMissing => INTERPRETER_MISSING,
         Rule::LibraryMissing => LIBRARY_MISSING,
         Rule::PortNotExposed => PORT_NOT_EXPOSED,
@@ -119,8 +120,9 @@ entrypoint-not-found: what the container starts does not exist in the image
 
 The process is the one that ECS starts: entryPoint and command of the container definition, else entrypoint and cmd of
 the image; an entryPoint of the container definition drops the image's cmd. A name without a slash is looked up in
-PATH, a relative path in the working folder, links are followed within the image. So is the script or jar that an
-interpreter is told to open (python3 main.py, node, java -jar): it looks in the working folder.
+PATH (whose relative folders the runtime refuses), a relative path in the working folder, links are followed within the
+image. So is the script or jar that an interpreter is told to open (python3 main.py, node, java -jar): it looks in the
+working folder.
 
 What ECS says:
   CannotStartContainerError: ... exec: \"app\": executable file not found in $PATH
@@ -145,6 +147,24 @@ To repair, set the mode to 0755 (a copy layer: mode = \"0755\"), write `#!/bin/s
 shell: [\"/bin/sh\", \"/app/start.sh\"].
 
 To allow: --allow entrypoint-not-executable=/app/start.sh
+";
+
+const PROCESS_REFUSED: &str = "\
+process-refused: the runtime refuses the working folder or the user before it executes anything
+
+The working folder (workingDirectory, else that of the image) must be absolute, and is made where it does not exist; a
+file is no folder. A user or group that is stated by name is looked up in /etc/passwd or /etc/group of the image: without
+these files there is none of that name. What stands in them is not read. Whether every runtime looks for root there is
+not known: the verdict is undetermined.
+
+What ECS says:
+  CannotStartContainerError: ... Cwd must be an absolute path
+  CannotStartContainerError: ... mkdir /app/server: not a directory
+  CannotStartContainerError: ... unable to find user app: no matching entries in passwd file
+
+To repair, state an absolute folder, and the user by number (\"user\": \"1000:1000\"), or put the files into the image.
+
+To allow: --allow process-refused
 ";
 
 const INTERPRETER_MISSING: &str = "\

@@ -26,6 +26,8 @@ pub enum Rule {
     EntrypointNotFound,
     /// What the container starts exists, but the kernel refuses to execute it.
     EntrypointNotExecutable,
+    /// The runtime refuses the working folder or the user before it executes anything.
+    ProcessRefused,
     /// What a script or program needs in order to start does not exist.
     InterpreterMissing,
     /// A library that a program needs does not exist, or not where its loader looks.
@@ -74,13 +76,14 @@ pub struct ParseRuleError {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::PlatformMissing,
         Self::ConfigDisagrees,
         Self::ForeignExecutable,
         Self::ArchitectureNotStated,
         Self::EntrypointNotFound,
         Self::EntrypointNotExecutable,
+        Self::ProcessRefused,
         Self::InterpreterMissing,
         Self::LibraryMissing,
         Self::PortNotExposed,
@@ -110,6 +113,7 @@ impl Rule {
             Self::ArchitectureNotStated => "architecture-not-stated",
             Self::EntrypointNotFound => "entrypoint-not-found",
             Self::EntrypointNotExecutable => "entrypoint-not-executable",
+            Self::ProcessRefused => "process-refused",
             Self::InterpreterMissing => "interpreter-missing",
             Self::LibraryMissing => "library-missing",
             Self::PortNotExposed => "port-not-exposed",
@@ -139,6 +143,7 @@ impl Rule {
             | Self::ForeignExecutable
             | Self::EntrypointNotFound
             | Self::EntrypointNotExecutable
+            | Self::ProcessRefused
             | Self::InterpreterMissing
             | Self::LibraryMissing
             | Self::StorageTooSmall

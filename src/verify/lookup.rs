@@ -75,6 +75,30 @@ pub(super) enum May {
     Unknown,
 }
 
+impl May {
+    /// Whether both.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Who looks a name up in `PATH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seeker {
+    /// The runtime, for the process of the container: runc takes nothing from a folder that is relative (Go's `os/exec`,
+    /// `ErrDot`), and finds nothing in an empty `PATH`.
+    Runtime,
+    /// A program, by `execvp`: an empty element is the working folder.
+    Program,
+}
+
+/// Why the runtime refuses what a relative folder of `PATH` has.
+const RELATIVE: &str = "the runtime takes no program from a relative folder of PATH";
+
 /// Where names are looked up.
 pub(super) struct Surroundings<'a> {
     pub(super) image: &'a ImageFacts,
@@ -120,35 +144,41 @@ impl<'a> Surroundings<'a> {
                 None => Sought::Found(found),
             },
             Err(unresolved) => {
-                let (end, how) = match &unresolved {
-                    Unresolved::Missing(end) => (end, "does not exist"),
-                    Unresolved::NotADirectory(end) => (end, "is not a folder"),
-                    Unresolved::Loop(end) => (end, "is one of a chain of links that does not end"),
-                };
+                let (end, how) = told(&unresolved);
                 if let Some(mount) = self.covering(end) {
                     return Sought::Unknown(format!("a volume covers {mount}"));
                 }
                 if self.unknown_mounts {
                     return Sought::Unknown("volumes of another container may stand there".into());
                 }
-                let end = shown(end);
-                Sought::Missing((end != clean(&absolute)).then(|| format!("{end} {how}")))
+                let itself = matches!(unresolved, Unresolved::Missing(_)) && shown(end) == clean(&absolute);
+                Sought::Missing((!itself).then(|| format!("{} {how}", shown(end))))
             }
         }
     }
 
-    /// A name without a slash, in `PATH`: the first regular file that the user may execute. The path as it was built
-    /// comes with it.
-    pub(super) fn in_path(&self, name: &str) -> (String, Sought<'a>) {
+    /// A name without a slash, in `PATH`: the first regular file that the user may execute and come to. The path as it was
+    /// built comes with it.
+    pub(super) fn in_path(&self, name: &str, seeker: Seeker) -> (String, Sought<'a>) {
         let Some(path) = &self.path else {
             return (name.into(), Sought::Unknown("the value of PATH is not known".into()));
         };
+        if path.is_empty() && seeker == Seeker::Runtime {
+            return (name.into(), Sought::Missing(None));
+        }
         let (mut unknown, mut refused) = (None, None);
         for folder in path.split(':') {
             let candidate = if folder.is_empty() { format!("./{name}") } else { format!("{folder}/{name}") };
             match self.at(&candidate) {
                 Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => {
-                    match self.user.may(1, found.node) {
+                    match self.may_execute(&found) {
+                        May::Yes if seeker == Seeker::Runtime && !candidate.starts_with('/') => {
+                            if unknown.is_some() {
+                                break;
+                            }
+                            let why = format!("{} is there, but {RELATIVE}", shown(&found.path));
+                            return (candidate, Sought::Missing(Some(why)));
+                        }
                         May::Yes => return (candidate, Sought::Found(found)),
                         May::No => _ = refused.get_or_insert((candidate, found)),
                         May::Unknown => {
@@ -170,9 +200,14 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// A name or a path, as `execvp` takes it.
-    pub(super) fn find(&self, name: &str) -> (String, Sought<'a>) {
-        if name.contains('/') { (name.into(), self.at(name)) } else { self.in_path(name) }
+    /// A name or a path.
+    pub(super) fn find(&self, name: &str, seeker: Seeker) -> (String, Sought<'a>) {
+        if name.contains('/') { (name.into(), self.at(name)) } else { self.in_path(name, seeker) }
+    }
+
+    /// Whether the user may execute the file and go through the folders above it.
+    fn may_execute(&self, found: &Found<'_>) -> May {
+        self.user.may(1, found.node).and(self.closed_folder(&found.path).map_or(May::Yes, |(_, may)| may))
     }
 
     /// Whether a volume may put files where the image has none.
@@ -198,6 +233,15 @@ impl<'a> Surroundings<'a> {
             let mount = clean(mount);
             mount != "/" && path.strip_prefix(&mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+}
+
+/// Where a path ends that leads nowhere, and how.
+fn told(unresolved: &Unresolved) -> (&[u8], &'static str) {
+    match unresolved {
+        Unresolved::Missing(end) => (end, "does not exist"),
+        Unresolved::NotADirectory(end) => (end, "is not a folder"),
+        Unresolved::Loop(end) => (end, "is one of a chain of links that does not end"),
     }
 }
 

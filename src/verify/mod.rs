@@ -16,6 +16,7 @@ mod process;
 mod reference;
 mod refused;
 pub mod rules;
+mod runtime;
 mod scan;
 mod script;
 mod secret;

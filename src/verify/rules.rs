@@ -21,7 +21,7 @@ use super::finding::{Finding, Rule, Severity, TargetVerdict, Verdict, Verificati
 use super::platforms::{choose, disagreement, is_image, missing};
 use super::process::{Process, surroundings};
 use super::scan::{self, Interpreter};
-use super::{beside, reference, refused, secret, sidecar};
+use super::{beside, reference, refused, runtime, secret, sidecar};
 
 /// A rule that is allowed to find something, everywhere or at some paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +236,7 @@ impl Pass<'_> {
                 starts: 0,
                 scripts: Vec::new(),
             };
+            judge.findings.extend(runtime::refused(image, container, &judge.surroundings));
             judge.run();
             let interpreters = judge.visited.iter().filter_map(|path| Interpreter::of(path));
             let mut interpreters: BTreeSet<_> = interpreters.collect();
@@ -345,6 +346,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         starts: 0,
         scripts: Vec::new(),
     };
+    judge.findings.extend(runtime::refused(image, None, &judge.surroundings));
     judge.run();
     let mut findings = judge.findings;
     for finding in &mut findings {

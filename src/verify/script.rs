@@ -4,7 +4,7 @@ use crate::image::root::Found;
 
 use super::executable::{Judge, Role};
 use super::finding::Rule;
-use super::lookup::{Sought, shown};
+use super::lookup::{Seeker, Sought, shown};
 use super::shell::is_shell;
 
 /// How many scripts may interpret one another: Linux looks at six files, the last of them a program (`exec_binprm`).
@@ -81,7 +81,7 @@ impl Judge<'_> {
                 return self.unknown(Rule::InterpreterMissing, &script, &why);
             }
         };
-        let (typed, sought) = self.surroundings.find(name);
+        let (typed, sought) = self.surroundings.find(name, Seeker::Program);
         match sought {
             // env starts it by itself, so a script may follow: the kernel counts anew.
             Sought::Found(next) => {

@@ -6,7 +6,7 @@ use crate::layer::entry::split;
 
 use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
-use super::lookup::{Sought, shown};
+use super::lookup::{Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
 use super::script::shell_text;
 use super::shell::{Script, is_shell, script, told};
@@ -73,7 +73,8 @@ impl<'a> Judge<'a> {
             self.by_script = true;
             return;
         }
-        let (path, sought) = self.surroundings.find(name);
+        let seeker = if start.depth == 0 { Seeker::Runtime } else { Seeker::Program };
+        let (path, sought) = self.surroundings.find(name, seeker);
         let found = match sought {
             Sought::Found(found) => found,
             // What is not there may be made first.
@@ -254,7 +255,7 @@ impl<'a> Judge<'a> {
             }
         }
         if opened.in_path && matches!(sought, Sought::Missing(_)) {
-            sought = self.surroundings.in_path(opened.name).1;
+            sought = self.surroundings.in_path(opened.name, Seeker::Program).1;
         }
         match sought {
             Sought::Missing(end) => self.missing_script(&start.words[0], &opened, end),

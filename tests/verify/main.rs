@@ -2,11 +2,14 @@
 
 mod asks;
 mod build;
+mod case;
 mod container;
 mod corpus;
 mod elf;
 mod layers;
+mod libraries;
 mod platforms;
 mod program;
+mod runtime;
 mod terraform;
 mod wrong_images;

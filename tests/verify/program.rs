@@ -190,7 +190,7 @@ fn the_mode_is_judged_for_the_user_that_runs_it() {
         let mut app = exe("app", program(X86));
         (app.mode, app.uid, app.gid) = (mode, uid, gid);
         let config = Config { user: user.into(), ..entry(&["/app"]) };
-        index(vec![image(&Platform::linux_amd64(), vec![vec![app]], config)])
+        index(vec![image(&Platform::linux_amd64(), vec![vec![app, file("etc/passwd", Head::Other)]], config)])
     };
     for (mode, uid, gid, user, verdict) in [
         (0o100, 5, 5, "", Runs),

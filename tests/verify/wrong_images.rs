@@ -1,125 +1,13 @@
 //! Images that are wrong in one way each, and their neighbours that are right, read from real archives in every
 //! compression. What the verdict is, and what it is for, stands in one table.
 
-use std::fmt::Write as _;
-
-use dockless::ecs::target::TargetOptions;
 use dockless::elf::Machine;
-use dockless::oci::config::Config;
-use dockless::oci::media_type::Compression;
-use dockless::oci::platform::Platform;
-use dockless::verify::finding::Rule;
-use dockless::verify::finding::Verdict::{self, DoesNotRun, Runs, Undetermined};
-use dockless::verify::rules::Options;
+use dockless::verify::finding::Verdict::Runs;
 
-use crate::build::{ARM, ARM64, X86, X86_64, brief, judge_with, task};
-use crate::elf::{Program, made_for};
-use crate::layers::{Item, bin, dir, gone, hard, opaque, read, sym};
-
-const GLIBC: &str = "/lib64/ld-linux-x86-64.so.2";
-const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
-
-/// An image for amd64, unless it says otherwise, and what is to be said of it.
-struct Case {
-    name: &'static str,
-    arm: bool,
-    layers: Vec<Vec<Item>>,
-    config: Config,
-    container: &'static str,
-    verdict: Verdict,
-    findings: &'static [&'static str],
-}
-
-fn case(name: &'static str, items: Vec<Item>, entrypoint: &[&str]) -> Case {
-    Case {
-        name,
-        arm: false,
-        layers: vec![items],
-        config: crate::build::entry(entrypoint),
-        container: "",
-        verdict: Runs,
-        findings: &[],
-    }
-}
-
-impl Case {
-    fn on_arm(self) -> Self {
-        Self { arm: true, ..self }
-    }
-
-    fn then(mut self, items: Vec<Item>) -> Self {
-        self.layers.push(items);
-        self
-    }
-
-    fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    fn container(self, container: &'static str) -> Self {
-        Self { container, ..self }
-    }
-
-    fn says(self, verdict: Verdict, findings: &'static [&'static str]) -> Self {
-        Self { verdict, findings, ..self }
-    }
-
-    fn fails(self, findings: &'static [&'static str]) -> Self {
-        self.says(DoesNotRun, findings)
-    }
-
-    fn stays_open(self, findings: &'static [&'static str]) -> Self {
-        self.says(Undetermined, findings)
-    }
-}
-
-fn x86() -> Vec<u8> {
-    made_for(X86).bytes()
-}
-
-fn arm() -> Vec<u8> {
-    made_for(ARM).bytes()
-}
-
-fn changed(machine: Machine, change: impl FnOnce(&mut Program)) -> Vec<u8> {
-    let mut program = made_for(machine);
-    change(&mut program);
-    program.bytes()
-}
-
-/// A program of glibc, and a root that has glibc.
-fn app(needed: &[&'static str]) -> Vec<u8> {
-    made_for(X86).with(GLIBC, needed).bytes()
-}
-
-fn library(needed: &[&'static str]) -> Vec<u8> {
-    made_for(X86).library(needed).bytes()
-}
-
-fn with(root: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
-    [root, more].concat()
-}
-
-fn glibc() -> Vec<Item> {
-    vec![
-        bin("lib64/ld-linux-x86-64.so.2", library(&[])),
-        bin("lib/x86_64-linux-gnu/libc.so.6", library(&["ld-linux-x86-64.so.2"])),
-        bin("bin/sh", app(&["libc.so.6"])),
-        bin("usr/bin/env", app(&["libc.so.6"])),
-    ]
-}
-
-fn musl() -> Vec<Item> {
-    let busybox = made_for(X86).with(MUSL, &["libc.musl-x86_64.so.1"]).bytes();
-    vec![
-        bin("lib/ld-musl-x86_64.so.1", library(&[])),
-        sym("lib/libc.musl-x86_64.so.1", "ld-musl-x86_64.so.1"),
-        bin("bin/busybox", busybox),
-        sym("bin/sh", "/bin/busybox"),
-        sym("usr/bin/env", "/bin/busybox"),
-    ]
-}
+use crate::build::{ARM, X86};
+use crate::case::{Case, app, arm, case, changed, expect_all, glibc, library, musl, with, x86};
+use crate::elf::made_for;
+use crate::layers::{Item, bin, dir, gone, hard, opaque, sym};
 
 fn python(more: Vec<Item>) -> Vec<Item> {
     let python = vec![bin("usr/bin/python3.13", app(&["libc.so.6"])), sym("usr/bin/python3", "python3.13")];
@@ -139,18 +27,6 @@ fn jar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         out.extend(name.bytes());
         out.extend(data);
     }
-    out
-}
-
-/// `/etc/ld.so.cache` with one library.
-fn cache(name: &str, path: &str) -> Vec<u8> {
-    let mut out = b"glibc-ld.so.cache1.1\x01\0\0\0".to_vec();
-    out.resize(48, 0);
-    let start = 48 + 24;
-    out.extend([3, 3, 0, 0, start, 0, 0, 0]);
-    out.extend(u32::try_from(usize::from(start) + name.len() + 1).expect("small").to_le_bytes());
-    out.resize(usize::from(start), 0);
-    out.extend(name.bytes().chain([0]).chain(path.bytes()).chain([0]));
     out
 }
 
@@ -218,6 +94,27 @@ fn ways() -> Vec<Case> {
             .fails(&["error entrypoint-not-found ./run"]),
         case("found in PATH", vec![bin("opt/bin/run", x86())], &["run"])
             .config(|config| config.env = vec!["PATH=/bin:/opt/bin".into()]),
+        case(
+            "in PATH in a folder that is closed, and in one that is open",
+            vec![dir("root").mode(0o700), bin("root/bin/run", x86()), bin("usr/bin/run", x86())],
+            &["run"],
+        )
+        .config(|config| {
+            config.env = vec!["PATH=/root/bin:/usr/bin".into()];
+            config.user = "1000:1000".into();
+        }),
+        case("in PATH in a closed folder alone", vec![dir("root").mode(0o700), bin("root/bin/run", x86())], &["run"])
+            .config(|config| {
+                config.env = vec!["PATH=/root/bin:/usr/bin".into()];
+                config.user = "1000:1000".into();
+            })
+            .fails(&["error entrypoint-not-executable /root/bin/run"]),
+        case("in PATH in a folder of a group", vec![dir("opt").mode(0o710), bin("opt/run", x86())], &["run"])
+            .config(|config| {
+                config.env = vec!["PATH=/opt".into()];
+                config.user = "1000".into();
+            })
+            .stays_open(&["note entrypoint-not-found /opt/run"]),
         case("nowhere in PATH", vec![bin("opt/bin/run", x86())], &["run"]).fails(&["error entrypoint-not-found"]),
         case("deleted by a later layer", vec![bin("app", x86())], &["/app"]).then(vec![gone("app")]).fails(not_found),
         case("its folder opaque in a later layer", vec![dir("opt"), bin("opt/app", x86())], &["/opt/app"])
@@ -235,9 +132,13 @@ fn ways() -> Vec<Case> {
         case("in a folder closed for the user", vec![dir("root").mode(0o700), bin("root/app", x86())], &["/root/app"])
             .config(|config| config.user = "1000:1000".into())
             .fails(&["error entrypoint-not-executable /root/app"]),
-        case("open to one group, a user by name", vec![bin("app", x86()).mode(0o750).owner(7)], &["/app"])
-            .config(|config| config.user = "www-data".into())
-            .stays_open(&["note entrypoint-not-executable /app"]),
+        case(
+            "open to one group, a user by name",
+            vec![bin("app", x86()).mode(0o750).owner(7), bin("etc/passwd", b"www-data:x:33:33::/:/bin/sh\n")],
+            &["/app"],
+        )
+        .config(|config| config.user = "www-data".into())
+        .stays_open(&["note entrypoint-not-executable /app"]),
         case("started by tini", vec![bin("tini", x86()), bin("app", arm())], &["/tini", "--", "/app"])
             .fails(&["error foreign-executable /app"]),
         case("tini starts nothing", vec![bin("tini", x86())], &["/tini", "--", "/app"]).fails(not_found),
@@ -279,183 +180,6 @@ fn files() -> Vec<Case> {
         case("a private script", with(sh(), vec![bin("app", b"#!/bin/sh\n").mode(0o711)]), &["/app"])
             .config(|config| config.user = "1000:1000".into())
             .fails(refused),
-    ]
-}
-
-fn loaders() -> Vec<Case> {
-    let missing = &["error interpreter-missing /app"];
-    let lib = "usr/lib/libx.so.1";
-    vec![
-        case("a program of glibc", with(glibc(), vec![bin("app", app(&["libc.so.6"]))]), &["/app"]),
-        case("a program of musl", musl(), &["/bin/sh"]),
-        case(
-            "a program of musl in a glibc root",
-            with(glibc(), vec![bin("app", made_for(X86).with(MUSL, &["libc.musl-x86_64.so.1"]).bytes())]),
-            &["/app"],
-        )
-        .fails(missing),
-        case("a program of glibc in a musl root", with(musl(), vec![bin("app", app(&["libc.so.6"]))]), &["/app"])
-            .fails(missing),
-        case("no loader at all", vec![bin("app", app(&[]))], &["/app"]).fails(missing),
-        case(
-            "a loader for arm64",
-            vec![bin("app", app(&[])), bin("lib64/ld-linux-x86-64.so.2", made_for(ARM).library(&[]).bytes())],
-            &["/app"],
-        )
-        .fails(&["error foreign-executable /lib64/ld-linux-x86-64.so.2"]),
-        case(
-            "glibc's loader is musl by a link",
-            with(musl(), vec![sym("lib64/ld-linux-x86-64.so.2", MUSL), bin("app", app(&["libc.so.6", "libm.so.6"]))]),
-            &["/app"],
-        ),
-        case("a library that is missing", with(glibc(), vec![bin("app", app(&["libx.so.1"]))]), &["/app"])
-            .fails(&["error library-missing /app"]),
-        case("a library that a volume may bring", with(glibc(), vec![bin("app", app(&["libx.so.1"]))]), &["/app"])
-            .container(r#""mountPoints":[{"sourceVolume":"v","containerPath":"/opt/libs"}]"#)
-            .stays_open(&["note library-missing /app"]),
-        case(
-            "a library of a library that is missing",
-            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin(lib, library(&["liby.so"]))]),
-            &["/app"],
-        )
-        .fails(&["error library-missing /usr/lib/libx.so.1"]),
-        case(
-            "a library for arm64",
-            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin(lib, made_for(ARM).library(&[]).bytes())]),
-            &["/app"],
-        )
-        .fails(&["error foreign-executable /usr/lib/libx.so.1"]),
-        case(
-            "a library of i386 alone",
-            with(
-                glibc(),
-                vec![bin("app", app(&["libx.so.1"])), bin(lib, made_for(Machine::I386).library(&[]).bytes())],
-            ),
-            &["/app"],
-        )
-        .fails(&["error foreign-executable /usr/lib/libx.so.1"]),
-        case(
-            "a library behind $ORIGIN",
-            with(
-                glibc(),
-                vec![
-                    bin(
-                        "opt/bin/app",
-                        changed(X86, |elf| {
-                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
-                            elf.search_path = Some((29, "$ORIGIN/../lib"));
-                        }),
-                    ),
-                    bin("opt/lib/libx.so.1", library(&[])),
-                ],
-            ),
-            &["/opt/bin/app"],
-        ),
-        case(
-            "a library's library behind the program's RUNPATH, which holds for the program alone",
-            with(
-                glibc(),
-                vec![
-                    bin("etc/ld.so.cache", cache("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")),
-                    bin(
-                        "app",
-                        changed(X86, |elf| {
-                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
-                            elf.search_path = Some((29, "/opt"));
-                        }),
-                    ),
-                    bin("opt/libx.so.1", library(&["liby.so"])),
-                    bin("opt/liby.so", library(&[])),
-                ],
-            ),
-            &["/app"],
-        )
-        .fails(&["error library-missing /opt/liby.so"]),
-        case(
-            "a library's library behind the program's RPATH, which holds for both",
-            with(
-                glibc(),
-                vec![
-                    bin(
-                        "app",
-                        changed(X86, |elf| {
-                            *elf = elf.clone().with(GLIBC, &["libx.so.1"]);
-                            elf.search_path = Some((15, "/opt"));
-                        }),
-                    ),
-                    bin("opt/libx.so.1", library(&["liby.so"])),
-                    bin("opt/liby.so", library(&[])),
-                ],
-            ),
-            &["/app"],
-        ),
-        case(
-            "a library that the loader's cache names",
-            with(
-                glibc(),
-                vec![
-                    bin("app", app(&["libx.so.1"])),
-                    bin("opt/libx.so.1", library(&[])),
-                    bin("etc/ld.so.cache", cache("libx.so.1", "/opt/libx.so.1")),
-                ],
-            ),
-            &["/app"],
-        ),
-        case(
-            "a library that nobody ran ldconfig for",
-            with(
-                glibc(),
-                vec![
-                    bin("app", app(&["libx.so.1"])),
-                    bin("usr/local/lib/libx.so.1", library(&[])),
-                    bin("etc/ld.so.cache", cache("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")),
-                ],
-            ),
-            &["/app"],
-        )
-        .fails(&["error library-missing /usr/local/lib/libx.so.1"]),
-        case(
-            "a library that LD_LIBRARY_PATH leads to",
-            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin("opt/libx.so.1", library(&[]))]),
-            &["/app"],
-        )
-        .config(|config| config.env = vec!["LD_LIBRARY_PATH=/opt".into()]),
-        case(
-            "a library that LD_LIBRARY_PATH of the task may lead to",
-            with(glibc(), vec![bin("app", app(&["libx.so.1"])), bin("opt/libx.so.1", library(&[]))]),
-            &["/app"],
-        )
-        .container(r#""environment":[{"name":"LD_LIBRARY_PATH","value":"/opt"}]"#)
-        .stays_open(&["note library-missing /opt/libx.so.1"]),
-        case(
-            "a library by the name of one that is mapped",
-            with(
-                glibc(),
-                vec![
-                    bin("app", app(&["libx.so.1", "liby.so.2"])),
-                    bin(
-                        lib,
-                        changed(X86, |elf| {
-                            *elf = elf.clone().library(&[]);
-                            elf.soname = "liby.so.2";
-                        }),
-                    ),
-                ],
-            ),
-            &["/app"],
-        ),
-        case(
-            "a library where musl does not look",
-            with(
-                musl(),
-                vec![
-                    bin("app", made_for(X86).with(MUSL, &["libx.so"]).bytes()),
-                    bin("usr/lib/x86_64-linux-gnu/libx.so", library(&[])),
-                ],
-            ),
-            &["/app"],
-        )
-        .fails(&["error library-missing /usr/lib/x86_64-linux-gnu/libx.so"]),
     ]
 }
 
@@ -580,34 +304,7 @@ fn overridden() -> Vec<Case> {
 
 #[test]
 fn every_wrong_image_is_told_from_the_right_one() {
-    let cases: Vec<Case> =
-        [machines(), ways(), files(), loaders(), modules(), overridden()].into_iter().flatten().collect();
-    assert!(cases.len() >= 40, "{}", cases.len());
-    let mut table = String::new();
-    let mut wrong = 0;
-    for case in &cases {
-        let (platform, fields) =
-            if case.arm { (Platform::linux_arm64(), ARM64) } else { (Platform::linux_amd64(), X86_64) };
-        for compression in [Compression::Gzip, Compression::Zstd, Compression::None] {
-            let facts = read(&platform, &case.layers, &case.config, compression);
-            let definition = task(fields, case.container);
-            let answer = judge_with(&facts, &definition, &TargetOptions::default(), &Options::default());
-            let found = brief(answer.all().filter(|finding| finding.rule != Rule::DigestDiffers));
-            let right = (answer.verdict, found.as_slice()) == (case.verdict, &own(case.findings)[..]);
-            wrong += usize::from(!right);
-            let sign = if right { "  " } else { "✗ " };
-            let _ = writeln!(table, "{sign}{} ({compression:?}): {}, {found:?}", case.name, answer.verdict);
-            if !right {
-                let _ = writeln!(table, "    wanted: {}, {:?}", case.verdict, case.findings);
-                for finding in answer.all() {
-                    let _ = writeln!(table, "    {}", finding.message);
-                }
-            }
-        }
-    }
-    assert_eq!(wrong, 0, "{wrong} of {} are wrong:\n{table}", cases.len() * 3);
-}
-
-fn own(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+    let cases: Vec<Case> = [machines(), ways(), files(), modules(), overridden()].into_iter().flatten().collect();
+    assert!(cases.len() >= 80, "{}", cases.len());
+    expect_all(&cases);
 }
