@@ -32,6 +32,8 @@ pub(super) struct Judge<'a> {
     pub(super) by_script: bool,
     /// The scripts whose texts have been followed.
     pub(super) read: BTreeSet<String>,
+    /// Whether what is followed may run in another working folder than the container's.
+    pub(super) has_moved: bool,
     /// How many programs have been followed.
     pub(super) starts: usize,
     /// The scripts that interpreters read.

@@ -7,16 +7,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::elf::{Elf, Machine};
-use crate::image::inspect::{Fit, machine};
+use crate::elf::Elf;
+use crate::image::inspect::machine;
 use crate::image::root::Found;
 use crate::layer::contents::{Head, Kind};
 use crate::layer::entry::split;
 
 use super::executable::{Judge, Role, made_for};
 use super::finding::{Finding, Rule, Severity};
-use super::lookup::{Sought, shown};
+use super::lookup::{May, Sought, shown};
 use super::script::MAX_SCRIPTS;
+
+mod places;
+
+use places::{Candidate, Loader, Loading, folder_of};
 
 /// More than any program has.
 const MAX_LIBRARIES: usize = 4096;
@@ -25,31 +29,38 @@ const MAX_LIBRARIES: usize = 4096;
 /// thousands.
 const MAX_SEARCHES: usize = 64;
 
-/// Whose loader maps the libraries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loader {
-    Glibc,
-    Musl,
-    /// Another one, or one that cannot be told: nothing is known of its search.
-    Other,
-}
-
 /// A file that is mapped.
 struct Mapped {
     path: Box<[u8]>,
     elf: Elf,
+    /// Its folder, `$ORIGIN`: of the program where links lead, of a library as the loader opened it.
+    origin: String,
     /// The one that asked for it, by its place in the list; the program asks for itself.
     by: usize,
+}
+
+/// A library that the loader maps.
+struct Opened<'a> {
+    found: Found<'a>,
+    elf: Elf,
+    /// Its folder in the path by which it was opened.
+    origin: String,
 }
 
 /// What the name of a library led to.
 enum Library<'a> {
     /// This file.
-    Found(Found<'a>, Elf),
+    Found(Opened<'a>),
+    /// This file, unless what is said here is otherwise.
+    Unsure(Opened<'a>, String),
     /// There are only files of that name for other machines.
     Foreign(Found<'a>, Elf),
+    /// There are only files of that name that the user may not read.
+    Closed(Found<'a>),
+    /// A file that is no library, and the loader ends there.
+    Broken(Found<'a>, &'static str),
     /// A file where the loader is not known to look.
-    Elsewhere(Found<'a>, Elf),
+    Elsewhere(Opened<'a>),
     /// No file has that name.
     Missing,
     /// [`MAX_SEARCHES`] are not where the loader looks.
@@ -112,8 +123,9 @@ impl<'a> Judge<'a> {
             return self.unknown(Rule::ForeignExecutable, &shown(&program.path), why);
         }
         let Some(loader_path) = loader else { return };
-        let loader = self.whose(elf, &loader_path);
-        let mut mapped = vec![Mapped { path: program.path.clone(), elf: elf.clone(), by: 0 }];
+        let loading = self.loading(program, elf, &loader_path);
+        let origin = shown(split(&program.path).0);
+        let mut mapped = vec![Mapped { path: program.path.clone(), elf: elf.clone(), origin, by: 0 }];
         let mut names: BTreeSet<Box<[u8]>> = BTreeSet::new();
         names.insert(split(&loader_path).1.into());
         let (mut at, mut searches) = (0, 0);
@@ -124,15 +136,20 @@ impl<'a> Judge<'a> {
                 self.unknown(Rule::ForeignExecutable, &shown(&needing), why);
             }
             for name in needed.unwrap_or_default() {
-                if names.len() >= MAX_LIBRARIES || names.contains(&name) || built_in(loader, &name) {
+                if names.len() >= MAX_LIBRARIES || names.contains(&name) || built_in(loading.loader, &name) {
                     continue;
                 }
                 names.insert(name.clone());
-                let (found, library) = match self.library(&name, (&mapped, at), (loader, &loader_path), &mut searches) {
-                    Library::Found(found, library) => (found, library),
-                    Library::Elsewhere(found, library) => {
-                        self.elsewhere(&name, &needing, &found, loader);
-                        (found, library)
+                let (library, is_known) = self.library(&name, (&mapped, at), &loading, &mut searches);
+                let opened = match library {
+                    Library::Found(opened) => opened,
+                    Library::Unsure(opened, why) => {
+                        self.unsure(&name, &needing, &opened.found, &why);
+                        opened
+                    }
+                    Library::Elsewhere(opened) => {
+                        self.elsewhere(&name, &needing, &opened.found, (loading.loader, is_known));
+                        opened
                     }
                     Library::Foreign(found, library) => {
                         if self.visited.insert(found.path.clone()) {
@@ -144,151 +161,89 @@ impl<'a> Judge<'a> {
                         let why = "too many of its libraries are not where the loader looks";
                         return self.unknown(Rule::LibraryMissing, &shown(&program.path), why);
                     }
-                    Library::Missing => {
+                    library => {
                         // A library that is mapped already may go by this name.
                         let known = |object: &Mapped| object.elf.soname.as_deref() == Some(&*name);
                         if !mapped.iter().any(known) {
-                            self.missing_library(&name, &needing, loader);
+                            self.no_library(&name, &needing, &library, (loading.loader, is_known));
                         }
                         continue;
                     }
                 };
+                let Opened { found, elf, origin } = opened;
                 if mapped.iter().any(|object| object.path == found.path) {
                     continue;
                 }
                 self.visited.insert(found.path.clone());
-                if library.truncated {
-                    self.elf(&shown(&found.path), &found, &library, &Role::Library(shown(&needing)));
+                if elf.truncated {
+                    self.elf(&shown(&found.path), &found, &elf, &Role::Library(shown(&needing)));
                 }
-                mapped.push(Mapped { path: found.path, elf: library, by: at });
+                mapped.push(Mapped { path: found.path, elf, origin, by: at });
             }
             at += 1;
         }
     }
 
-    /// Whose loader stands at this path. One that goes by glibc's name may be musl's (Alpine's libc6-compat), or none
-    /// of both (gcompat).
-    fn whose(&self, program: &Elf, path: &[u8]) -> Loader {
-        let asked = program.interpreter.as_deref().map(|path| split(path).1).unwrap_or_default();
-        let name = split(path).1;
-        let musl = |name: &[u8]| name.starts_with(b"ld-musl-") || name.starts_with(b"libc.musl-");
-        if musl(name) || musl(asked) || name == b"libc.so" {
-            return Loader::Musl;
-        }
-        let glibc = asked.starts_with(b"ld-linux");
-        let has_musl = self.image().root.iter().any(|(path, ..)| musl(split(path).1));
-        if glibc && !has_musl { Loader::Glibc } else { Loader::Other }
-    }
-
-    /// The file that the loader takes for a name. It passes over files of another machine.
+    /// The file that the loader takes for a name, and whether all the places where it looks are known. It passes over files
+    /// of another machine and those that it cannot open, and ends with an error at others that are no library.
     fn library(
         &self,
         name: &[u8],
         (mapped, by): (&[Mapped], usize),
-        (loader, loader_path): (Loader, &[u8]),
+        loading: &Loading,
         searches: &mut usize,
-    ) -> Library<'a> {
-        let text = String::from_utf8_lossy(name);
+    ) -> (Library<'a>, bool) {
         let root = &self.image().root;
-        let mut foreign = None;
-        let mut take = |candidate: &[u8]| {
-            let found = root.resolve(candidate).ok()?;
-            let Kind::File { head: Head::Elf(library), .. } = &found.node.kind else { return None };
-            let library = library.as_ref().clone();
-            match self.fit(&library) {
-                Fit::Native => return Some((found, library)),
-                Fit::Foreign | Fit::Compatible => _ = foreign.get_or_insert((found, library)),
-                Fit::Irrelevant => {}
-            }
-            None
-        };
-        if text.contains('/') {
-            // A relative one is relative to the working folder.
-            let folder = self.surroundings.folder.as_deref().filter(|_| !text.starts_with('/')).unwrap_or_default();
-            if let Some((found, library)) = take(format!("{folder}/{text}").as_bytes()) {
-                return Library::Found(found, library);
-            }
-        } else {
-            for folder in self.folders(mapped, by, loader, loader_path) {
-                if let Some((found, library)) = take(format!("{folder}/{text}").as_bytes()) {
-                    return Library::Found(found, library);
+        let (places, is_known) = self.places(&String::from_utf8_lossy(name), (mapped, by), loading);
+        let (mut foreign, mut closed, mut unsure) = (None, None, None);
+        for place in places {
+            let opened = |found, elf| Opened { found, elf, origin: self.origin(&place.path) };
+            match (self.candidate(&place.path), place.doubt) {
+                (Candidate::Native(found, elf, May::Yes), None) => {
+                    return (Library::Found(opened(found, elf)), is_known);
                 }
-            }
-            let cached =
-                self.cache().into_iter().flatten().filter(|(known, _)| loader != Loader::Musl && **known == *name);
-            for (_, path) in cached {
-                if let Some((found, library)) = take(path) {
-                    return Library::Found(found, library);
+                (Candidate::Native(found, elf, may), doubt) => {
+                    let why = match doubt {
+                        Some(doubt) => doubt.to_owned(),
+                        None if may == May::Unknown => {
+                            format!("whether {} may read it depends on who that is", self.surroundings.user.words())
+                        }
+                        None => continue,
+                    };
+                    unsure.get_or_insert_with(|| (opened(found, elf), why));
                 }
+                (Candidate::Foreign(found, elf), _) => _ = foreign.get_or_insert((found, elf)),
+                (Candidate::Closed(found), _) => _ = closed.get_or_insert(found),
+                (Candidate::Broken(found, what), None) if loading.loader != Loader::Other => {
+                    let broken = Library::Broken(found, what);
+                    return (unsure.map_or(broken, |(opened, why)| Library::Unsure(opened, why)), is_known);
+                }
+                (Candidate::Broken(..) | Candidate::Nothing, _) => {}
             }
+        }
+        if let Some((opened, why)) = unsure {
+            return (Library::Unsure(opened, why), is_known);
         }
         *searches += 1;
         if *searches > MAX_SEARCHES {
-            return Library::TooMany;
+            return (Library::TooMany, is_known);
         }
-        let mut elsewhere = root.iter().filter(|(path, ..)| split(path).1 == split(name).1).map(|(path, ..)| path);
-        if let Some((found, library)) = elsewhere.find_map(&mut take) {
-            return Library::Elsewhere(found, library);
-        }
-        foreign.map_or(Library::Missing, |(found, library)| Library::Foreign(found, library))
-    }
-
-    /// The folders that are searched for what `mapped[by]` needs, in order.
-    fn folders(&self, mapped: &[Mapped], by: usize, loader: Loader, loader_path: &[u8]) -> Vec<String> {
-        let mut folders = Vec::new();
-        let own = &mapped[by];
-        let run_path = own.elf.search_path.is_some() && !own.elf.inherited;
-        // glibc: DT_RPATH of it and of those above, unless it has DT_RUNPATH itself; musl knows no difference.
-        let mut at = by;
-        loop {
-            let object = &mapped[at];
-            if loader == Loader::Musl || object.elf.inherited && !run_path {
-                folders.extend(self.expanded(object));
+        for (path, ..) in root.iter().filter(|(path, ..)| split(path).1 == split(name).1) {
+            match self.candidate(&shown(path)) {
+                Candidate::Native(found, elf, _) => {
+                    let origin = folder_of(&shown(path));
+                    return (Library::Elsewhere(Opened { found, elf, origin }), is_known);
+                }
+                Candidate::Foreign(found, elf) => _ = foreign.get_or_insert((found, elf)),
+                _ => {}
             }
-            if at == object.by {
-                break;
-            }
-            at = object.by;
         }
-        let stated = self.surroundings.library_path.iter().flat_map(|path| path.split([':', ';']));
-        folders.extend(stated.filter(|folder| !folder.is_empty()).map(str::to_owned));
-        folders.extend(self.expanded(own));
-        if loader == Loader::Musl {
-            folders.extend(["/lib", "/usr/local/lib", "/usr/lib"].map(str::to_owned));
-        } else {
-            // Those of Debian, of Fedora, and the loader's own, as Nix builds it.
-            let triplet = self.triplet();
-            folders.extend([format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")]);
-            folders.extend(["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned));
-            folders.push(shown(split(loader_path).0));
-        }
-        folders
-    }
-
-    fn triplet(&self) -> &'static str {
-        match machine(self.architecture) {
-            Some(Machine::X86_64) => "x86_64-linux-gnu",
-            Some(Machine::AARCH64) => "aarch64-linux-gnu",
-            Some(Machine::I386) => "i386-linux-gnu",
-            _ => "",
-        }
-    }
-
-    /// `DT_RUNPATH` or `DT_RPATH` with `$ORIGIN` and `$LIB` filled in.
-    fn expanded(&self, object: &Mapped) -> Vec<String> {
-        let origin = shown(split(&object.path).0);
-        let path = String::from_utf8_lossy(object.elf.search_path.as_deref().unwrap_or_default());
-        let folders = path.split(':').filter(|folder| !folder.is_empty()).flat_map(|folder| {
-            let folder = folder.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin).replace("${LIB}", "$LIB");
-            // Debian's loader and Fedora's say different things for it.
-            let libs = if folder.contains("$LIB") {
-                vec![format!("lib/{}", self.triplet()), "lib64".into(), "lib".into()]
-            } else {
-                vec![String::new()]
-            };
-            libs.into_iter().map(move |lib| folder.replace("$LIB", &lib))
-        });
-        folders.collect()
+        let library = match (closed, foreign) {
+            (Some(found), _) => Library::Closed(found),
+            (None, Some((found, elf))) => Library::Foreign(found, elf),
+            (None, None) => Library::Missing,
+        };
+        (library, is_known)
     }
 
     /// What glibc's loader knows without looking; `None` where the image has no such file.
@@ -300,7 +255,7 @@ impl<'a> Judge<'a> {
     }
 
     /// A library where the loader is not known to look.
-    fn elsewhere(&mut self, name: &[u8], needing: &[u8], found: &Found<'_>, loader: Loader) {
+    fn elsewhere(&mut self, name: &[u8], needing: &[u8], found: &Found<'_>, (loader, is_known): (Loader, bool)) {
         let root = &self.image().root;
         let told = match loader {
             Loader::Glibc => self.cache().is_some(),
@@ -310,10 +265,7 @@ impl<'a> Judge<'a> {
             }
             Loader::Other => false,
         };
-        let told = told
-            && self.surroundings.library_path.is_some()
-            && !self.surroundings.preloads
-            && !self.surroundings.has_volumes();
+        let told = told && is_known && !self.may_come_from_outside();
         let (name, needing, path) = (String::from_utf8_lossy(name).into_owned(), shown(needing), shown(&found.path));
         let words = Role::Library(needing).words(&name);
         let mut finding = if told {
@@ -347,22 +299,73 @@ impl<'a> Judge<'a> {
         self.push(finding.help("build it for that machine, or ask for the architecture that it is made for"));
     }
 
-    fn missing_library(&mut self, name: &[u8], needing: &[u8], loader: Loader) {
+    /// A library that the loader takes, unless something is otherwise.
+    fn unsure(&mut self, name: &[u8], needing: &[u8], found: &Found<'_>, why: &str) {
+        let words = Role::Library(shown(needing)).words(&String::from_utf8_lossy(name));
+        let path = shown(&found.path);
+        let mut finding =
+            Finding::new(Rule::LibraryMissing, Severity::Note, format!("{words} stands at {path}, but {why}"))
+                .undecided()
+                .help(format!(
+                    "put it where every loader looks for every user (/usr/lib, with ldconfig), or, if you know that it \
+                     is found, say so: --allow library-missing={path}"
+                ));
+        finding.layer = self.image().layers.get(found.layer).map(|layer| layer.digest);
+        finding.path = Some(path);
+        self.push(finding);
+    }
+
+    /// A library that the loader does not get: none has the name, the user may not read it, or it is none.
+    fn no_library(&mut self, name: &[u8], needing: &[u8], library: &Library<'_>, (loader, is_known): (Loader, bool)) {
         let name = String::from_utf8_lossy(name).into_owned();
         let needing = shown(needing);
         let words = Role::Library(needing.clone()).words(&name);
-        let message = format!("{words} is nowhere in the image");
-        let mut finding = Finding::new(Rule::LibraryMissing, Severity::Error, message)
-            .help("install the package that has it, or link the program statically");
-        if loader == Loader::Other || self.surroundings.has_volumes() || self.surroundings.preloads {
+        let (message, help, found) = match library {
+            Library::Closed(found) => {
+                let (node, user) = (found.node, self.surroundings.user.words());
+                let closed = match self.surroundings.closed_folder(&found.path) {
+                    Some((folder, _)) => format!("in {folder}, which is closed for {user}"),
+                    None => format!("{user} may not read it: mode {:04o}, owner {}:{}", node.mode, node.uid, node.gid),
+                };
+                let help = "give it the mode 0644, and the folders above it 0755";
+                (format!("{words} stands at {}, but {closed}", shown(&found.path)), help, Some(found))
+            }
+            Library::Broken(found, what) => {
+                let help = "take it out of that folder, or put the library there";
+                let path = shown(&found.path);
+                (
+                    format!("{words} is looked for at {path}, which {what}: the loader goes no further"),
+                    help,
+                    Some(found),
+                )
+            }
+            _ => {
+                let help = "install the package that has it, or link the program statically";
+                (format!("{words} is nowhere in the image"), help, None)
+            }
+        };
+        let mut finding = Finding::new(Rule::LibraryMissing, Severity::Error, message).help(help);
+        // What nobody has is missing wherever the loader looks; what it meets first hangs on that.
+        let is_open = match library {
+            Library::Broken(..) => !is_known || self.surroundings.library_path.is_none(),
+            _ => false,
+        };
+        if is_open || loader == Loader::Other || self.surroundings.has_volumes() || self.surroundings.preloads {
             finding.severity = Severity::Note;
             finding.message.push_str("; a volume, a preloaded library or the loader itself may have it");
             finding = finding.undecided();
         }
-        finding.path = Some(needing);
+        finding.layer = found.and_then(|found| self.image().layers.get(found.layer)).map(|layer| layer.digest);
+        finding.path = Some(found.map_or(needing, |found| shown(&found.path)));
         finding.found = Some("nothing".into());
         finding.wanted = Some(name);
         self.push(finding);
+    }
+
+    /// Whether libraries may come that the image does not have, or from folders that are not known.
+    fn may_come_from_outside(&self) -> bool {
+        let own = &self.surroundings;
+        own.library_path.is_none() || own.preloads || own.has_volumes()
     }
 }
 

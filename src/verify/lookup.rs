@@ -170,23 +170,21 @@ impl<'a> Surroundings<'a> {
         for folder in path.split(':') {
             let candidate = if folder.is_empty() { format!("./{name}") } else { format!("{folder}/{name}") };
             match self.at(&candidate) {
-                Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => {
-                    match self.may_execute(&found) {
-                        May::Yes if seeker == Seeker::Runtime && !candidate.starts_with('/') => {
-                            if unknown.is_some() {
-                                break;
-                            }
-                            let why = format!("{} is there, but {RELATIVE}", shown(&found.path));
-                            return (candidate, Sought::Missing(Some(why)));
+                Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => match self.may(1, &found) {
+                    May::Yes if seeker == Seeker::Runtime && !candidate.starts_with('/') => {
+                        if unknown.is_some() {
+                            break;
                         }
-                        May::Yes => return (candidate, Sought::Found(found)),
-                        May::No => _ = refused.get_or_insert((candidate, found)),
-                        May::Unknown => {
-                            let why = format!("whether {} may execute it depends on who that is", self.user.words());
-                            unknown.get_or_insert((candidate, why));
-                        }
+                        let why = format!("{} is there, but {RELATIVE}", shown(&found.path));
+                        return (candidate, Sought::Missing(Some(why)));
                     }
-                }
+                    May::Yes => return (candidate, Sought::Found(found)),
+                    May::No => _ = refused.get_or_insert((candidate, found)),
+                    May::Unknown => {
+                        let why = format!("whether {} may execute it depends on who that is", self.user.words());
+                        unknown.get_or_insert((candidate, why));
+                    }
+                },
                 Sought::Unknown(why) => {
                     unknown.get_or_insert((candidate, why));
                 }
@@ -205,9 +203,9 @@ impl<'a> Surroundings<'a> {
         if name.contains('/') { (name.into(), self.at(name)) } else { self.in_path(name, seeker) }
     }
 
-    /// Whether the user may execute the file and go through the folders above it.
-    fn may_execute(&self, found: &Found<'_>) -> May {
-        self.user.may(1, found.node).and(self.closed_folder(&found.path).map_or(May::Yes, |(_, may)| may))
+    /// Whether the user may do it to a file, by its mode, and go through the folders above it.
+    pub(super) fn may(&self, bit: u16, found: &Found<'_>) -> May {
+        self.user.may(bit, found.node).and(self.closed_folder(&found.path).map_or(May::Yes, |(_, may)| may))
     }
 
     /// Whether a volume may put files where the image has none.

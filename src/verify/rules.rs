@@ -233,6 +233,7 @@ impl Pass<'_> {
                 visited: BTreeSet::new(),
                 by_script: false,
                 read: BTreeSet::new(),
+                has_moved: false,
                 starts: 0,
                 scripts: Vec::new(),
             };
@@ -343,6 +344,7 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         visited: BTreeSet::new(),
         by_script: false,
         read: BTreeSet::new(),
+        has_moved: false,
         starts: 0,
         scripts: Vec::new(),
     };

@@ -71,7 +71,7 @@ pub(super) fn told(words: &[String]) -> Option<Script> {
     if login {
         // It reads files that may change PATH and all else.
         for command in &mut script.commands {
-            command.changes = Changes { place: true, libraries: true };
+            command.changes = Changes { place: true, libraries: true, ..Changes::default() };
         }
     }
     Some(script)

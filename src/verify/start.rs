@@ -68,6 +68,10 @@ impl<'a> Judge<'a> {
         if start.changes.place && !name.starts_with('/') {
             return;
         }
+        // A loader looks a name up among libraries.
+        if start.changes.by_loader && !name.contains('/') {
+            return;
+        }
         self.starts += 1;
         if start.depth >= MAX_WRAPPERS || self.starts > MAX_STARTS {
             self.by_script = true;
@@ -91,6 +95,7 @@ impl<'a> Judge<'a> {
             _ => None,
         };
         let known = self.findings.len();
+        self.has_moved = start.changes.moves();
         // A shell reads what the kernel refuses.
         let read_by_shell = start.by_shell && head == Some(&Head::Other);
         let again = !start.is_sure() && self.visited.contains(&found.path);
@@ -102,15 +107,16 @@ impl<'a> Judge<'a> {
         } else if start.changes.libraries {
             self.doubt(known, |finding| finding.path.as_deref() != Some(&program));
         }
+        if start.changes.by_loader {
+            self.keep(known, |finding| {
+                finding.rule == Rule::ForeignExecutable && finding.path.as_deref() == Some(&program)
+            });
+        }
         // What it does with its words is known of the program that was found, not of the name.
         let opens = if start.is_sure() { self.opened(&program, start) } else { None };
         if start.is_sure() && !start.fresh {
             // A program that ran before may have put things right, but it has compiled nothing.
-            let mut at = 0;
-            self.findings.retain(|finding| {
-                at += 1;
-                at <= known || finding.rule == Rule::ForeignExecutable
-            });
+            self.keep(known, |finding| finding.rule == Rule::ForeignExecutable);
         }
         let text = match (opens, head) {
             (Some(file), _) => start.words.iter().position(|word| *word == file.name).map(|at| ScriptFile {
@@ -175,6 +181,15 @@ impl<'a> Judge<'a> {
             let (words, fresh, depth) = (&command.words[..], command.fresh && start.fresh, start.depth + 1);
             self.start(&Start { words, role, by_shell: true, changes, fresh, depth });
         }
+    }
+
+    /// Of the findings since the first `known`, only those of which this is true stay.
+    fn keep(&mut self, known: usize, stays: impl Fn(&Finding) -> bool) {
+        let mut at = 0;
+        self.findings.retain(|finding| {
+            at += 1;
+            at <= known || stays(finding)
+        });
     }
 
     /// The findings since the first `known` of which this is true hang on what nobody knows: whether the program is

@@ -33,6 +33,14 @@ const WRAPPERS: &[Wrapper] = &[
             "--bounding-set",
             "--securebits",
             "--pdeathsig",
+            "--ptracer",
+            "--ruid",
+            "--euid",
+            "--rgid",
+            "--egid",
+            "--landlock-access",
+            "--landlock-rule",
+            "--seccomp-filter",
             "--selinux-label",
             "--apparmor-profile",
         ],
@@ -51,7 +59,20 @@ const WRAPPERS: &[Wrapper] = &[
     wrapper(&["setsid"], "", 0),
     Wrapper { long: &["--class", "--classdata"], other: &["-p", "-P", "-u"], ..wrapper(&["ionice"], "cn", 0) },
     Wrapper { other: &["-p", "--pid"], ..wrapper(&["taskset"], "", 1) },
-    Wrapper { other: &["-H", "-s", "--show", "--hardware"], ..wrapper(&["numactl"], "iNCmcpPw", 0) },
+    Wrapper {
+        long: &[
+            "--interleave",
+            "--weighted-interleave",
+            "--preferred",
+            "--preferred-many",
+            "--cpubind",
+            "--cpunodebind",
+            "--physcpubind",
+            "--membind",
+        ],
+        other: &["-H", "-s", "--show", "--hardware", "--shm", "--file", "--length", "--offset", "--shmmode", "--shmid"],
+        ..wrapper(&["numactl"], "iNCmcpPw", 0)
+    },
     Wrapper { long: &["--output", "--format"], ..wrapper(&["time"], "of", 0) },
     Wrapper {
         long: &["--server-args", "--server-num", "--auth-file", "--error-file", "--xauth-protocol", "--wait"],
@@ -59,37 +80,73 @@ const WRAPPERS: &[Wrapper] = &[
     },
 ];
 
-/// What `env` changes for the program that it starts.
+/// The loaders of glibc and musl, called by their names. Each knows some of these.
+const LOADER: Wrapper = Wrapper {
+    long: &[
+        "--library-path",
+        "--preload",
+        "--argv0",
+        "--inhibit-rpath",
+        "--audit",
+        "--glibc-hwcaps-prepend",
+        "--glibc-hwcaps-mask",
+    ],
+    other: &["--list", "--verify", "--help", "--version", "--list-tunables", "--list-diagnostics"],
+    ..wrapper(&[], "", 0)
+};
+
+fn is_loader(name: &str) -> bool {
+    name == "ld.so" || (name.starts_with("ld-linux") || name.starts_with("ld-musl-")) && name.contains(".so.")
+}
+
+/// What is changed for the program that is started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     /// Another `PATH` may be searched, or from another folder.
     pub(super) place: bool,
     /// The loader may find other libraries.
     pub(super) libraries: bool,
+    /// The working folder is another.
+    pub(super) folder: bool,
+    /// No kernel executes it: a loader that was named maps it, which needs no x bit and no other loader.
+    pub(super) by_loader: bool,
 }
 
 impl Changes {
     /// What setting this variable changes.
     pub(super) fn of(variable: &str) -> Self {
-        Self { place: variable == "PATH", libraries: variable.starts_with("LD_") }
+        Self { place: variable == "PATH", libraries: variable.starts_with("LD_"), ..Self::default() }
     }
 
     pub(super) fn and(self, other: Self) -> Self {
-        Self { place: self.place || other.place, libraries: self.libraries || other.libraries }
+        Self {
+            place: self.place || other.place,
+            libraries: self.libraries || other.libraries,
+            folder: self.folder || other.folder,
+            by_loader: self.by_loader || other.by_loader,
+        }
+    }
+
+    /// Whether the working folder may be another.
+    pub(super) fn moves(self) -> bool {
+        self.place || self.folder
     }
 }
 
 /// What follows a program that does nothing but start another, where that is sure, and what it changes for it.
 pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [String], Changes)> {
     let name = name.rsplit('/').next().unwrap_or(name);
-    let mut rest = words.get(1..)?;
+    let mut rest = words.get(1..).filter(|rest| !rest.is_empty())?;
     if name == "busybox" {
         // The name of an applet.
         return wrapped(rest.first()?, rest);
     }
-    let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))?;
+    let by_loader = is_loader(name);
+    let known = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name));
+    let wrapper = if by_loader { &LOADER } else { known? };
     let is_env = name == "env";
-    let mut changes = Changes::default();
+    // Its options say which libraries it takes.
+    let mut changes = Changes { by_loader, libraries: by_loader && rest[0].starts_with("--"), ..Changes::default() };
     while let [word, after @ ..] = rest {
         if word == "--" {
             rest = after;
@@ -121,6 +178,7 @@ pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [Strin
             let unsets = option.starts_with("-u") || option == "--unset";
             let path = unsets && [word, after.first().unwrap_or(word)].iter().any(|word| word.ends_with("PATH"));
             changes.place |= clears || moves || path;
+            changes.folder |= moves;
         }
         if takes_next {
             rest = rest.get(1..)?;
@@ -167,6 +225,16 @@ mod tests {
             ("taskset -c 0,1 app", Some("app")),
             ("setpriv --reuid 1000 --regid=1000 --clear-groups app", Some("app")),
             ("busybox timeout 5 app", Some("app")),
+            ("numactl --interleave all app", Some("app")),
+            ("numactl --cpunodebind 0 --membind=0 -l app x", Some("app x")),
+            ("numactl --show", None),
+            ("setpriv --ptracer 1 --landlock-access fs --no-new-privs app", Some("app")),
+            ("/lib64/ld-linux-x86-64.so.2 /app x", Some("/app x")),
+            ("/lib/ld-linux-aarch64.so.1 --library-path /opt --argv0 x --inhibit-cache /app", Some("/app")),
+            ("/lib/ld-musl-x86_64.so.1 --preload=/x.so -- /app", Some("/app")),
+            ("/lib64/ld-linux-x86-64.so.2 --list /app", None),
+            ("/lib64/ld-linux-x86-64.so.2", None),
+            ("ld-linux /app", None),
             ("app -- x", None),
             ("tini --", None),
         ] {
@@ -187,7 +255,7 @@ mod tests {
         ] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let changes = wrapped(&words[0], &words).map(|(_, changes)| changes);
-            assert_eq!(changes, Some(Changes { place, libraries }), "{line}");
+            assert_eq!(changes, Some(Changes { place, libraries, ..Changes::default() }), "{line}");
         }
     }
 }

@@ -40,6 +40,10 @@ impl Item {
         Self { mode, ..self }
     }
 
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        self.path == path
+    }
+
     pub(crate) fn owner(self, owner: u64) -> Self {
         Self { owner, ..self }
     }

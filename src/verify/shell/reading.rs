@@ -447,13 +447,14 @@ impl Reading<'_> {
         match words[0].as_str() {
             "export" | "declare" | "typeset" | "readonly" | "local" => self.set(part),
             "." | "source" | "eval" => {
-                self.changes = Changes { place: true, libraries: true };
+                self.changes = Changes { place: true, libraries: true, ..Changes::default() };
                 self.script.is_whole = false;
                 self.fresh = false;
             }
             "cd" | "pushd" | "popd" if !part.aside => {
                 self.folder = words.get(1).filter(|to| to.starts_with('/') && is_sure).cloned();
                 self.changes.place |= self.folder.is_none();
+                self.changes.folder = true;
             }
             "exit" | "return" => {
                 // Where it stops with an error, nothing runs that could run. A function is left, not the text.

@@ -1,0 +1,272 @@
+//! Where a loader looks for a library, in its order, and what it makes of what it finds there.
+
+use std::iter;
+
+use crate::elf::{Elf, Machine};
+use crate::image::inspect::{Fit, machine};
+use crate::image::root::Found;
+use crate::layer::contents::{Head, Kind};
+use crate::layer::entry::split;
+
+use super::super::executable::Judge;
+use super::super::lookup::{May, Sought, User, shown};
+use super::Mapped;
+
+/// Whose loader maps the libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loader {
+    Glibc,
+    Musl,
+    /// Another one, or one that cannot be told: nothing is known of its search.
+    Other,
+}
+
+/// What holds for all libraries of a program.
+pub(super) struct Loading {
+    pub(super) loader: Loader,
+    /// The folders that the loader has within itself.
+    own_folders: Vec<Place>,
+    /// Whether the kernel may tell the loader that the program has more rights than its user (`AT_SECURE`).
+    is_secure: bool,
+}
+
+/// A path at which the loader looks.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) path: String,
+    /// Why it may not look there.
+    pub(super) doubt: Option<&'static str>,
+}
+
+/// What a loader makes of what stands at a path.
+pub(super) enum Candidate<'a> {
+    /// It maps it, where the user may read it.
+    Native(Found<'a>, Elf, May),
+    /// It passes over it: it is for another machine.
+    Foreign(Found<'a>, Elf),
+    /// It passes over it: the user may not read it.
+    Closed(Found<'a>),
+    /// It ends with an error, since it is this.
+    Broken(Found<'a>, &'static str),
+    Nothing,
+}
+
+const SECURE: &str = "the program has more rights than its user (setuid, setgid, capabilities), and its loader then \
+                      passes over LD_LIBRARY_PATH and $ORIGIN";
+const LEVEL: &str = "whether the loader looks into glibc-hwcaps hangs on its version and on the CPU";
+const DISTRIBUTION: &str = "whether the loader looks into that folder hangs on how it was built, which the image does not \
+                            tell";
+
+impl<'a> Judge<'a> {
+    /// What holds for the libraries of this program, whose loader stands at this path.
+    pub(super) fn loading(&self, program: &Found<'_>, elf: &Elf, loader_path: &[u8]) -> Loading {
+        let loader = self.whose(elf, loader_path);
+        let own_folders = self.own_folders(loader, loader_path);
+        Loading { loader, own_folders, is_secure: self.is_secure(program) }
+    }
+
+    /// Whose loader stands at this path. One that goes by glibc's name may be musl's (Alpine's libc6-compat), or none
+    /// of both (gcompat).
+    fn whose(&self, program: &Elf, path: &[u8]) -> Loader {
+        let asked = program.interpreter.as_deref().map(|path| split(path).1).unwrap_or_default();
+        let name = split(path).1;
+        let musl = |name: &[u8]| name.starts_with(b"ld-musl-") || name.starts_with(b"libc.musl-");
+        if musl(name) || musl(asked) || name == b"libc.so" {
+            return Loader::Musl;
+        }
+        let glibc = asked.starts_with(b"ld-linux");
+        let has_musl = self.image().root.iter().any(|(path, ..)| musl(split(path).1));
+        if glibc && !has_musl { Loader::Glibc } else { Loader::Other }
+    }
+
+    /// The folders that the loader has within itself. Those of glibc's hang on the distribution that built it, which is
+    /// known by where it keeps the C library.
+    fn own_folders(&self, loader: Loader, loader_path: &[u8]) -> Vec<Place> {
+        let place = |path: String, doubt| Place { path, doubt };
+        if loader == Loader::Musl {
+            return ["/lib", "/usr/local/lib", "/usr/lib"].map(|path| place(path.into(), None)).into();
+        }
+        let has_libc = |folder: &String| self.image().root.resolve(format!("{folder}/libc.so.6").as_bytes()).is_ok();
+        let triplet = self.triplet();
+        let debian = [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")];
+        let plain = ["/lib".to_owned(), "/usr/lib".to_owned()];
+        if loader == Loader::Glibc && debian.iter().any(has_libc) {
+            return debian.into_iter().chain(plain).map(|path| place(path, None)).collect();
+        }
+        // Those of Fedora, of Arch, and the loader's own, as Nix builds it.
+        let families =
+            [vec!["/lib64".to_owned(), "/usr/lib64".to_owned()], plain.into(), vec![shown(split(loader_path).0)]];
+        let knows = families.clone().map(|family| family.iter().any(has_libc));
+        let is_told = loader == Loader::Glibc && knows.contains(&true);
+        let doubt = |known: bool| (is_told && !known).then_some(DISTRIBUTION);
+        let families = families.into_iter().zip(knows).chain(iter::once((debian.to_vec(), false)));
+        families.flat_map(|(family, known)| family.into_iter().map(move |path| place(path, doubt(known)))).collect()
+    }
+
+    fn triplet(&self) -> &'static str {
+        match machine(self.architecture) {
+            Some(Machine::X86_64) => "x86_64-linux-gnu",
+            Some(Machine::AARCH64) => "aarch64-linux-gnu",
+            Some(Machine::I386) => "i386-linux-gnu",
+            _ => "",
+        }
+    }
+
+    fn is_secure(&self, program: &Found<'_>) -> bool {
+        let node = program.node;
+        let (uid, gid) = match self.surroundings.user {
+            User::Root => return false,
+            User::Id(uid, gid) => (Some(uid), gid),
+            User::Named => (None, None),
+        };
+        let sets_user = node.mode & 0o4000 != 0 && uid != Some(node.uid);
+        let sets_group = node.mode & 0o2010 == 0o2010 && gid != Some(node.gid);
+        let has_capability =
+            node.xattrs.iter().flat_map(|xattrs| xattrs.iter()).any(|(name, _)| **name == *b"security.capability");
+        sets_user || sets_group || has_capability
+    }
+
+    /// The paths at which the loader looks for what `mapped[by]` needs, in order, and whether these are all of them.
+    pub(super) fn places(&self, name: &str, (mapped, by): (&[Mapped], usize), loading: &Loading) -> (Vec<Place>, bool) {
+        let mut folders = Folders { judge: self, loading, found: Vec::new(), is_known: true };
+        let (mut cached, mut levels) = (Vec::new(), Vec::new());
+        if name.contains('/') {
+            folders.add(&mapped[by].origin, name, None);
+        } else {
+            folders.of(mapped, by);
+            if loading.loader != Loader::Musl {
+                let of_name = self.cache().into_iter().flatten().filter(|(known, _)| **known == *name.as_bytes());
+                let place = |path: &[u8]| Place { path: String::from_utf8_lossy(path).into_owned(), doubt: None };
+                cached.extend(of_name.map(|(_, path)| place(path)));
+            }
+            if loading.loader == Loader::Glibc && machine(self.architecture) == Some(Machine::X86_64) {
+                levels.extend(["x86-64-v4", "x86-64-v3", "x86-64-v2"]);
+            }
+        }
+        let is_known = folders.is_known;
+        let named = |folder: Place, name: &str| Place { path: format!("{}/{name}", folder.path), ..folder };
+        let (stated, own) = if name.contains('/') {
+            (folders.found, Vec::new())
+        } else {
+            let stated = folders.found.into_iter().map(|folder| named(folder, name)).collect();
+            (stated, loading.own_folders.iter().map(|folder| named(folder.clone(), name)).collect::<Vec<_>>())
+        };
+        let mut all: Vec<Place> = stated.into_iter().chain(cached).chain(own).collect();
+        // Of each folder the loader looks into these first; what it finds there is as good.
+        let below = |place: &Place, level: &str| {
+            let (folder, name) = place.path.rsplit_once('/')?;
+            Some(Place { path: format!("{folder}/glibc-hwcaps/{level}/{name}"), doubt: Some(LEVEL) })
+        };
+        let levels: Vec<Place> =
+            all.iter().flat_map(|place| levels.iter().filter_map(|level| below(place, level))).collect();
+        all.extend(levels);
+        (all, is_known)
+    }
+
+    /// What the loader makes of what stands at this path.
+    pub(super) fn candidate(&self, path: &str) -> Candidate<'a> {
+        let Sought::Found(found) = self.surroundings.at(path) else { return Candidate::Nothing };
+        let may = self.surroundings.may(4, &found);
+        if may == May::No {
+            return Candidate::Closed(found);
+        }
+        match &found.node.kind {
+            Kind::File { head: Head::Elf(elf), .. } => match self.fit(elf) {
+                Fit::Native => {
+                    let elf = elf.as_ref().clone();
+                    Candidate::Native(found, elf, may)
+                }
+                Fit::Foreign | Fit::Compatible => {
+                    let elf = elf.as_ref().clone();
+                    Candidate::Foreign(found, elf)
+                }
+                Fit::Irrelevant => Candidate::Nothing,
+            },
+            Kind::Directory if may == May::Yes => Candidate::Broken(found, "is a folder"),
+            Kind::File { size: 0, .. } if may == May::Yes => Candidate::Broken(found, "is empty"),
+            Kind::File { .. } if may == May::Yes => Candidate::Broken(found, "is no ELF file"),
+            _ => Candidate::Nothing,
+        }
+    }
+
+    /// `$ORIGIN` of what was opened by this path.
+    pub(super) fn origin(&self, path: &str) -> String {
+        match &self.surroundings.folder {
+            Some(folder) if !path.starts_with('/') => folder_of(&format!("{folder}/{path}")),
+            _ => folder_of(path),
+        }
+    }
+}
+
+/// The folder part of an absolute path.
+pub(super) fn folder_of(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((folder, _)) if !folder.is_empty() => folder.into(),
+        _ => "/".into(),
+    }
+}
+
+/// The folders that someone states, as they are gathered.
+struct Folders<'j, 'a> {
+    judge: &'j Judge<'a>,
+    loading: &'j Loading,
+    found: Vec<Place>,
+    is_known: bool,
+}
+
+impl Folders<'_, '_> {
+    /// Those in which is searched for what `mapped[by]` needs.
+    fn of(&mut self, mapped: &[Mapped], by: usize) {
+        let own = &mapped[by];
+        let run_path = own.elf.search_path.is_some() && !own.elf.inherited;
+        // glibc: DT_RPATH of it and of those above, unless it has DT_RUNPATH itself; musl knows no difference.
+        let mut at = by;
+        loop {
+            let object = &mapped[at];
+            if self.loading.loader == Loader::Musl || object.elf.inherited && !run_path {
+                self.search_path(object);
+            }
+            if at == object.by {
+                break;
+            }
+            at = object.by;
+        }
+        let stated = self.judge.surroundings.library_path.as_deref().unwrap_or_default();
+        let separators = if self.loading.loader == Loader::Musl { [':', '\n'] } else { [':', ';'] };
+        let doubt = self.loading.is_secure.then_some(SECURE);
+        for element in stated.split(separators).filter(|_| !stated.is_empty()) {
+            self.add(&mapped[0].origin, element, doubt);
+        }
+        self.search_path(own);
+    }
+
+    /// `DT_RUNPATH` or `DT_RPATH`.
+    fn search_path(&mut self, object: &Mapped) {
+        let path = String::from_utf8_lossy(object.elf.search_path.as_deref().unwrap_or_default());
+        for element in path.split(':').filter(|_| !path.is_empty()) {
+            let doubt = (self.loading.is_secure && element.contains("ORIGIN")).then_some(SECURE);
+            self.add(&object.origin, element, doubt);
+        }
+    }
+
+    /// An element, with `$ORIGIN` and `$LIB` filled in. An empty one is the working folder to glibc.
+    fn add(&mut self, origin: &str, element: &str, doubt: Option<&'static str>) {
+        if element.is_empty() && self.loading.loader == Loader::Musl {
+            return;
+        }
+        let element = if element.is_empty() { "." } else { element };
+        let folder = element.replace("${ORIGIN}", origin).replace("$ORIGIN", origin).replace("${LIB}", "$LIB");
+        let is_here = self.judge.surroundings.folder.is_some() && !self.judge.has_moved;
+        if !folder.starts_with('/') && !is_here {
+            self.is_known = false;
+            return;
+        }
+        // Debian's loader and Fedora's say different things for it.
+        let libs = if folder.contains("$LIB") {
+            vec![format!("lib/{}", self.judge.triplet()), "lib64".into(), "lib".into()]
+        } else {
+            vec![String::new()]
+        };
+        self.found.extend(libs.into_iter().map(|lib| Place { path: folder.replace("$LIB", &lib), doubt }));
+    }
+}
