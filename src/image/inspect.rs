@@ -49,9 +49,9 @@ pub struct ImageFacts {
 }
 
 impl ImageFacts {
-    /// The platform by which a runtime chooses it: the index's word, else the configuration's.
+    /// The platform by which a runtime chooses it, as it reads it: the index's word, else the configuration's.
     pub fn platform(&self) -> Platform {
-        self.stated.clone().unwrap_or_else(|| self.config.platform())
+        self.stated.as_ref().map_or_else(|| self.config.platform().normalized(), Platform::normalized)
     }
 }
 

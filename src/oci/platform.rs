@@ -75,6 +75,10 @@ impl Platform {
     /// where it takes it not at all. After the platform itself come older kin that the CPU may run as well (containerd
     /// `platforms.Only`): 386 on amd64; arm/v8 to arm/v5 on arm64.
     pub fn rank(&self, wanted: &Self) -> Option<usize> {
+        self.normalized().rank_of_normalized(&wanted.normalized())
+    }
+
+    fn rank_of_normalized(&self, wanted: &Self) -> Option<usize> {
         if self.os != wanted.os {
             return None;
         }
@@ -89,6 +93,24 @@ impl Platform {
             }
             _ => None,
         }
+    }
+
+    /// The platform as containerd reads it where it chooses (`platforms.Normalize`): `x86_64` is `amd64`, `aarch64` is
+    /// `arm64`, `armhf` is `arm/v7`, capitals count for small letters.
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        let (os, architecture) = (self.os.to_string().to_lowercase(), self.architecture.to_string().to_lowercase());
+        let variant = self.variant.as_deref().map(str::to_lowercase);
+        let (architecture, variant) = match architecture.as_str() {
+            "i386" => ("386", None),
+            "x86_64" | "x86-64" => ("amd64", variant),
+            "aarch64" => ("arm64", variant),
+            "armhf" => ("arm", Some("v7".to_owned())),
+            "armel" => ("arm", Some("v6".to_owned())),
+            other => (other, variant),
+        };
+        let os = if os == "macos" { "darwin" } else { &os };
+        Self { os: Os::from(os), architecture: Arch::from(architecture), variant, ..self.clone() }
     }
 
     /// The variant as containerd normalises it (`platforms.Normalize`).
@@ -211,6 +233,19 @@ mod tests {
             (Platform::new(Os::Windows, Arch::Amd64), &amd64, None),
         ] {
             assert_eq!(own.rank(wanted), rank, "{own} for {wanted}");
+        }
+        for (spelling, variant, rank) in [
+            ("x86_64", "", Some(0)),
+            ("X86-64", "", Some(0)),
+            ("AMD64", "v1", Some(0)),
+            ("x86_64", "v3", None),
+            ("i386", "", Some(1)),
+            ("aarch64", "v8", None),
+        ] {
+            assert_eq!(of(Arch::from(spelling), variant).rank(&amd64), rank, "{spelling}");
+        }
+        for (spelling, rank) in [("aarch64", 0), ("ARM64", 0), ("armhf", 2), ("armel", 3)] {
+            assert_eq!(of(Arch::from(spelling), "").rank(&arm64), Some(rank), "{spelling}");
         }
         assert_eq!(of(Arch::ARM, "").to_string(), "linux/arm");
         assert_eq!(of(Arch::ARM, "v7").to_string(), "linux/arm/v7");

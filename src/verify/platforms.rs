@@ -76,7 +76,8 @@ pub(super) fn missing(
 pub(super) fn disagreement(image: &ImageFacts) -> Option<Finding> {
     let stated = image.stated.as_ref()?;
     let config = image.config.platform();
-    if config.os == stated.os && config.architecture == stated.architecture {
+    let (own, other) = (config.normalized(), stated.normalized());
+    if own.os == other.os && own.architecture == other.architecture {
         return None;
     }
     let message =

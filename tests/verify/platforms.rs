@@ -214,6 +214,13 @@ fn a_variant_that_the_runtime_does_not_take_is_passed_over() {
     // The newest kin counts, not the first.
     let kin = index(vec![entry_of(Some("v6"), Arch::ARM, X86), entry_of(Some("v7"), Arch::ARM, Machine::ARM)]);
     assert_eq!(judge(&kin, &task(ARM64, "")).verdict, Undetermined);
+    // As containerd reads it.
+    for spelling in ["x86_64", "AMD64"] {
+        let other = index(vec![entry_of(None, Arch::from(spelling), X86)]);
+        expect(&other, &task(X86_64, ""), Runs, &[]);
+        let wrong = index(vec![entry_of(None, Arch::from(spelling), ARM)]);
+        expect(&wrong, &task(X86_64, ""), DoesNotRun, &["error foreign-executable /app"]);
+    }
     let v1 = index(vec![entry_of(Some("v1"), Arch::Amd64, X86)]);
     expect(&v1, &task(X86_64, ""), Runs, &[]);
 }
