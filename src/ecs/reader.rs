@@ -458,18 +458,26 @@ impl Reader {
         Ok(ports)
     }
 
-    /// The paths that are known, and whether there are others.
+    /// The paths of mount points and of `tmpfs` that are known, and whether there are others.
     fn mounts(&self, container: &Value) -> Read<(Vec<String>, bool)> {
-        let Some(member) = self.inner(container, "mountPoints") else { return Ok((Vec::new(), false)) };
-        if matches!(member.value.data, Data::Unknown { .. }) {
-            return Ok((Vec::new(), true));
-        }
-        let (mut paths, mut others) = (Vec::new(), false);
-        for mount in array(&member.value, "an array of mount points")? {
-            match self.inner(mount, "containerPath").map(|path| &path.value) {
-                Some(path) if matches!(path.data, Data::Unknown { .. }) || path.sensitive => others = true,
-                Some(path) => paths.push(text(path, "a string, a path")?.to_owned()),
-                None => others |= matches!(mount.data, Data::Unknown { .. }),
+        let is_unknown = |value: &Value| matches!(value.data, Data::Unknown { .. });
+        let linux = self.inner(container, "linuxParameters").map(|member| &member.value);
+        let tmpfs = linux.and_then(|linux| self.inner(linux, "tmpfs"));
+        let (mut paths, mut others) = (Vec::new(), linux.is_some_and(is_unknown));
+        for (member, what) in
+            [(self.inner(container, "mountPoints"), "an array of mount points"), (tmpfs, "an array of tmpfs mounts")]
+        {
+            let Some(Member { value, .. }) = member else { continue };
+            if is_unknown(value) {
+                others = true;
+                continue;
+            }
+            for mount in array(value, what)? {
+                match self.inner(mount, "containerPath").map(|path| &path.value) {
+                    Some(path) if is_unknown(path) || path.sensitive => others = true,
+                    Some(path) => paths.push(text(path, "a string, a path")?.to_owned()),
+                    None => others |= is_unknown(mount),
+                }
             }
         }
         Ok((paths, others))

@@ -310,7 +310,7 @@ pub struct ContainerDefinition {
     pub ports: Vec<Port>,
     /// Whether the task ends with it; ECS takes `true` where nothing is said.
     pub essential: Stated<bool>,
-    /// The paths at which volumes cover what the image has there.
+    /// The paths at which volumes and `tmpfs` cover what the image has there.
     pub mounts: Vec<String>,
     /// Whether it takes volumes over from another container, whose paths stand there.
     pub volumes_from: bool,

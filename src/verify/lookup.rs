@@ -111,8 +111,8 @@ pub(super) struct Surroundings<'a> {
     /// Whether `LD_PRELOAD` loads a library that nobody asks for.
     pub(super) preloads: bool,
     pub(super) user: User,
-    /// Where volumes cover the image.
-    pub(super) mounts: &'a [String],
+    /// Where volumes cover the image, as it is stated, and where that lands: links are followed.
+    pub(super) mounts: Vec<String>,
     /// Whether volumes stand at paths that are not known.
     pub(super) unknown_mounts: bool,
 }
@@ -125,6 +125,17 @@ pub(super) enum Sought<'a> {
     Missing(Option<String>),
     /// It cannot be known, for this reason.
     Unknown(String),
+}
+
+/// Where volumes at these paths cover the image.
+pub(super) fn covered(image: &ImageFacts, stated: &[String]) -> Vec<String> {
+    let lands = |path: &String| match image.root.locate(path.as_bytes()) {
+        Ok(found) => shown(&found.path),
+        // The runtime makes what is missing there.
+        Err(Unresolved::Missing(end)) => shown(&end),
+        Err(_) => path.clone(),
+    };
+    stated.iter().flat_map(|path| [path.clone(), lands(path)]).collect()
 }
 
 impl<'a> Surroundings<'a> {

@@ -3,7 +3,7 @@
 use crate::ecs::task_definition::{ContainerDefinition, Location, Stated};
 use crate::image::inspect::ImageFacts;
 
-use super::lookup::{DEFAULT_PATH, Surroundings, User};
+use super::lookup::{DEFAULT_PATH, Surroundings, User, covered};
 
 /// The command line, as far as it is known.
 pub(super) struct Process {
@@ -81,7 +81,7 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             library_path: Some(own_library_path),
             preloads: own_preload,
             user: User::of(&config.user),
-            mounts: &[],
+            mounts: Vec::new(),
             unknown_mounts: false,
         };
     };
@@ -109,7 +109,7 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             Stated::Unresolved { .. } => User::Named,
             Stated::Known { .. } | Stated::Unset => User::of(&config.user),
         },
-        mounts: &container.mounts,
+        mounts: covered(image, &container.mounts),
         unknown_mounts: container.volumes_from,
     }
 }

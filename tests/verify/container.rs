@@ -12,7 +12,8 @@ use crate::build::*;
 
 #[test]
 fn the_container_definition_overrides_the_image() {
-    let nodes = || vec![exe("usr/bin/app", program(X86)), exe("srv/tool", program(X86)), folder("srv")];
+    let nodes =
+        || vec![exe("usr/bin/app", program(X86)), exe("srv/tool", program(X86)), folder("srv"), link("bin", "usr/bin")];
     let mut config = entry(&["/missing"]);
     config.cmd = vec!["/usr/bin/app".into()];
     let facts = index(vec![image(&Platform::linux_amd64(), vec![nodes()], config)]);
@@ -32,6 +33,21 @@ fn the_container_definition_overrides_the_image() {
             r#""entryPoint":["/mnt/x"],"mountPoints":[{"containerPath":"/mnt"}]"#,
             Undetermined,
             &["note entrypoint-not-found /mnt/x"],
+        ),
+        (
+            r#""entryPoint":["/usr/bin/app"],"linuxParameters":{"tmpfs":[{"containerPath":"/usr/bin","size":64}]}"#,
+            Undetermined,
+            &["note entrypoint-not-found /usr/bin/app"],
+        ),
+        (
+            r#""entryPoint":["/usr/bin/app"],"linuxParameters":{"tmpfs":[{"containerPath":"/tmp","size":64}]}"#,
+            Runs,
+            &[],
+        ),
+        (
+            r#""entryPoint":["/usr/bin/app"],"mountPoints":[{"containerPath":"/bin"}]"#,
+            Undetermined,
+            &["note entrypoint-not-found /usr/bin/app"],
         ),
     ] {
         expect(&facts, &task(X86_64, container), verdict, findings);
