@@ -4,6 +4,7 @@
 //! comes with packages (keys of test suites, examples) is passed over by its folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::image::inspect::ImageFacts;
 use crate::layer::contents::{Head, Kind};
@@ -49,8 +50,31 @@ const PACKAGE_PARTS: [&str; 12] = [
     "docs",
 ];
 
+/// What a file seems to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secret {
+    PrivateKey,
+    EnvFile,
+    Passwords,
+    AwsCredentials,
+    /// The folder of this file has the history.
+    Repository,
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PrivateKey => "a private key",
+            Self::EnvFile => "an environment file",
+            Self::Passwords => "a file of passwords",
+            Self::AwsCredentials => "credentials of AWS",
+            Self::Repository => "a Git repository with all its history",
+        })
+    }
+}
+
 /// What a file seems to be, by its name and its first bytes.
-fn kind(path: &[u8], head: &Head) -> Option<&'static str> {
+fn kind(path: &[u8], head: &Head) -> Option<Secret> {
     // The name first: it clears nearly all files.
     let kind = suspicion(path, head)?;
     let path = String::from_utf8_lossy(path);
@@ -64,22 +88,20 @@ fn kind(path: &[u8], head: &Head) -> Option<&'static str> {
 }
 
 /// What a file seems to be wherever it lies.
-fn suspicion(path: &[u8], head: &Head) -> Option<&'static str> {
+fn suspicion(path: &[u8], head: &Head) -> Option<Secret> {
     if *head == Head::PrivateKey {
-        return Some("a private key");
+        return Some(Secret::PrivateKey);
     }
     match split(path).1 {
-        b".env" => Some("an environment file"),
-        b".git-credentials" | b".netrc" | b".pgpass" => Some("a file of passwords"),
-        b"credentials" if path.ends_with(b".aws/credentials") => Some("credentials of AWS"),
+        b".env" => Some(Secret::EnvFile),
+        b".git-credentials" | b".netrc" | b".pgpass" => Some(Secret::Passwords),
+        b"credentials" if path.ends_with(b".aws/credentials") => Some(Secret::AwsCredentials),
         // The file that every repository has, once for each.
-        b"HEAD" if path == b".git/HEAD" || path.ends_with(b"/.git/HEAD") => {
-            Some("a Git repository with all its history")
-        }
+        b"HEAD" if path == b".git/HEAD" || path.ends_with(b"/.git/HEAD") => Some(Secret::Repository),
         name if name.starts_with(b".env.") => {
             let ending = name.rsplit(|byte| *byte == b'.').next()?;
             let templates: [&[u8]; 7] = [b"example", b"sample", b"template", b"dist", b"defaults", b"schema", b"test"];
-            (!templates.contains(&ending)).then_some("an environment file")
+            (!templates.contains(&ending)).then_some(Secret::EnvFile)
         }
         _ => None,
     }
@@ -90,7 +112,7 @@ pub(super) type Told = BTreeSet<(Option<Digest>, String)>;
 
 /// A warning for each; beyond [`MAX_NAMED`] one for all that are left.
 pub(super) fn secrets(image: &ImageFacts, told: &mut Told, allowed: &Allowed<'_>) -> Vec<Finding> {
-    let mut found: BTreeMap<(usize, &[u8]), &'static str> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, &[u8]), Secret> = BTreeMap::new();
     for (index, layer) in image.root.layers().iter().enumerate() {
         for node in &layer.nodes {
             let Kind::File { head, size } = &node.kind else { continue };
@@ -106,7 +128,7 @@ pub(super) fn secrets(image: &ImageFacts, told: &mut Told, allowed: &Allowed<'_>
     let mut more = 0;
     for ((index, path), kind) in found {
         let merged = image.root.lookup(path).is_some_and(|(_, layer)| layer == index);
-        let path = if kind.contains("Git") { split(path).0 } else { path };
+        let path = if kind == Secret::Repository { split(path).0 } else { path };
         let path = shown(path);
         let layer = image.layers.get(index).map(|layer| layer.digest);
         if !told.insert((layer, path.clone())) {
