@@ -3,6 +3,7 @@
 
 mod lexer;
 mod reading;
+mod structure;
 
 use super::wrapper::Changes;
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::lexer::{Token, Tokens, tokens};
+use super::structure::{Join, Part, Structure};
 use super::{Command, Script};
 use crate::verify::wrapper::Changes;
 
@@ -81,40 +82,6 @@ const TESTS: &[&str] = &["[", "[[", "test", "command", "type", "which", "hash", 
 const SETTINGS: &[&str] =
     &["cd", "export", "set", "umask", "ulimit", "echo", ":", "true", "printf", "trap", ".", "source"];
 
-/// A command as it is written, before anyone asks what it does.
-struct Part {
-    tokens: Vec<Token>,
-    /// How many blocks it stands in.
-    depth: usize,
-    /// Whether it stands in a function.
-    in_function: bool,
-    /// What joins it to the one before.
-    before: Join,
-    /// Whether it runs in a process of its own, in a pipeline or the background: it neither ends nor changes the shell.
-    aside: bool,
-    /// Whether its answer is turned round (`!`).
-    negated: bool,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Join {
-    #[default]
-    Next,
-    And,
-    Or,
-    Pipe,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Block {
-    If,
-    Loop,
-    Case { pattern: bool },
-    Brace,
-    Subshell,
-    Function,
-}
-
 /// The commands of a text; `arguments` are what follows it, `$0` first.
 pub(in crate::verify) fn script(text: &str, arguments: &[String]) -> Script {
     let mut script = Script { commands: Vec::new(), is_whole: true };
@@ -150,158 +117,6 @@ fn read(text: &str, arguments: &[String], depth: usize, script: &mut Script) {
     reading.parts(&structure.parts);
     for inner in substitutions {
         read(&inner, arguments, depth + 1, script);
-    }
-}
-
-/// From tokens to commands and the blocks around them.
-#[derive(Default)]
-struct Structure {
-    parts: Vec<Part>,
-    functions: Vec<String>,
-    blocks: Vec<Block>,
-    /// What joins the next command to the one before, and whether its answer is turned round.
-    next: (Join, bool),
-    /// Blocks end that never began, or the other way.
-    is_broken: bool,
-}
-
-impl Structure {
-    fn read(&mut self, tokens: &[Token]) {
-        let mut rest = tokens;
-        while let Some((token, after)) = rest.split_first() {
-            rest = after;
-            if self.blocks.last() == Some(&Block::Case { pattern: true }) {
-                match token {
-                    Token::Close => self.pattern(false),
-                    Token::Literal { word, bare: true } if word == "esac" => {
-                        self.close(&[Block::Case { pattern: true }]);
-                    }
-                    _ => {}
-                }
-                continue;
-            }
-            match token {
-                Token::End => self.next.0 = Join::Next,
-                Token::And => self.next.0 = Join::And,
-                Token::Or => self.next.0 = Join::Or,
-                Token::Pipe | Token::Background => {
-                    self.next.0 = if *token == Token::Pipe { Join::Pipe } else { Join::Next };
-                    if let Some(part) = self.parts.last_mut() {
-                        part.aside = true;
-                    }
-                }
-                Token::CaseEnd => {
-                    self.next.0 = Join::Next;
-                    self.pattern(true);
-                }
-                Token::Open => self.blocks.push(Block::Subshell),
-                Token::Close => self.close(&[Block::Subshell]),
-                Token::Literal { word, bare: true } if self.reserved(word, &mut rest) => {}
-                _ => {
-                    // It goes as far as the next sign.
-                    let is_sign = |token: &Token| {
-                        !matches!(
-                            token,
-                            Token::Literal { .. }
-                                | Token::Expanded(_)
-                                | Token::Arguments
-                                | Token::Zeroth
-                                | Token::Redirection { .. }
-                        )
-                    };
-                    let count = rest.iter().position(is_sign).unwrap_or(rest.len());
-                    let (words, after) = rest.split_at(count);
-                    rest = after;
-                    if let (Token::Literal { word, bare: true }, [], [Token::Open, Token::Close, after @ ..]) =
-                        (token, words, rest)
-                    {
-                        rest = after;
-                        self.function(word.clone());
-                        continue;
-                    }
-                    self.part(std::iter::once(token).chain(words).cloned().collect());
-                }
-            }
-        }
-        self.is_broken |= !self.blocks.is_empty();
-    }
-
-    fn part(&mut self, tokens: Vec<Token>) {
-        let (before, negated) = std::mem::take(&mut self.next);
-        self.parts.push(Part {
-            tokens,
-            depth: self.blocks.len(),
-            in_function: self.blocks.contains(&Block::Function),
-            before,
-            aside: before == Join::Pipe,
-            negated,
-        });
-    }
-
-    /// Takes a reserved word where a command may begin.
-    fn reserved(&mut self, word: &str, rest: &mut &[Token]) -> bool {
-        match word {
-            "then" | "else" | "elif" | "do" | "time" => {}
-            "!" => self.next.1 = true,
-            "if" => self.blocks.push(Block::If),
-            "while" | "until" => self.blocks.push(Block::Loop),
-            "for" | "select" => {
-                self.blocks.push(Block::Loop);
-                let is_do = |token: &Token| matches!(token, Token::Literal { word, bare: true } if word == "do");
-                *rest = &rest[rest.iter().position(is_do).unwrap_or(rest.len())..];
-            }
-            "case" => {
-                self.blocks.push(Block::Case { pattern: true });
-                let is_in = |token: &Token| matches!(token, Token::Literal { word, bare: true } if word == "in");
-                *rest = rest.iter().position(is_in).map_or(&[], |at| &rest[at + 1..]);
-            }
-            "[[" => {
-                let is_end = |token: &Token| matches!(token, Token::Literal { word, .. } if word == "]]");
-                let end = rest.iter().position(is_end).map_or(rest.len(), |at| at + 1);
-                *rest = &rest[end..];
-                // It stays a command, since others hang on it.
-                self.part(vec![Token::Literal { word: "[[".into(), bare: true }]);
-            }
-            "{" => self.blocks.push(Block::Brace),
-            "function" => {
-                let Some((Token::Literal { word, .. }, after)) = rest.split_first() else { return false };
-                *rest = after;
-                if let [Token::Open, Token::Close, after @ ..] = rest {
-                    *rest = after;
-                }
-                self.function(word.clone());
-            }
-            "fi" => self.close(&[Block::If]),
-            "done" => self.close(&[Block::Loop]),
-            "esac" => self.close(&[Block::Case { pattern: false }]),
-            "}" => self.close(&[Block::Brace]),
-            _ => return false,
-        }
-        true
-    }
-
-    /// The body is the block that comes; as a rule, braces.
-    fn function(&mut self, name: String) {
-        self.functions.push(name);
-        self.blocks.push(Block::Function);
-    }
-
-    fn pattern(&mut self, pattern: bool) {
-        match self.blocks.last_mut() {
-            Some(Block::Case { pattern: place }) => *place = pattern,
-            _ => self.is_broken = true,
-        }
-    }
-
-    fn close(&mut self, kinds: &[Block]) {
-        match self.blocks.pop() {
-            Some(block) if kinds.contains(&block) => {}
-            _ => self.is_broken = true,
-        }
-        // A function ends with its body.
-        if self.blocks.last() == Some(&Block::Function) {
-            self.blocks.pop();
-        }
     }
 }
 
