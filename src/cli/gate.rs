@@ -17,8 +17,9 @@ use dockless::image::recipe::VerifyRecipe;
 use dockless::image::recipe::place::Spanned;
 use dockless::oci::platform::Platform;
 use dockless::release::ship;
+use dockless::verify::allow::Allow;
 use dockless::verify::finding::{Finding, Rule, Verification};
-use dockless::verify::rules::{self, Allow};
+use dockless::verify::rules;
 
 use super::args::push::Registry;
 use super::args::values;

@@ -2,8 +2,18 @@
 
 use std::cell::Cell;
 
+use crate::ecs::pattern::Pattern;
+
 use super::finding::{Finding, Rule, Severity};
-use super::rules::Allow;
+
+/// A rule that is allowed to find something, everywhere or at some paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// The rule.
+    pub rule: Rule,
+    /// The paths; without it, all findings of the rule.
+    pub path: Option<Pattern>,
+}
 
 /// The allowed findings are taken out; each allow remembers whether it took any.
 pub(super) struct Allowed<'a> {

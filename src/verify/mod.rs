@@ -1,10 +1,11 @@
 //! Does this image run on that task? Facts and targets in, findings out; nothing here reads a file or a clock.
 //!
+//! - [`allow`]: what is allowed.
 //! - [`finding`]: what can be found, and what it means.
 //! - [`rules`]: the rules together, the verdict.
 //! - [`sidecar`]: the rule on the other containers, for whoever knows what their images have.
 
-mod allow;
+pub mod allow;
 mod beside;
 mod executable;
 mod explain;

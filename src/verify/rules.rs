@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ecs::pattern::Pattern;
 use crate::ecs::target::{Asked, Target};
 use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, Location, Notation, OperatingSystem, Stated};
 use crate::image::inspect::{Facts, Fit, ImageFacts, fit};
@@ -15,22 +14,13 @@ use crate::oci::digest::Digest;
 use crate::oci::platform::{Arch, Os, Platform};
 use crate::oci::reference::Reference;
 
-use super::allow::Allowed;
+use super::allow::{Allow, Allowed};
 use super::executable::Judge;
 use super::finding::{Finding, Rule, Severity, TargetVerdict, Verdict, Verification};
 use super::platforms::{choose, disagreement, is_image, missing};
 use super::process::{Process, surroundings};
 use super::scan::{self, Interpreter};
 use super::{beside, reference, refused, runtime, secret, sidecar};
-
-/// A rule that is allowed to find something, everywhere or at some paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allow {
-    /// The rule.
-    pub rule: Rule,
-    /// The paths; without it, all findings of the rule.
-    pub path: Option<Pattern>,
-}
 
 /// What the user says beside.
 #[derive(Debug, Clone, Default)]

@@ -11,8 +11,9 @@ use dockless::image::inspect::Facts;
 use dockless::layer::contents::Node;
 use dockless::oci::config::Config;
 use dockless::oci::platform::{Arch, Os, Platform};
+use dockless::verify::allow::Allow;
 use dockless::verify::finding::{Rule, Severity, Verdict};
-use dockless::verify::rules::{Allow, Options, check_image, verify};
+use dockless::verify::rules::{Options, check_image, verify};
 
 use dockless::verify::finding::Verdict::{DoesNotRun, Runs, Undetermined};
 
