@@ -409,7 +409,7 @@ fn container(container: &ContainerDefinition) -> Value {
     put("secrets", container.secrets().iter().map(|secret| json!({ "name": secret.name() })).collect());
     let mounts = container.mount_points().iter().filter_map(|mount| mount.container_path());
     put("mountPoints", mounts.map(|path| json!({ "containerPath": path })).collect());
-    let tmpfs = container.linux_parameters().map(|linux| linux.tmpfs()).unwrap_or_default();
+    let tmpfs = container.linux_parameters().map(aws_sdk_ecs::types::LinuxParameters::tmpfs).unwrap_or_default();
     let tmpfs: Vec<Value> = tmpfs.iter().map(|mount| json!({ "containerPath": mount.container_path() })).collect();
     put("linuxParameters", if tmpfs.is_empty() { Value::Null } else { json!({ "tmpfs": tmpfs }) });
     put("volumesFrom", container.volumes_from().iter().map(|_| json!({})).collect());
