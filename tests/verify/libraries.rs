@@ -342,6 +342,19 @@ fn folders() -> Vec<Case> {
         case("Fedora's loader and Debian's folder", fedora("usr/lib/x86_64-linux-gnu/libx.so.1"), &["/app"])
             .stays_open(&["note library-missing /usr/lib/x86_64-linux-gnu/libx.so.1"]),
         case(
+            "a loader of another glibc, whose folder is its own",
+            root(
+                "",
+                vec![
+                    bin("opt/c/ld-linux-x86-64.so.2", library(&[])),
+                    bin("opt/c/libc.so.6", library(&[])),
+                    bin("opt/c/libx.so.1", x()),
+                    bin("app", made_for(X86).with("/opt/c/ld-linux-x86-64.so.2", &["libx.so.1", "libc.so.6"]).bytes()),
+                ],
+            ),
+            &["/app"],
+        ),
+        case(
             "a library for newer CPUs alone",
             root("/opt", vec![bin("opt/glibc-hwcaps/x86-64-v3/libx.so.1", x())]),
             &["/srv/app"],

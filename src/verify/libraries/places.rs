@@ -90,12 +90,15 @@ impl<'a> Judge<'a> {
         let triplet = self.triplet();
         let debian = [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")];
         let plain = ["/lib".to_owned(), "/usr/lib".to_owned()];
-        if loader == Loader::Glibc && debian.iter().any(has_libc) {
+        let wide = ["/lib64".to_owned(), "/usr/lib64".to_owned()];
+        let own = shown(split(loader_path).0);
+        // One that stands elsewhere was built by someone else, and knows neither these folders nor the cache.
+        let is_usual = debian.iter().chain(&plain).chain(&wide).any(|folder| *folder == own);
+        if loader == Loader::Glibc && is_usual && debian.iter().any(has_libc) {
             return debian.into_iter().chain(plain).map(|path| place(path, None)).collect();
         }
         // Those of Fedora, of Arch, and the loader's own, as Nix builds it.
-        let families =
-            [vec!["/lib64".to_owned(), "/usr/lib64".to_owned()], plain.into(), vec![shown(split(loader_path).0)]];
+        let families = [Vec::from(wide), plain.into(), vec![own]];
         let knows = families.clone().map(|family| family.iter().any(has_libc));
         let is_told = loader == Loader::Glibc && knows.contains(&true);
         let doubt = |known: bool| (is_told && !known).then_some(DISTRIBUTION);
