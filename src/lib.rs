@@ -31,7 +31,7 @@
 //! | 3 | [`layout`], [`registry`] | the layout folder; the client of a registry |
 //! | 2 | [`blob`], [`ecs`] | bytes that carry a digest; task definitions with their places |
 //! | 1 | [`oci`], [`aws`], [`elf`], [`event`] | the specification's values; credentials, hosts and calls of AWS; machines; progress |
-//! | 0 | [`secret`] | what is never printed |
+//! | 0 | [`cause`], [`mutex`], [`secret`] | errors with their causes; locks that outlive a panic; what is never printed |
 //!
 //! # Invariants
 //!
@@ -49,12 +49,14 @@
 
 pub mod aws;
 pub mod blob;
+pub mod cause;
 pub mod ecs;
 pub mod elf;
 pub mod event;
 pub mod image;
 pub mod layer;
 pub mod layout;
+pub mod mutex;
 pub mod oci;
 pub mod project;
 pub mod registry;

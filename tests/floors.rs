@@ -26,6 +26,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("aws", 1),
     ("elf", 1),
     ("event", 1),
+    ("cause", 0),
+    ("mutex", 0),
     ("secret", 0),
 ];
 

@@ -2,7 +2,6 @@
 //! it lacks (AWS SDKs and Tools Reference Guide "Standardized credential providers").
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -15,6 +14,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 
 use super::error::{Attempt, AwsError, Lacks, tame};
+use crate::cause;
 
 /// The role of a job in GitHub Actions, by its own token.
 pub(super) const GITHUB: &str = "GitHub OIDC";
@@ -88,17 +88,7 @@ const NOT_LOADED: &str = "the credential provider was not enabled";
 
 /// What an error of a link says, with its causes. They name files, profiles and exceptions, and hold no keys.
 pub(super) fn words(error: &(dyn Error + 'static)) -> String {
-    let mut said = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = tame(&error.to_string());
-        if !text.is_empty() && !said.contains(&text) {
-            let colon = if said.is_empty() { "" } else { ": " };
-            // Writing to a String cannot fail.
-            let _ = write!(said, "{colon}{text}");
-        }
-        next = error.source();
-    }
+    let said = cause::in_one_line(error);
     // How the SDK opens what it says, whatever it is.
     let opening = [
         "the credential provider was not enabled: ",

@@ -9,6 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use thiserror::Error;
 
 use super::refusal::{self, Advice};
+use crate::cause;
 
 /// The longest text of a reply that is repeated, in bytes.
 const LONGEST: usize = 600;
@@ -182,13 +183,9 @@ impl AwsError {
     }
 }
 
-/// The innermost cause: what a person can do something about.
+/// The innermost cause.
 pub(super) fn root(error: &(dyn Error + 'static)) -> String {
-    let mut innermost: &(dyn Error + 'static) = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    tame(&innermost.to_string())
+    tame(&cause::innermost(error))
 }
 
 /// A text from elsewhere on one line, without control characters and not too long.

@@ -1,12 +1,13 @@
 //! The push that a build ends in, while the build goes on: the registry is asked while folders are listed, and layers go to
 //! it while others are made.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use dockless::blob::BlobSource;
 use dockless::blob::growing::Growing;
 use dockless::layout::Layout;
+use dockless::mutex::{lock, unpoisoned};
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::error::Error;
@@ -79,7 +80,7 @@ impl<'s> Coming<'s> {
 
     /// Waits for what the registries say: whether it is worth to go on.
     pub fn is_ready(&self) -> bool {
-        let Some(asking) = self.asking.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(asking) = lock(&self.asking).take() else {
             return self.asked.get().is_some();
         };
         match asking.join().ok().flatten() {
@@ -92,7 +93,7 @@ impl<'s> Coming<'s> {
             }
             failed => {
                 let failure = failed.and_then(Result::err).unwrap_or_else(|| image::refused(Error::Worker));
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                *lock(&self.failure) = Some(failure);
                 false
             }
         }
@@ -111,7 +112,7 @@ impl<'s> Coming<'s> {
     /// There will be no push. Why not, where the registries are the reason.
     pub fn give_up(self) -> Option<Failure> {
         self.stop.notify_one();
-        let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failure = unpoisoned(self.failure.into_inner());
         if let Some(ahead) = self.asked.into_inner().and_then(|asked| asked.ahead) {
             ahead.abandon(self.network);
         }
@@ -151,7 +152,7 @@ impl Ahead {
 
     /// Hands in a layer, and whether it was made just now.
     pub fn take(&self, layout: &Layout, layer: &Descriptor, new: bool) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         let mut layers = vec![(Arc::new(layout.clone()) as Arc<dyn BlobSource>, layer.clone())];
         match waiting.as_mut() {
             Some(waiting) if !new => return waiting.append(&mut layers),
@@ -167,7 +168,7 @@ impl Ahead {
 
     /// Hands in a configuration: where layers are on their way, it need not wait for the last of them.
     pub fn follow(&self, source: &Arc<dyn BlobSource>, configuration: &Descriptor) {
-        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if lock(&self.waiting).is_none() {
             // Whoever waited for it has failed, and says so in the end.
             let _ = self.made.send(Handed::Whole((Arc::clone(source), configuration.clone())));
         }

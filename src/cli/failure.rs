@@ -11,6 +11,7 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use annotate_snippets::Level;
+use dockless::cause;
 use thiserror::Error;
 
 use super::snippet::{Snippet, renderer, tame, underlined};
@@ -75,24 +76,9 @@ impl Failure {
         self.snippet.is_some()
     }
 
-    /// The message, then each cause that says something new.
-    fn messages(&self) -> Vec<String> {
-        let mut messages = vec![self.error.to_string()];
-        let mut cause = self.error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Many errors say their cause in their own text.
-            if !text.is_empty() && !messages.iter().any(|message| message.contains(&text)) {
-                messages.push(text);
-            }
-            cause = error.source();
-        }
-        messages
-    }
-
     /// Writes the failure for people. The text is styled: give it a writer that drops styles where there is no colour.
     pub fn print(&self, writer: &mut dyn Write) -> io::Result<()> {
-        let mut messages = self.messages().into_iter();
+        let mut messages = cause::messages(&*self.error).into_iter();
         let message = messages.next().unwrap_or_default();
         let renderer = renderer();
         if let Some(snippet) = &self.snippet {

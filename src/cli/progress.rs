@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use dockless::event::{Event, Observer};
+use dockless::mutex::lock;
 
 use super::args::{Output, ProgressChoice};
 use super::settings::Settings;
@@ -223,9 +224,4 @@ fn finished(job: Job<'_>, size: Option<u64>, word: Option<&str>, took: std::time
         parts.push(format!("in {}", duration(took)));
     }
     parts.join("  ")
-}
-
-/// A lock that a thread which panicked does not take away from the others: what it guards is only shown.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

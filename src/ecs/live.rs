@@ -5,7 +5,6 @@
 //! `PATH` alone.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use super::target::{SelectError, TargetOptions, select};
 use super::task_definition::{LaunchType, Location, Stated};
 use crate::aws::refusal;
 use crate::aws::session::{NoPlainHttp, NotOfAws};
+use crate::cause;
 
 /// A source that is asked for, not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,15 +291,7 @@ impl Asked<'_> {
             return LiveError::Refused { source_name, action, code, message, help };
         }
         // The causes as sentences, not the request, which is signed.
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = error.source();
-        }
+        let message = cause::in_one_line(error);
         let help = match refusal::advice(&message) {
             Some(advice) => Some(advice.to_string()),
             None if self.region.is_none() => Some("name a region: AWS_REGION=eu-central-1, or in the profile".into()),

@@ -13,6 +13,7 @@ use crate::blob::{BlobError, BlobSource};
 use crate::elf::{Elf, Machine};
 use crate::event::{Event, Observer};
 use crate::layer::contents::Contents;
+use crate::mutex;
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -276,9 +277,7 @@ fn read_layers(
             if result.is_err() {
                 next.store(layers.len(), Ordering::Relaxed);
             }
-            if let Ok(mut results) = results.lock() {
-                results.push((layer.digest, result));
-            }
+            mutex::lock(&results).push((layer.digest, result));
         }
     };
     std::thread::scope(|scope| {
@@ -287,8 +286,10 @@ fn read_layers(
         }
         work();
     });
-    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.into_iter().map(|(digest, result)| Ok((digest, Arc::new(result?)))).collect()
+    mutex::unpoisoned(results.into_inner())
+        .into_iter()
+        .map(|(digest, result)| Ok((digest, Arc::new(result?))))
+        .collect()
 }
 
 #[cfg(test)]

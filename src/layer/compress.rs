@@ -28,6 +28,7 @@ use thiserror::Error;
 use dockless_deflate::Deflater;
 
 use super::cache::chunks::{Proof, Reuse};
+use crate::mutex::{lock, unpoisoned};
 use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
 
@@ -169,7 +170,7 @@ impl Permit {
         let mut state = lock(&permits.state);
         state.waiting.push(rank);
         let blocked = |state: &mut Free| state.count == 0 || state.waiting.iter().min() != Some(&rank);
-        let mut state = permits.freed.wait_while(state, blocked).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = unpoisoned(permits.freed.wait_while(state, blocked));
         state.waiting.retain(|other| *other != rank);
         state.count -= 1;
         if state.count > 0 {
@@ -184,10 +185,6 @@ impl Drop for Permit {
         lock(&self.0.state).count += 1;
         self.0.freed.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl Permits {

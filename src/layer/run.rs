@@ -26,13 +26,14 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use thiserror::Error;
 
 use self::said::{Masks, Said};
+use crate::mutex::lock;
 
 /// The shell that runs a command that is one text, and waits for our end.
 const SHELL: &str = "/bin/sh";
@@ -238,7 +239,7 @@ impl Groups {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn open(&self) -> Result<Group<'_>, RunError> {

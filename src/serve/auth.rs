@@ -22,8 +22,8 @@ use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
 use super::reply::{Answer, Refusal, Stop, answer, document};
-use super::repositories::held;
 use super::route::{Endpoint, Route};
+use crate::mutex::lock;
 use crate::oci::digest::Digest;
 
 /// More tokens than any test or rehearsal asks for: beyond it, the expired ones go.
@@ -163,7 +163,7 @@ impl Door {
             authorization(headers).and_then(|(scheme, value)| scheme.eq_ignore_ascii_case("bearer").then_some(value));
         let problem = match shown {
             None => None,
-            Some(word) => match held(&self.tokens).get(word) {
+            Some(word) => match lock(&self.tokens).get(word) {
                 Some(token) if token.until > Instant::now() => {
                     if wanted.is_none_or(|wanted| token.scopes.contains(wanted)) {
                         return Ok(());
@@ -203,7 +203,7 @@ impl Door {
         }
         let word = self.random.word();
         let now = Instant::now();
-        let mut tokens = held(&self.tokens);
+        let mut tokens = lock(&self.tokens);
         if tokens.len() >= TOKENS {
             tokens.retain(|_, token| token.until > now);
         }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::oci::digest::Digest;
 
 use super::auth::Random;
-use super::repositories::held;
+use crate::mutex::lock;
 
 pub(super) mod admission;
 pub(super) mod control;
@@ -122,7 +122,7 @@ impl Ecr {
     fn new_password(&self) -> (String, Duration) {
         let password = format!("{}{}", self.random.word(), self.random.word());
         let lifetime = self.settings.token_lifetime;
-        let mut tokens = held(&self.tokens);
+        let mut tokens = lock(&self.tokens);
         if tokens.len() >= TOKENS {
             tokens.pop_front();
         }
@@ -134,7 +134,7 @@ impl Ecr {
     /// What a password is worth. Digests are compared: the time that it takes says nothing about it.
     fn shown(&self, password: &str) -> Shown {
         let digest = Digest::of(password.as_bytes());
-        let mut tokens = held(&self.tokens);
+        let mut tokens = lock(&self.tokens);
         let now = Instant::now();
         match tokens.iter().find(|token| token.digest == digest) {
             None => return Shown::Unknown,
@@ -153,7 +153,7 @@ impl Ecr {
 
     /// Whether blobs may be mounted: the account's setting, unless a switch says no.
     pub(super) fn mounts(&self) -> bool {
-        let enabled = held(&self.account).get(BLOB_MOUNTING).is_some_and(|value| value == "ENABLED");
+        let enabled = lock(&self.account).get(BLOB_MOUNTING).is_some_and(|value| value == "ENABLED");
         enabled && !self.is_on(Switch::NoMount)
     }
 

@@ -16,6 +16,7 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::blob::{BlobError, DOCUMENT_LIMIT};
+use crate::cause;
 use crate::layout::LayoutError;
 use crate::oci::digest::{Digest, ParseDigestError};
 
@@ -54,18 +55,14 @@ pub(super) enum Stop {
 impl Stop {
     /// We failed, because of this.
     pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
-        let (mut reason, mut cause) = (error.to_string(), error);
-        while let Some(next) = cause.source() {
-            reason = format!("{reason}: {next}");
-            cause = next;
-        }
-        let cause = match cause.downcast_ref::<io::Error>().map(|error| (error.raw_os_error(), error.kind())) {
+        let io = cause::chain(error).filter_map(|link| link.downcast_ref::<io::Error>()).last();
+        let cause = match io.map(|error| (error.raw_os_error(), error.kind())) {
             Some((Some(code), _)) => io::Error::from_raw_os_error(code).to_string(),
             // Its own words may name a path.
             Some((None, kind)) if kind != io::ErrorKind::Other => kind.to_string(),
-            _ => cause.to_string(),
+            _ => cause::innermost(error),
         };
-        Self::Broken { reason, cause }
+        Self::Broken { reason: cause::in_one_line(error), cause }
     }
 }
 

@@ -11,11 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use crate::blob::BlobSource;
 use crate::layout::{Layout, LayoutError};
+use crate::mutex::lock;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::{Index, Manifest};
@@ -133,13 +135,13 @@ impl Repositories {
         let path = self.layout.root().join("index.json");
         // Before it is read: should it be replaced between the two, the next request reads it again.
         let stamp = std::fs::metadata(&path).map(|data| stamp(&data)).unwrap_or_default();
-        if let Some((known, snapshot)) = &*held(&self.snapshot)
+        if let Some((known, snapshot)) = &*lock(&self.snapshot)
             && *known == stamp
         {
             return Ok(snapshot.clone());
         }
         let snapshot = Arc::new(self.read(&self.layout.index()?));
-        *held(&self.snapshot) = Some((stamp, snapshot.clone()));
+        *lock(&self.snapshot) = Some((stamp, snapshot.clone()));
         Ok(snapshot)
     }
 
@@ -192,22 +194,22 @@ impl Repositories {
             return None;
         }
         let key = (manifest.digest, kind == Kind::Index);
-        if let Some(facts) = held(&self.facts).get(&key) {
+        if let Some(facts) = lock(&self.facts).get(&key) {
             return Some(facts.clone());
         }
         let facts = Arc::new(Facts::parse(kind, &self.layout.document(manifest).ok()?).ok()?);
-        held(&self.facts).insert(key, facts.clone());
+        lock(&self.facts).insert(key, facts.clone());
         Some(facts)
     }
 
     /// Whether there is such a repository.
     pub(super) fn exists(&self, name: &str) -> Result<bool, LayoutError> {
-        Ok(held(&self.uploaded).contains_key(name) || self.snapshot()?.contains_key(name))
+        Ok(lock(&self.uploaded).contains_key(name) || self.snapshot()?.contains_key(name))
     }
 
     /// From now on there is such a repository, also when it holds nothing (any more).
     pub(super) fn create(&self, name: &str) {
-        let mut uploaded = held(&self.uploaded);
+        let mut uploaded = lock(&self.uploaded);
         if !uploaded.contains_key(name) {
             uploaded.insert(name.to_owned(), HashSet::new());
         }
@@ -221,13 +223,13 @@ impl Repositories {
     /// The names of all repositories.
     pub(super) fn all(&self) -> Result<BTreeSet<String>, LayoutError> {
         let mut names: BTreeSet<String> = self.snapshot()?.keys().cloned().collect();
-        names.extend(held(&self.uploaded).keys().cloned());
+        names.extend(lock(&self.uploaded).keys().cloned());
         Ok(names)
     }
 
     /// The size of a blob of a repository.
     pub(super) fn blob(&self, name: &str, digest: Digest) -> Result<Option<u64>, LayoutError> {
-        let uploaded = held(&self.uploaded).get(name).is_some_and(|blobs| blobs.contains(&digest));
+        let uploaded = lock(&self.uploaded).get(name).is_some_and(|blobs| blobs.contains(&digest));
         let here = uploaded || self.snapshot()?.get(name).is_some_and(|repository| repository.blobs.contains(&digest));
         if !here {
             return Ok(None);
@@ -237,22 +239,22 @@ impl Repositories {
 
     /// A blob was uploaded or mounted.
     pub(super) fn add_blob(&self, name: &str, digest: Digest) {
-        held(&self.uploaded).entry(name.to_owned()).or_default().insert(digest);
+        lock(&self.uploaded).entry(name.to_owned()).or_default().insert(digest);
     }
 
     /// A blob leaves a repository, unless a manifest refers to it. Its file stays until the layout is swept.
     pub(super) fn remove_blob(&self, name: &str, digest: Digest) -> Result<Result<(), Kept>, LayoutError> {
-        let _changing = held(&self.changing);
+        let _changing = lock(&self.changing);
         if self.snapshot()?.get(name).is_some_and(|repository| repository.blobs.contains(&digest)) {
             return Ok(Err(Kept::Referenced));
         }
-        let removed = held(&self.uploaded).get_mut(name).is_some_and(|blobs| blobs.remove(&digest));
+        let removed = lock(&self.uploaded).get_mut(name).is_some_and(|blobs| blobs.remove(&digest));
         Ok(if removed { Ok(()) } else { Err(Kept::Unknown) })
     }
 
     /// Nobody else changes anything until the guard is dropped.
     pub(super) fn change(&self) -> Change<'_> {
-        Change { of: self, _alone: held(&self.changing) }
+        Change { of: self, _alone: lock(&self.changing) }
     }
 }
 
@@ -287,7 +289,7 @@ impl Change<'_> {
 
     /// Removes a repository and all of its entries. The files stay until the layout is swept.
     pub(super) fn remove_repository(&self, name: &str) -> Result<(), LayoutError> {
-        held(&self.of.uploaded).remove(name);
+        lock(&self.of.uploaded).remove(name);
         self.update(|index| index.manifests.retain(|entry| self.of.names.place(entry).repository != name))
     }
 
@@ -319,7 +321,7 @@ impl Change<'_> {
     fn update<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, LayoutError> {
         let answer = self.of.layout.update(change);
         // The stamp would tell, unless the file system gave a third file the number of the first.
-        *held(&self.of.snapshot) = None;
+        *lock(&self.of.snapshot) = None;
         answer
     }
 
@@ -361,12 +363,6 @@ impl Change<'_> {
     }
 }
 
-/// A lock that a panic elsewhere does not take from us: nothing that is locked here is ever left half changed.
-pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(unix)]
 fn stamp(data: &Metadata) -> Stamp {
     use std::os::unix::fs::MetadataExt;
     (data.len(), data.modified().ok(), data.ino())

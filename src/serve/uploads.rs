@@ -25,9 +25,9 @@ use super::ecr::parts::Parts;
 use super::ecr::{Ecr, Switch, texts};
 use super::inbound::Inbound;
 use super::reply::{Answer, CHUNK_MIN_LENGTH, CONTENT_DIGEST, Refusal, Stop, answer, bare, upload};
-use super::repositories::held;
 use super::route::Route;
 use crate::layout::{BlobWriter, Layout, LayoutError};
+use crate::mutex::lock;
 use crate::oci::digest::Digest;
 use receive::receive;
 
@@ -104,7 +104,7 @@ impl Content {
 impl Upload {
     /// The right to write; nobody else has it meanwhile.
     async fn turn(&self) -> Result<Turn, Stop> {
-        *held(&self.touched) = Instant::now();
+        *lock(&self.touched) = Instant::now();
         match tokio::time::timeout(TURN, self.content.clone().lock_owned()).await {
             Ok(turn) if turn.over => Err(Refusal::upload_unknown().into()),
             Ok(turn) => Ok(turn),
@@ -135,7 +135,7 @@ impl Uploads {
             touched: Mutex::new(Instant::now()),
             content: Arc::default(),
         });
-        let mut open = held(&self.open);
+        let mut open = lock(&self.open);
         if open.len() >= SESSIONS {
             return Err(Refusal::too_many_uploads());
         }
@@ -144,7 +144,7 @@ impl Uploads {
     }
 
     fn find(&self, repository: &str, id: &str) -> Result<Arc<Upload>, Refusal> {
-        let upload = held(&self.open).get(id).cloned();
+        let upload = lock(&self.open).get(id).cloned();
         upload.filter(|upload| upload.repository == repository).ok_or_else(Refusal::upload_unknown)
     }
 
@@ -159,14 +159,14 @@ impl Uploads {
     }
 
     fn end(&self, upload: &Upload) {
-        held(&self.open).remove(&upload.id);
+        lock(&self.open).remove(&upload.id);
     }
 
     /// Forgets sessions that nobody touched for long. One that is being written to is not idle.
     pub(super) fn expire(&self) {
         let idle = self.idle;
-        held(&self.open)
-            .retain(|_, upload| held(&upload.touched).elapsed() < idle || upload.content.try_lock().is_err());
+        lock(&self.open)
+            .retain(|_, upload| lock(&upload.touched).elapsed() < idle || upload.content.try_lock().is_err());
     }
 
     /// How often somebody should look for idle sessions.
@@ -288,7 +288,7 @@ async fn take_body(
     let turn = session.turn().await?;
     let expected = expected(shared, headers, body, turn.held, session)?;
     let (turn, end) = receive(shared, turn, body, expected).await;
-    *held(&session.touched) = Instant::now();
+    *lock(&session.touched) = Instant::now();
     if turn.over {
         shared.uploads.end(session);
     }

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use dockless::event::Event;
+use dockless::mutex::lock;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Job, Kind, Running, Step, finished, lock};
+use super::{Job, Kind, Running, Step, finished};
 use crate::cli::text::{printable, size};
 
 /// What is known to have an end.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::find::Layer;
 use super::{Known, read_through, unreadable_layer};
@@ -14,6 +14,7 @@ use crate::image::recipe::place::RecipeError;
 use crate::layer::cache::LayerCache;
 use crate::layer::contents::Contents;
 use crate::layout::session::Session;
+use crate::mutex;
 use crate::oci::descriptor::Descriptor;
 
 /// How many layers come at a time: as many as Docker takes.
@@ -40,7 +41,7 @@ pub(super) fn all(
             let descriptor = &layer.descriptor;
             let read = one(source, layer, (session, cache), &stop, observer)
                 .map_err(|error| unreadable_layer(place, descriptor, error));
-            let Ok(mut done) = done.lock() else { return };
+            let mut done = mutex::lock(&done);
             match (read, done.as_mut()) {
                 (Ok(contents), Ok(known)) => {
                     known.insert(descriptor.digest, contents);
@@ -61,7 +62,7 @@ pub(super) fn all(
         }
         work();
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    mutex::unpoisoned(done.into_inner())
 }
 
 fn one(

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+
+use crate::mutex::lock;
 
 /// How many lines are kept for people.
 const LINES: usize = 200;
@@ -161,10 +163,6 @@ impl Tail {
         }
         self.lines.push_back(String::from_utf8_lossy(&masked).into_owned());
     }
-}
-
-fn lock(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
-    tail.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

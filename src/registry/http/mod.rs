@@ -14,7 +14,7 @@ pub mod transport;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use self::transport::{CaFile, Patience, Progress, Transport, broken};
 use super::auth::Authenticator;
 use super::error::{Attempt, BODY_LIMIT, Error, Obstacle, Reply, ecr};
 use crate::event::{Event, Observer};
+use crate::mutex::lock;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
@@ -264,7 +265,7 @@ impl Http {
     }
 
     fn session(&self, registry: &Registry) -> Arc<tokio::sync::Mutex<Session>> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.sessions);
         Arc::clone(sessions.entry(registry.name.clone()).or_default())
     }
 }

@@ -6,10 +6,11 @@
 //! what was on the way for a quarter of a second does not meet those of the next one there.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::aws::ecr::{EcrHost, Kind};
+use crate::mutex::lock;
 
 /// What ECR counts a request as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,7 +72,7 @@ impl Pace {
     /// How long a request has to wait for its turn, which is taken thereby.
     pub(super) fn turn(&self, registry: &str, action: Action, now: Instant) -> Duration {
         let Some(quota) = quota(registry, action) else { return Duration::ZERO };
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.0);
         let bucket = buckets.entry((registry.to_owned(), action)).or_insert_with(|| Bucket::new(quota));
         bucket.take(now).saturating_duration_since(now)
     }

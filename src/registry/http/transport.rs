@@ -4,7 +4,6 @@
 //! request is given up. reqwest's own read timeout counts from the request's start and would end a long upload, so the
 //! watch is ours.
 
-use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +20,7 @@ use thiserror::Error as ThisError;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::cause::{chain, innermost};
 use crate::registry::error::{Attempt, Cause, Error, Obstacle};
 use crate::secret::is_loopback;
 
@@ -146,7 +146,7 @@ impl Transport {
         // A machine without any CA certificates (a slim container) still speaks to registries whose CA it is given; the
         // others have an unknown issuer then, and the help says what to install.
         let either = |make: &dyn Fn(bool) -> reqwest::Result<reqwest::Client>| make(false).or_else(|_| make(true));
-        let failed = |error: reqwest::Error| Error::Setup { source: cause(&error.without_url()) };
+        let failed = |error: reqwest::Error| Error::Setup { source: Cause(innermost(&error.without_url())) };
         match (is_loopback(url), url.scheme()) {
             (false, _) => self.outside.get_or_try_init(async || either(&|only| builder(only).build())).await,
             (true, "http") => self.plain.get_or_try_init(async || builder(true).no_proxy().build()).await,
@@ -184,25 +184,12 @@ impl Transport {
 pub(super) fn broken(attempt: &Attempt, error: reqwest::Error) -> Error {
     let (connecting, error) = (error.is_connect(), error.without_url());
     let attempt = Box::new(attempt.clone());
-    let source = cause(&error);
+    let source = Cause(innermost(&error));
     match obstacle(&error) {
         Some(obstacle) => Error::Connect { attempt, obstacle, source },
         None if connecting => Error::Connect { attempt, obstacle: Obstacle::Other, source },
         None => Error::Lost { attempt, source },
     }
-}
-
-/// Walks a chain of errors. An `io::Error` made of another error passes over that one in its own `source`.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner as &(dyn StdError + 'static)),
-        None => error.source(),
-    })
-}
-
-/// The innermost reason.
-fn cause(error: &(dyn StdError + 'static)) -> Cause {
-    Cause(chain(error).last().map(ToString::to_string).unwrap_or_default())
 }
 
 fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {

@@ -3,12 +3,13 @@
 //! A blob gives its place up when its last byte has left, not when the registry has answered: a registry may take seconds
 //! to look at a layer and to store it for good, and the line is free meanwhile.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::{Event, Observer};
+use crate::mutex::lock;
 use crate::registry::client::Repository;
 
 /// How many more may wait for their answers. Each may hold its last part meanwhile.
@@ -59,7 +60,7 @@ struct Place {
 impl Observer for Place {
     fn note(&self, event: Event<'_>) {
         if matches!(event, Event::BlobAdvanced { bytes, .. } if bytes >= self.size) {
-            drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(lock(&self.held).take());
         }
         self.observer.note(event);
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::blob::growing::{Growing, Whole};
 use crate::blob::{BlobError, BlobSource, Verified};
 use crate::event::{Event, Observer};
+use crate::mutex::lock;
 use crate::oci::descriptor::Descriptor;
 use crate::registry::error::Error;
 use crate::registry::http::Payload;
@@ -79,11 +80,11 @@ pub(super) struct Fault(Arc<Mutex<Option<BlobError>>>);
 
 impl Fault {
     fn set(&self, error: BlobError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.0) = Some(error);
     }
 
     pub(super) fn take(&self) -> Option<BlobError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 

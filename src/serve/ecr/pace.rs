@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::super::repositories::held;
+use crate::mutex::lock;
 
 /// Requests a second.
 fn rate(action: &str) -> Option<u32> {
@@ -28,7 +28,7 @@ impl Pace {
     pub(super) fn allows(&self, action: &str) -> bool {
         let Some(rate) = rate(action) else { return true };
         let (full, now) = (f64::from(rate), Instant::now());
-        let mut buckets = held(&self.0);
+        let mut buckets = lock(&self.0);
         let (left, seen) = buckets.entry(action.to_owned()).or_insert((full, now));
         *left = (*left + seen.elapsed().as_secs_f64() * full).min(full);
         *seen = now;

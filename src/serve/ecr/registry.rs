@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::super::Shared;
 use super::super::reply::{Refusal, Stop};
-use super::super::repositories::{Repositories, held};
+use super::super::repositories::Repositories;
 use super::control::{Input, exception, seconds, with_next};
 use super::settings::Switch;
 use super::{BLOB_MOUNTING, Ecr, texts};
 use crate::aws::mutability::{Mutability, TagRule};
+use crate::mutex::lock;
 
 /// How many repositories' settings are kept (ECR service quotas: repositories per region).
 const REPOSITORIES: usize = 100_000;
@@ -74,7 +75,7 @@ impl Ecr {
 
     /// Changes what a repository is set to; what it is then is the answer.
     fn change(&self, name: &str, change: impl FnOnce(&mut Repository)) -> Repository {
-        let mut repositories = held(&self.repositories);
+        let mut repositories = lock(&self.repositories);
         let repository = repositories.entry(name.to_owned()).or_insert_with(|| self.fresh());
         change(repository);
         repository.clone()
@@ -156,7 +157,7 @@ pub(super) fn create(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value,
             return Err(texts::invalid_parameter("encryptionConfiguration.encryptionType", constraint).into());
         }
     };
-    if held(&ecr.repositories).len() >= REPOSITORIES {
+    if lock(&ecr.repositories).len() >= REPOSITORIES {
         return Err(exception("LimitExceededException", "The limit of repositories is reached").into());
     }
     shared.repositories.create(name);
@@ -211,7 +212,7 @@ pub(super) fn delete(shared: &Shared, ecr: &Ecr, input: &Input) -> Result<Value,
     }
     let described = ecr.described(&name);
     change.remove_repository(&name)?;
-    held(&ecr.repositories).remove(&name);
+    lock(&ecr.repositories).remove(&name);
     Ok(json!({ "repository": described }))
 }
 
@@ -275,7 +276,7 @@ pub(super) fn put_account_setting(ecr: &Ecr, input: &Input) -> Result<Value, Sto
     if name == BLOB_MOUNTING && !matches!(value, "ENABLED" | "DISABLED") {
         return Err(texts::invalid_parameter("value", "Member must satisfy enum value set: [ENABLED, DISABLED]").into());
     }
-    held(&ecr.account).insert(name.to_owned(), value.to_owned());
+    lock(&ecr.account).insert(name.to_owned(), value.to_owned());
     Ok(json!({ "name": name, "value": value }))
 }
 
@@ -287,7 +288,7 @@ pub(super) fn get_account_setting(ecr: &Ecr, input: &Input) -> Result<Value, Sto
         "BASIC_SCAN_TYPE_VERSION" => "AWS_NATIVE",
         _ => "V2",
     };
-    let value = held(&ecr.account).get(name).cloned().unwrap_or_else(|| default.into());
+    let value = lock(&ecr.account).get(name).cloned().unwrap_or_else(|| default.into());
     Ok(json!({ "name": name, "value": value }))
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::repositories::held;
 use super::Action;
+use crate::mutex::lock;
 
 /// So many requests go well after one that did not.
 const CALM: u32 = 4;
@@ -22,7 +22,7 @@ impl Chance {
 
     /// What happens to the next request.
     pub(super) fn strike(&self) -> Option<Action> {
-        let (state, calm) = &mut *held(&self.0);
+        let (state, calm) = &mut *lock(&self.0);
         if *calm > 0 {
             *calm -= 1;
             return None;

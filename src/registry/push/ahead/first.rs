@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
@@ -17,6 +17,7 @@ use super::{Dialect, Options, Upload};
 use crate::blob::Tally;
 use crate::blob::growing::Growing;
 use crate::event::{BlobStatus, Event, Observer};
+use crate::mutex::lock;
 use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 use crate::registry::client::Repository;
@@ -168,7 +169,7 @@ impl<'a> First<'a> {
         let head = tokio::task::spawn_blocking(move || head(&reader, least)).await;
         let Ok(Ok(head)) = head else { return false };
         // One that begins as another does is most likely the same for another platform: it goes once, if so.
-        let is_new = self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(head);
+        let is_new = lock(&self.heads).insert(head);
         is_new && growing.grown().whole().is_none() && !growing.is_abandoned()
     }
 }
