@@ -271,7 +271,7 @@ fn unreadable_layer(
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> RecipeError {
     let error = RecipeError::new(format!("cannot read the base {place}: layer {}", layer.digest)).caused_by(error);
-    if layer.urls.is_empty() {
+    if !layer.is_foreign() {
         return error;
     }
     error.help(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Extra;
 use super::digest::Digest;
-use super::media_type::MediaType;
+use super::media_type::{self, MediaType};
 use super::platform::Platform;
 
 /// What a piece of content is, how large, and by which digest it is found.
@@ -51,8 +51,33 @@ impl Descriptor {
         }
     }
 
+    /// Whether it is a layer that is fetched from elsewhere, and that a registry need not have (image-spec layer.md
+    /// "Non-Distributable Layers"). URLs alone say only where it may be had as well.
+    pub fn is_foreign(&self) -> bool {
+        !self.urls.is_empty() && media_type::is_non_distributable(&self.media_type)
+    }
+
     /// The descriptor of these bytes.
     pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type::DOCKER_FOREIGN_LAYER_GZIP;
+
+    #[test]
+    fn urls_alone_make_no_foreign_layer() {
+        let is_foreign = |media_type: MediaType, urls: &[&str]| {
+            let urls = urls.iter().map(|url| (*url).to_owned()).collect();
+            Descriptor { urls, ..Descriptor::of(media_type, b"") }.is_foreign()
+        };
+        let url = "https://example.com/layer";
+        assert!(is_foreign(MediaType::ImageLayerNonDistributableGzip, &[url]));
+        assert!(is_foreign(MediaType::from(DOCKER_FOREIGN_LAYER_GZIP), &[url]));
+        assert!(!is_foreign(MediaType::ImageLayerNonDistributableGzip, &[]));
+        assert!(!is_foreign(MediaType::ImageLayerGzip, &[url]));
     }
 }

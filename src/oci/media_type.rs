@@ -67,6 +67,17 @@ pub fn kind(media_type: &MediaType) -> Kind {
     }
 }
 
+/// Whether a layer of this type must not be pushed where it names URLs (image-spec layer.md "Non-Distributable Layers").
+pub fn is_non_distributable(media_type: &MediaType) -> bool {
+    match media_type {
+        MediaType::ImageLayerNonDistributable
+        | MediaType::ImageLayerNonDistributableGzip
+        | MediaType::ImageLayerNonDistributableZstd => true,
+        MediaType::Other(other) => other.starts_with(DOCKER_FOREIGN_LAYER),
+        _ => false,
+    }
+}
+
 /// The media type of a layer with this compression (image-spec layer.md).
 pub fn layer(compression: Compression) -> MediaType {
     match compression {

@@ -54,8 +54,7 @@ impl Facts {
         let manifest: Manifest = serde_json::from_slice(bytes)?;
         let artifact_type = manifest.artifact_type.or_else(|| Some(manifest.config.media_type.to_string()));
         let mut blobs = vec![manifest.config];
-        // A layer with URLs of its own is downloaded from there.
-        blobs.extend(manifest.layers.into_iter().filter(|layer| layer.urls.is_empty()));
+        blobs.extend(manifest.layers.into_iter().filter(|layer| !layer.is_foreign()));
         Ok(Self {
             children: Vec::new(),
             blobs,
