@@ -204,16 +204,15 @@ pub enum BlobError {
 ///
 /// The calls block; where a source speaks to a network it must be used outside the runtime's own threads.
 pub trait BlobSource: Send + Sync {
-    /// The blob's bytes from `offset` on. Only [`open`](Self::open) and callers that verify in another way (an upload,
-    /// whose receiver compares the digest) may use it.
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError>;
+    /// The blob's bytes as they come. For [`open`](Self::open), which holds them to the descriptor.
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError>;
 
     /// Where this is, for messages: a path or a reference.
     fn place(&self) -> String;
 
     /// The blob's bytes, held to the descriptor.
     fn open(&self, descriptor: &Descriptor) -> Result<Verified<Box<dyn Read + Send>>, BlobError> {
-        Ok(Verified::new(self.open_at(descriptor, 0)?, descriptor))
+        Ok(Verified::new(self.open_unverified(descriptor)?, descriptor))
     }
 
     /// A whole manifest, index or configuration, held to the descriptor.
@@ -232,8 +231,8 @@ pub trait BlobSource: Send + Sync {
 }
 
 impl<S: BlobSource + ?Sized> BlobSource for Arc<S> {
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
-        (**self).open_at(descriptor, offset)
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
+        (**self).open_unverified(descriptor)
     }
 
     fn place(&self) -> String {

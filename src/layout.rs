@@ -21,7 +21,8 @@ mod settling;
 mod sweep;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -187,20 +188,16 @@ impl Layout {
 }
 
 impl BlobSource for Layout {
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
         let path = self.blob_path(descriptor.digest);
         let read =
             |error: io::Error| BlobError::Read { digest: descriptor.digest, place: self.shown(), source: error.into() };
-        let mut file = match File::open(&path) {
+        match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(BlobError::Missing { digest: descriptor.digest, place: self.shown() });
+                Err(BlobError::Missing { digest: descriptor.digest, place: self.shown() })
             }
-            result => result.map_err(read)?,
-        };
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset)).map_err(read)?;
+            result => Ok(Box::new(result.map_err(read)?)),
         }
-        Ok(Box::new(file))
     }
 
     fn place(&self) -> String {
@@ -288,12 +285,8 @@ pub fn name(entry: &Descriptor) -> Option<&str> {
 pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The process' umask is applied to it by the kernel, as to any file that a program makes.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
+    // The process' umask is applied to it by the kernel, as to any file that a program makes.
+    builder.permissions(fs::Permissions::from_mode(0o666));
     builder.tempfile_in(folder)
 }
 

@@ -41,8 +41,8 @@ impl<S: BlobSource> Held<S> {
 }
 
 impl<S: BlobSource> BlobSource for Held<S> {
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
-        self.source.open_at(descriptor, offset)
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
+        self.source.open_unverified(descriptor)
     }
 
     fn place(&self) -> String {

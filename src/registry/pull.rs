@@ -86,35 +86,33 @@ impl RemoteBlobs {
         receiver.blocking_recv().unwrap_or(Err(Error::Worker))
     }
 
-    fn manifest(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
         let (repository, digest) = (Arc::clone(&self.repository), descriptor.digest);
         let (_, bytes) = self
             .wait(async move { repository.get_manifest(&digest.to_string()).await })
             .map_err(|error| self.failed(descriptor, error))?;
-        let mut reader = Cursor::new(bytes);
-        reader.set_position(offset);
-        Ok(Box::new(reader))
+        Ok(Box::new(Cursor::new(bytes)))
     }
 }
 
 impl BlobSource for RemoteBlobs {
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
         // Manifests are blobs in an image layout, but not at a registry.
         let kind = kind(&descriptor.media_type);
         if matches!(kind, Kind::Index | Kind::Manifest) {
-            return self.manifest(descriptor, offset);
+            return self.manifest(descriptor);
         }
         let (repository, digest) = (Arc::clone(&self.repository), descriptor.digest);
-        let opened = self.wait(async move { repository.get_blob(digest, offset).await });
+        let opened = self.wait(async move { repository.get_blob(digest, 0).await });
         let stream = match opened {
             Ok(stream) => stream,
             // An artifact's manifest may have any type.
-            Err(Error::BlobUnknown(_)) if kind == Kind::Other => return self.manifest(descriptor, offset),
+            Err(Error::BlobUnknown(_)) if kind == Kind::Other => return self.manifest(descriptor),
             Err(error) => return Err(self.failed(descriptor, error)),
         };
         let (sender, receiver) = mpsc::channel(AHEAD);
         let download =
-            Download { repository: Arc::clone(&self.repository), descriptor: descriptor.clone(), offset, sender };
+            Download { repository: Arc::clone(&self.repository), descriptor: descriptor.clone(), offset: 0, sender };
         self.runtime.spawn(download.run(stream));
         Ok(Box::new(Remote { receiver, chunk: Bytes::new() }))
     }

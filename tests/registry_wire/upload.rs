@@ -205,13 +205,12 @@ async fn a_lost_answer_is_not_a_lost_blob() {
 struct Late(Memory);
 
 impl BlobSource for Late {
-    fn open_at(
+    fn open_unverified(
         &self,
         descriptor: &Descriptor,
-        offset: u64,
     ) -> Result<Box<dyn std::io::Read + Send>, dockless::blob::BlobError> {
         std::thread::sleep(std::time::Duration::from_secs(4));
-        self.0.open_at(descriptor, offset)
+        self.0.open_unverified(descriptor)
     }
 
     fn place(&self) -> String {

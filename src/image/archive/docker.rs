@@ -142,13 +142,13 @@ impl Synthesis<'_> {
         }
         let mut magic = Vec::new();
         let file = &self.members.file;
-        Section::new(file, place, 0).take(4).read_to_end(&mut magic).map_err(self.members.unread())?;
+        Section::new(file, place).take(4).read_to_end(&mut magic).map_err(self.members.unread())?;
         let compression = sniff::compression(&magic);
         if compression == Compression::None {
             self.blobs.entry(diff_id).or_insert(Place::Member(place));
             return Ok(Descriptor::new(MediaType::ImageLayer, diff_id, place.size));
         }
-        let section = io::BufReader::with_capacity(256 << 10, Section::new(file, place, 0));
+        let section = io::BufReader::with_capacity(256 << 10, Section::new(file, place));
         let digest = digest_of(section).map_err(self.members.unread())?;
         let layer = Descriptor::new(media_type::layer(compression), digest, place.size);
         self.compressed.insert(place.offset, layer.clone());

@@ -140,7 +140,7 @@ impl Members {
             return Err(self.damaged(reason));
         }
         let mut bytes = Vec::new();
-        Section::new(&self.file, member, 0).read_to_end(&mut bytes).map_err(self.unread())?;
+        Section::new(&self.file, member).read_to_end(&mut bytes).map_err(self.unread())?;
         Ok(bytes)
     }
 
@@ -214,10 +214,8 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// The bytes from `skip` on.
-    pub(super) fn new(file: &Arc<File>, member: Member, skip: u64) -> Self {
-        let skip = skip.min(member.size);
-        Self { file: Arc::clone(file), offset: member.offset + skip, left: member.size - skip }
+    pub(super) fn new(file: &Arc<File>, member: Member) -> Self {
+        Self { file: Arc::clone(file), offset: member.offset, left: member.size }
     }
 }
 

@@ -185,14 +185,10 @@ impl ImageArchive {
 }
 
 impl BlobSource for ImageArchive {
-    fn open_at(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, BlobError> {
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
         match self.blobs.get(&descriptor.digest) {
-            Some(Place::Member(member)) => Ok(Box::new(Section::new(&self.file, *member, offset))),
-            Some(Place::Memory(bytes)) => {
-                let mut reader = io::Cursor::new(Arc::clone(bytes));
-                reader.set_position(offset);
-                Ok(Box::new(reader))
-            }
+            Some(Place::Member(member)) => Ok(Box::new(Section::new(&self.file, *member))),
+            Some(Place::Memory(bytes)) => Ok(Box::new(io::Cursor::new(Arc::clone(bytes)))),
             None => Err(BlobError::Missing { digest: descriptor.digest, place: self.place() }),
         }
     }
