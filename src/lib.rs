@@ -47,6 +47,11 @@
 //! 8. Async only where the network is; packing is plain threads.
 //! 9. `Authorization` goes to the origin that challenged, and plain http stays on loopback.
 
+#[cfg(not(unix))]
+compile_error!(
+    "dockless is for Linux and macOS: modes, owners and links of files are those of Unix; build it there, or in WSL"
+);
+
 pub mod aws;
 pub mod blob;
 pub mod cause;

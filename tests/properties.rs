@@ -1,8 +1,6 @@
 //! What holds for any tree of files: a layer of it reads back as the same entries, by our own reader and by others, and
 //! each way of compressing it gives one stream whose content is the tar that the diff ID names.
 
-#![cfg(unix)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::Read;

@@ -1,6 +1,7 @@
 //! `init`: a project or its Dockerfile to a recipe.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -103,12 +104,8 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".dockless-").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // A recipe belongs to the project's files, which others read; a temporary file is its owner's alone.
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
+    // A recipe belongs to the project's files, which others read; a temporary file is its owner's alone.
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

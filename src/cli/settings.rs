@@ -243,7 +243,6 @@ mod tests {
         assert!(run(&[("TMPDIR", "/t")]).to_string_lossy().starts_with("/t/dockless-"));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_path_need_not_be_text() {
         use std::os::unix::ffi::OsStringExt as _;

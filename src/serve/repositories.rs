@@ -363,11 +363,26 @@ impl Change<'_> {
 }
 
 fn stamp(data: &Metadata) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
     (data.len(), data.modified().ok(), data.ino())
 }
 
-#[cfg(not(unix))]
-fn stamp(data: &Metadata) -> Stamp {
-    (data.len(), data.modified().ok(), 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::media_type::MediaType;
+
+    /// What a push leaves out, and nothing else.
+    #[test]
+    fn only_foreign_layers_need_not_be_there() {
+        let layer = |media_type: MediaType, bytes: &[u8]| Descriptor {
+            urls: vec!["https://example.com/layer".into()],
+            ..Descriptor::of(media_type, bytes)
+        };
+        let (own, foreign) =
+            (layer(MediaType::ImageLayerGzip, b"1"), layer(MediaType::ImageLayerNonDistributableGzip, b"2"));
+        let config = Descriptor::of(MediaType::ImageConfig, b"{}");
+        let manifest = Manifest::new(config.clone(), vec![own.clone(), foreign], BTreeMap::new());
+        let facts = Facts::parse(Kind::Manifest, &crate::oci::canonical(&manifest)).expect("a manifest");
+        assert_eq!(facts.blobs, [config, own]);
+    }
 }

@@ -4,8 +4,6 @@
 //! `SNAPSHOTS=overwrite` renews the golden files in `testdata/build`; the digests in `golden.rs` are printed by its
 //! assertion when they differ.
 
-#![cfg(unix)]
-
 mod base;
 mod bases;
 mod cache;

@@ -1,8 +1,6 @@
 //! `init`: Dockerfiles become recipes. Each of `testdata/dockerfiles` has a golden recipe beside it, and the remarks that go
 //! with it; `SNAPSHOTS=overwrite` renews them.
 
-#![cfg(unix)]
-
 mod habits;
 
 use std::collections::BTreeMap;

@@ -56,7 +56,6 @@ fn a_syntax_error_has_its_line() {
     assert!(error.contains("main.tf:3:1: this is not HCL"), "{error}");
 }
 
-#[cfg(unix)]
 #[test]
 fn nothing_outside_the_repository_is_read() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -140,7 +140,6 @@ mod tests {
         assert!(read("report").contains(&format!("\"digest\": \"{digest}\"")));
     }
 
-    #[cfg(unix)]
     #[test]
     fn links_and_pipes_stay_what_they_are() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -159,7 +159,6 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
             fs::write(path, "").expect("a file");
         }
-        #[cfg(unix)]
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).expect("a link");
         let listed = |pattern: &str| -> Vec<String> {
             let found = expand(&root, pattern).unwrap_or_else(|error| panic!("{error}"));

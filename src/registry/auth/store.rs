@@ -378,7 +378,6 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_helper_is_asked_in_its_protocol() {
         use std::os::unix::fs::PermissionsExt;
