@@ -157,10 +157,10 @@ impl<'d> Fields<'d> {
 
 fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe, RecipeError> {
     let fields = Fields(reader.table("layer", item, "[[layer]] and its keys below it")?);
-    let mut kinds: Vec<&Key<'_>> = Vec::new();
-    for (key, _) in &fields.0 {
+    let mut kinds = Vec::new();
+    for (key, value) in &fields.0 {
         match key.name {
-            "rootfs" | "copy" | "tar" | "run" => kinds.push(key),
+            "rootfs" | "copy" | "tar" | "run" => kinds.push((key, value)),
             name if LAYER.contains(&name) => {}
             "src" | "mode" => {
                 return Err(unknown(key, "a layer", &[]).help(format!(
@@ -172,12 +172,12 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
         }
     }
     let one_of = "a layer has exactly one of `rootfs`, `copy`, `tar` and `run`";
-    let kind = match kinds[..] {
+    let (kind, value) = match kinds[..] {
         [kind] => kind,
         [] => {
             return Err(RecipeError::at(reader.value_place(item), "the layer does not say what it holds").help(one_of));
         }
-        [first, second, ..] => {
+        [(first, _), (second, _), ..] => {
             return Err(RecipeError::at(
                 second.place.clone(),
                 format!("the layer has both `{}` and `{}`", first.name, second.name),
@@ -202,7 +202,6 @@ fn layer(reader: &Reader, item: &Value<'_>, number: usize) -> Result<LayerRecipe
         None => Spanned { value: format!("layer-{number}"), place: Some(kind.place.clone()) },
     };
     let only = fields.get("platforms").map(|(_, value)| platforms(reader, value, "have the layer")).transpose()?;
-    let (_, value) = fields.get(kind.name).expect("the kind is one of the keys");
     let kind = match kind.name {
         "rootfs" => rootfs(reader, value, &fields)?,
         "tar" => LayerKind::Tar { source: reader.template("tar", value)? },
