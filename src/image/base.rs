@@ -328,7 +328,7 @@ fn read_through(
 ) -> Result<Contents, Box<dyn std::error::Error + Send + Sync>> {
     let read = sniff::decompress(&mut blob, compression)
         .map_err(Into::into)
-        .and_then(|tar| sniff::contents(tar).map_err(Box::<dyn std::error::Error + Send + Sync>::from));
+        .and_then(|tar| sniff::blob_contents(tar).map_err(Box::<dyn std::error::Error + Send + Sync>::from));
     // A decompressor may stop before the blob's end; only the end tells that the bytes are the promised ones. Where
     // they are not, that is the reason for whatever the decompressor had to say.
     std::io::copy(&mut blob, &mut std::io::sink())?;

@@ -280,8 +280,20 @@ pub fn decompress<'r, R: Read + Send + 'r>(
 /// # Errors
 /// Where the bytes cannot be read or are no archive. The reader has then seen its end: what it verifies is verified.
 pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
-    // Headers are half a kilobyte: not a call of the system each.
-    let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
+    contents_of(Reader::new(buffered(tar)))
+}
+
+/// As [`contents`], of a blob that is held to its digest.
+pub fn blob_contents(tar: impl Read) -> Result<Contents, UntarError> {
+    contents_of(Reader::of_whole(buffered(tar)))
+}
+
+/// Headers are half a kilobyte: not a call of the system each.
+fn buffered<R: Read>(tar: R) -> BufReader<R> {
+    BufReader::with_capacity(64 << 10, tar)
+}
+
+fn contents_of(mut reader: Reader<impl Read>) -> Result<Contents, UntarError> {
     let mut contents = Contents::default();
     let mut first = Vec::new();
     let (mut room, mut texts) = (ROOM, Texts::default());

@@ -70,6 +70,8 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     global: Records,
+    /// Whether the end of the bytes is an end as well.
+    may_just_end: bool,
     done: bool,
 }
 
@@ -87,7 +89,13 @@ impl<R: Read> Read for EntryData<'_, R> {
 impl<R: Read> Reader<R> {
     /// A reader of an uncompressed archive.
     pub fn new(inner: R) -> Self {
-        Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), done: false }
+        Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), may_just_end: false, done: false }
+    }
+
+    /// A reader of an archive that cannot have been cut off, since its bytes are held to their digest: two empty records at its
+    /// end may be missing, which Linux' tar programs and runtimes do not miss either.
+    pub fn of_whole(inner: R) -> Self {
+        Self { may_just_end: true, ..Self::new(inner) }
     }
 
     fn damaged(&self, reason: impl Into<String>) -> UntarError {
@@ -105,9 +113,15 @@ impl<R: Read> Reader<R> {
         }
         let mut records = self.global.clone();
         let (mut long_name, mut long_link) = (None, None);
+        let begin = self.offset;
         loop {
             let start = self.offset;
             let Some(block) = self.block()? else {
+                // After records that are of an entry, there must be one.
+                if self.may_just_end && start == begin {
+                    self.done = true;
+                    return Ok(None);
+                }
                 return Err(self.damaged("it ends without its two empty records: it is cut off"));
             };
             if block.iter().all(|byte| *byte == 0) {
@@ -412,6 +426,29 @@ mod tests {
         let wanted: [(crate::layer::pathname::Pathname, u64); 3] =
             [(b"a".into(), 512), (b"b".into(), 512 + 1024 + 512), (b"c".into(), 512 + 1024 + 1024 + 512)];
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn bytes_that_are_held_to_a_digest_may_just_end() {
+        let bytes = archive(&[(entry(&[b'x'; 300], Kind::File(3)), b"abc")]);
+        let end = bytes.len() - 2 * BLOCK;
+        let count = |bytes: &[u8]| {
+            let mut reader = Reader::of_whole(bytes);
+            let mut count = 0;
+            while reader.next_entry()?.is_some() {
+                count += 1;
+            }
+            Ok::<_, UntarError>(count)
+        };
+        for length in [bytes.len(), end + BLOCK, end] {
+            assert_eq!(count(&bytes[..length]).expect("whole"), 1);
+        }
+        assert_eq!(count(&[]).expect("whole"), 0);
+        // Within data, within a header, and after the records of an entry that does not come.
+        for length in [end - BLOCK, end + 100, end - 2 * BLOCK] {
+            count(&bytes[..length]).expect_err("cut off");
+        }
+        entries(&bytes[..end]).expect_err("cut off");
     }
 
     #[test]
