@@ -152,7 +152,7 @@ impl Layout {
             let reason = format!("its index.json is larger than {DOCUMENT_LIMIT} bytes");
             return Err(LayoutError::NotALayout { path: self.shown(), reason });
         }
-        serde_json::from_slice(&text).map_err(|source| LayoutError::Document {
+        Index::of_layout(&text).map_err(|source| LayoutError::Document {
             path: path.display().to_string(),
             line: source.line(),
             column: source.column(),
@@ -169,7 +169,7 @@ impl Layout {
         let before = index.clone();
         let answer = change(&mut index);
         if index != before {
-            self.replace("index.json", &crate::oci::canonical(&index))?;
+            self.replace("index.json", &index.to_layout())?;
         }
         Ok(answer)
     }

@@ -340,30 +340,53 @@ fn read_through(
 /// # Errors
 /// Where there is none, or several and no name: the text lists them.
 pub fn choose(index: &Index, name: Option<&str>) -> Result<Descriptor, String> {
-    let names = |entry: &Descriptor| -> Vec<String> {
-        let named = [REF_NAME, IMAGE_NAME].iter().filter_map(|key| entry.annotations.get(*key).cloned());
-        named.chain(std::iter::once(entry.digest.to_string())).collect()
+    let is_named = |digest: &str, annotations: &BTreeMap<String, String>, name: &str| {
+        [REF_NAME, IMAGE_NAME].iter().any(|key| annotations.get(*key).is_some_and(|own| own == name)) || digest == name
     };
     let all = || {
-        let list: Vec<String> = index
-            .manifests
-            .iter()
-            .map(|entry| crate::layout::name(entry).map_or_else(|| entry.digest.to_string(), Into::into))
-            .collect();
-        list.join(", ")
+        let supported = index.manifests.iter();
+        let supported =
+            supported.map(|entry| crate::layout::name(entry).map_or_else(|| entry.digest.to_string(), Into::into));
+        let others = index.unsupported.iter().map(|entry| format!("{} (not supported)", entry.digest));
+        supported.chain(others).collect::<Vec<String>>().join(", ")
     };
-    let matching: Vec<&Descriptor> = index
-        .manifests
-        .iter()
-        .filter(|entry| name.is_none_or(|name| names(entry).iter().any(|own| own == name)))
-        .collect();
-    match (matching.as_slice(), name) {
-        ([], _) if index.manifests.is_empty() => Err("it holds no image".into()),
-        ([], Some(name)) => Err(format!("it holds no image named {name:?}; it holds: {}", all())),
-        ([], None) => Err("it holds no image".into()),
-        ([only], _) => Ok((*only).clone()),
-        ([first, rest @ ..], _) if rest.iter().all(|other| other.digest == first.digest) => Ok((*first).clone()),
-        (_, None) => Err(format!("it holds several images, say which with :NAME after its path: {}", all())),
-        (_, Some(name)) => Err(format!("several of its images are named {name:?}, use the full reference: {}", all())),
+    let matching = |name: &str| -> Vec<&Descriptor> {
+        let entries = index.manifests.iter();
+        entries.filter(|entry| is_named(&entry.digest.to_string(), &entry.annotations, name)).collect()
+    };
+    let found = match name {
+        None => index.manifests.iter().collect(),
+        Some(name) => {
+            let exact = matching(name);
+            // A name may be short, as docker writes it; the annotation is never.
+            if exact.is_empty() { full(name).map(|full| matching(&full)).unwrap_or_default() } else { exact }
+        }
+    };
+    let mut others = index.unsupported.iter();
+    let other = others.find(|entry| name.is_none_or(|name| is_named(&entry.digest, &entry.annotations, name)));
+    match (found.as_slice(), name, other) {
+        ([], _, Some(other)) => {
+            let named = name.map(|name| format!(" named {name:?}")).unwrap_or_default();
+            Err(format!("its image{named} has the digest {}, which is not supported: only sha256 is", other.digest))
+        }
+        ([], Some(name), None) if !index.manifests.is_empty() || !index.unsupported.is_empty() => {
+            Err(format!("it holds no image named {name:?}; it holds: {}", all()))
+        }
+        ([], _, None) => Err("it holds no image".into()),
+        ([first, rest @ ..], _, other)
+            if (name.is_some() || other.is_none()) && rest.iter().all(|other| other.digest == first.digest) =>
+        {
+            Ok((*first).clone())
+        }
+        (_, None, _) => Err(format!("it holds several images, say which with :NAME after its path: {}", all())),
+        (_, Some(name), _) => {
+            Err(format!("several of its images are named {name:?}, use the full reference: {}", all()))
+        }
     }
+}
+
+/// A reference in full, as containerd's annotation has it.
+fn full(name: &str) -> Option<String> {
+    let reference: Reference = name.parse().ok()?;
+    reference.tag_or_latest().map(|tag| format!("{}:{tag}", reference.name()))
 }

@@ -213,7 +213,7 @@ fn read_layout(
         }
         None => return Err(members.damaged("its file oci-layout does not state imageLayoutVersion")),
     }
-    let index = serde_json::from_slice(&members.document(INDEX, index)?).map_err(broken(INDEX))?;
+    let index = Index::of_layout(&members.document(INDEX, index)?).map_err(broken(INDEX))?;
     let blobs = members
         .names(BLOBS)
         .filter_map(|name| {
