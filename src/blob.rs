@@ -5,6 +5,7 @@
 //! nothing else.
 
 pub mod growing;
+pub mod reach;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

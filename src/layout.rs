@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(index.manifests.iter().map(name).collect::<Vec<_>>(), [None, Some("a/b:1")]);
         // Two images of manifest and layer each, and the configuration that they share.
         assert_eq!(blobs(&root), 5);
-        assert_eq!(layout.reachable(&index).expect("all there").len(), 5);
+        assert_eq!(layout.needed(&index).expect("all there").len(), 5);
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
         first.finish(vec![named(one, "a:1")]).expect("an index");
         second.finish(vec![named(two, "a:2")]).expect("an index");
         let layout = Layout::open(folder.path()).expect("a layout");
-        assert_eq!(layout.reachable(&layout.index().expect("an index")).expect("all there").len(), 5);
+        assert_eq!(layout.needed(&layout.index().expect("an index")).expect("all there").len(), 5);
     }
 
     #[test]

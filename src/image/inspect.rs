@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::base::read_layer;
 use super::root::Root;
+use crate::blob::reach::{DEPTH, ReachError};
 use crate::blob::{BlobError, BlobSource};
 use crate::elf::{Elf, Machine};
 use crate::event::{Event, Observer};
@@ -115,6 +116,9 @@ pub enum InspectError {
     /// A blob of it.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// A document that is nested too deeply.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// A document that is not what its media type says.
     #[error("{digest} of {place} is not {what}")]
     Document {
@@ -177,9 +181,12 @@ pub fn documents(source: &dyn BlobSource, top: &Descriptor) -> Result<(bool, Vec
     let mut todo = vec![(None, top.clone(), 0)];
     while let Some((stated, descriptor, depth)) = todo.pop() {
         match kind(&descriptor.media_type) {
+            Kind::Index | Kind::Manifest if depth == DEPTH => {
+                return Err(ReachError::Nested { digest: descriptor.digest, place: source.place() }.into());
+            }
             // The same index again brings nothing new, but a few of them that name each other often enough do not end.
-            Kind::Index if depth < 4 && !read.insert(descriptor.digest) => {}
-            Kind::Index if depth < 4 => {
+            Kind::Index if !read.insert(descriptor.digest) => {}
+            Kind::Index => {
                 let index: Index = serde_json::from_slice(&source.document(&descriptor)?)
                     .map_err(parsed(descriptor.digest, "an image index"))?;
                 let entries = index.manifests.into_iter().rev().filter(|entry| !is_attestation(entry));
@@ -318,5 +325,40 @@ mod tests {
             top = index(vec![top; 1000]);
         }
         assert!(error(&top).contains("is missing"));
+    }
+
+    #[test]
+    fn an_image_below_many_indexes_is_found_or_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = Layout::session(folder.path()).expect("a session");
+        let put = |media_type: MediaType, bytes: &[u8]| {
+            session.put(bytes).expect("a blob");
+            Descriptor::of(media_type, bytes)
+        };
+        let image = |platform: &Platform| {
+            let config = serde_json::json!({
+                "architecture": platform.architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}
+            });
+            let config = put(MediaType::ImageConfig, config.to_string().as_bytes());
+            let manifest = Manifest::new(config, Vec::new(), BTreeMap::new());
+            let entry = put(MediaType::ImageManifest, &crate::oci::canonical(&manifest));
+            Descriptor { platform: Some(platform.clone()), ..entry }
+        };
+        let index = |entries: &[Descriptor]| {
+            put(MediaType::ImageIndex, &crate::oci::canonical(&Index::new(entries.to_vec(), BTreeMap::new())))
+        };
+        let (amd64, arm64) = (image(&Platform::linux_amd64()), image(&Platform::linux_arm64()));
+        let below = |indexes: usize| {
+            let mut top = arm64.clone();
+            for _ in 0..indexes {
+                top = index(&[top]);
+            }
+            index(&[amd64.clone(), top])
+        };
+        let (_, images) = documents(session.layout(), &below(4)).expect("two images");
+        let platforms: Vec<String> = images.iter().map(|image| image.config.platform().to_string()).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        let error = documents(session.layout(), &below(DEPTH)).expect_err("too deep").to_string();
+        assert!(error.contains("is nested too deeply"), "{error}");
     }
 }

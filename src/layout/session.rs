@@ -287,8 +287,8 @@ mod tests {
     /// Every blob that the index reaches is there.
     fn whole(layout: &Layout) -> bool {
         let index = layout.index().expect("an index");
-        let reachable = layout.reachable(&index).expect("documents");
-        reachable.iter().all(|digest| layout.blob_path(*digest).exists())
+        let needed = layout.needed(&index).expect("documents");
+        needed.iter().all(|digest| layout.blob_path(*digest).exists())
     }
 
     #[test]

@@ -4,55 +4,27 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::{Layout, LayoutError, TEMPORARY, failed};
-use crate::blob::BlobSource;
+use crate::blob::reach::{Document, reach};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
-use crate::oci::manifest::{Index, Manifest};
+use crate::oci::manifest::Index;
 use crate::oci::media_type::{Kind, kind};
 
 impl Layout {
-    /// Everything that `index.json` reaches, as far as the types are known. A manifest that is missing or damaged is an error.
-    pub fn reachable(&self, index: &Index) -> Result<BTreeSet<Digest>, LayoutError> {
-        self.walk(index).map(|(seen, _)| seen)
-    }
-
     /// All blobs that must stay; `None` where that cannot be known. What an artifact manifest of OCI 1.1's drafts, a manifest
     /// of Docker's schema 1 or of a later specification names is for those who know it.
     pub(super) fn needed(&self, index: &Index) -> Option<BTreeSet<Digest>> {
-        self.walk(index).ok().and_then(|(seen, all_known)| all_known.then_some(seen))
-    }
-
-    /// What is reached, and whether every document on the way was of a type that is known.
-    fn walk(&self, index: &Index) -> Result<(BTreeSet<Digest>, bool), LayoutError> {
-        let mut seen = BTreeSet::new();
-        let mut read = BTreeSet::new();
-        let mut all_known = true;
-        let mut todo: Vec<Descriptor> = index.manifests.clone();
-        while let Some(descriptor) = todo.pop() {
-            seen.insert(descriptor.digest);
-            let kind = kind(&descriptor.media_type);
-            all_known &= kind != Kind::Other;
-            // Seen is not read: another manifest may name the same document as a layer.
-            if !matches!(kind, Kind::Index | Kind::Manifest) || !read.insert(descriptor.digest) {
-                continue;
+        let is_known = |entry: &Descriptor| kind(&entry.media_type) != Kind::Other;
+        let mut all_known = index.unsupported.is_empty() && index.manifests.iter().all(is_known);
+        let mut needed: BTreeSet<Digest> = index.manifests.iter().map(|entry| entry.digest).collect();
+        reach(self, &index.manifests, &mut |_, _, document| {
+            if let Document::Index(index) = document {
+                all_known &= index.manifests.iter().all(is_known);
             }
-            let parse_error = |source: serde_json::Error| LayoutError::Document {
-                path: self.blob_path(descriptor.digest).display().to_string(),
-                line: source.line(),
-                column: source.column(),
-                source,
-            };
-            let bytes = self.document(&descriptor)?;
-            if kind == Kind::Index {
-                let index: Index = serde_json::from_slice(&bytes).map_err(parse_error)?;
-                todo.extend(index.manifests);
-            } else {
-                let manifest: Manifest = serde_json::from_slice(&bytes).map_err(parse_error)?;
-                seen.insert(manifest.config.digest);
-                seen.extend(manifest.layers.iter().map(|layer| layer.digest));
-            }
-        }
-        Ok((seen, all_known))
+            needed.extend(document.names().map(|named| named.digest));
+        })
+        .ok()?;
+        all_known.then_some(needed)
     }
 
     /// Removes temporary files that a dead process left and, where it is known what must stay, all other blobs.

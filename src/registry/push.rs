@@ -22,18 +22,15 @@ use super::upload::dialect::{ChunkSize, Dialect};
 use super::upload::{Session, Started, start, upload};
 use crate::aws::mutability::TagRule;
 use crate::blob::BlobSource;
+use crate::blob::reach::{Document, reach};
 use crate::event::{BlobStatus, Event, Observer};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
-use crate::oci::manifest::{Index, Manifest};
-use crate::oci::media_type::{Kind, MediaType, kind};
+use crate::oci::media_type::{Kind, kind};
 use crate::oci::reference::Reference;
 
 /// How many blobs are asked about at a time: requests without bodies.
 const QUESTIONS: usize = 8;
-
-/// How deeply indexes may be nested.
-const DEPTH: usize = 8;
 
 /// How a push is done.
 #[derive(Debug, Clone)]
@@ -189,60 +186,25 @@ struct Tree {
 
 impl Tree {
     fn read(source: &dyn BlobSource, top: &Descriptor) -> Result<Self, Error> {
+        if !matches!(kind(&top.media_type), Kind::Index | Kind::Manifest) {
+            return Err(Error::NoImage {
+                digest: top.digest,
+                place: source.place(),
+                media_type: top.media_type.clone(),
+            });
+        }
         let mut tree = Self { manifests: Vec::new(), blobs: Vec::new() };
-        tree.add(source, top, 0, &mut HashSet::new(), &mut HashMap::new())?;
+        let mut known = HashSet::new();
+        reach(source, std::slice::from_ref(top), &mut |descriptor, bytes, document| {
+            // What an index names beside manifests is a blob as well.
+            let is_blob = |named: &&Descriptor| !matches!(kind(&named.media_type), Kind::Index | Kind::Manifest);
+            let blobs = document.names().filter(|named| matches!(document, Document::Manifest(_)) || is_blob(named));
+            let blobs = blobs.filter(|blob| !blob.is_foreign() && known.insert(blob.digest));
+            tree.blobs.extend(blobs.cloned());
+            tree.manifests.push((descriptor.clone(), bytes.into()));
+        })?;
         Ok(tree)
     }
-
-    fn add(
-        &mut self,
-        source: &dyn BlobSource,
-        descriptor: &Descriptor,
-        depth: usize,
-        seen: &mut HashSet<Digest>,
-        sizes: &mut HashMap<Digest, u64>,
-    ) -> Result<(), Error> {
-        let (digest, place) = (descriptor.digest, || source.place());
-        if depth == DEPTH {
-            return Err(Error::Nested { digest, place: place() });
-        }
-        if !seen.insert(digest) {
-            return Ok(());
-        }
-        let bytes = source.document(descriptor)?;
-        let wrong = |error| Error::Document { digest, place: place(), source: error };
-        if kind(&descriptor.media_type) == Kind::Index {
-            let index: Index = serde_json::from_slice(&bytes).map_err(wrong)?;
-            for child in &index.manifests {
-                self.add(source, child, depth + 1, seen, sizes)?;
-            }
-        } else {
-            let manifest: Manifest = serde_json::from_slice(&bytes).map_err(wrong)?;
-            for blob in manifest.layers.iter().chain([&manifest.config]).filter(|blob| !is_foreign(blob)) {
-                match sizes.insert(blob.digest, blob.size) {
-                    None => self.blobs.push(blob.clone()),
-                    Some(first) if first != blob.size => {
-                        return Err(Error::SizeConflict { digest: blob.digest, first, second: blob.size });
-                    }
-                    Some(_) => {}
-                }
-            }
-        }
-        self.manifests.push((descriptor.clone(), bytes.into()));
-        Ok(())
-    }
-}
-
-/// Whether a layer may not be pushed and is fetched from elsewhere (image-spec layer.md "Non-Distributable Layers").
-fn is_foreign(blob: &Descriptor) -> bool {
-    !blob.urls.is_empty()
-        && match &blob.media_type {
-            MediaType::ImageLayerNonDistributable
-            | MediaType::ImageLayerNonDistributableGzip
-            | MediaType::ImageLayerNonDistributableZstd => true,
-            MediaType::Other(other) => other.starts_with("application/vnd.docker.image.rootfs.foreign.diff.tar"),
-            _ => false,
-        }
 }
 
 /// Whether a manifest is refused for what it names: a registry may let that be deleted under a tag.

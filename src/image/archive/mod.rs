@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use self::members::{Member, Members, Section};
 pub use self::write::{write_docker, write_oci};
+use crate::blob::reach::ReachError;
 use crate::blob::{BlobError, BlobSource};
 use crate::layer::untar::UntarError;
 use crate::oci::descriptor::Descriptor;
@@ -98,6 +99,14 @@ pub enum ArchiveError {
         path: String,
         /// Why, and the way round.
         reason: String,
+    },
+    /// Not all that the image names can be had, or be believed.
+    #[error("cannot write {path}")]
+    Reach {
+        /// The file.
+        path: String,
+        /// Why.
+        source: ReachError,
     },
     /// A tag for it is none.
     #[error(transparent)]

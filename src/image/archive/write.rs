@@ -6,7 +6,7 @@
 //! [`Verified`](crate::blob::Verified) on its way, so that what is damaged where it comes from is not passed on; and
 //! since it is read while it is written, an archive may be replaced by one made of its own blobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::{ArchiveError, BLOBS, INDEX, OCI_LAYOUT, docker, failed};
+use crate::blob::reach::{ReachError, blobs};
 use crate::blob::{BlobError, BlobSource};
 use crate::layer::entry::{Entry, Kind};
 use crate::layer::tar::{BLOCK, header, padding};
@@ -145,38 +146,20 @@ fn reachable(
     source: &dyn BlobSource,
     index: &Index,
 ) -> Result<BTreeMap<Digest, Descriptor>, ArchiveError> {
-    let mut blobs: BTreeMap<Digest, Descriptor> = BTreeMap::new();
-    let mut read = BTreeSet::new();
-    let mut todo = index.manifests.clone();
-    while let Some(descriptor) = todo.pop() {
-        if let Some(known) = blobs.get(&descriptor.digest)
-            && known.size != descriptor.size
-        {
-            return Err(ArchiveError::Refused {
-                path: path.display().to_string(),
-                reason: format!(
-                    "blob {} of {} is stated with {} bytes and with {}",
-                    descriptor.digest,
-                    source.place(),
-                    known.size,
-                    descriptor.size
-                ),
-            });
-        }
-        match kind(&descriptor.media_type) {
-            media_type::Kind::Index if read.insert(descriptor.digest) => {
-                todo.extend(document::<Index>(source, &descriptor)?.manifests);
-            }
-            media_type::Kind::Manifest if read.insert(descriptor.digest) => {
-                let manifest: Manifest = document(source, &descriptor)?;
-                todo.push(manifest.config);
-                todo.extend(manifest.layers);
-            }
-            _ => {}
-        }
-        blobs.insert(descriptor.digest, descriptor);
+    if let Some(entry) = index.unsupported.first() {
+        return Err(ArchiveError::Refused {
+            path: path.display().to_string(),
+            reason: format!(
+                "{} has an image whose digest {} is not supported: only sha256 is",
+                source.place(),
+                entry.digest
+            ),
+        });
     }
-    Ok(blobs)
+    blobs(source, &index.manifests).map_err(|error| match error {
+        ReachError::Blob(error) => error.into(),
+        error => ArchiveError::Reach { path: path.display().to_string(), source: error },
+    })
 }
 
 /// An archive that is being written. Dropped before [`Output::finish`] it leaves nothing: fields are dropped in their

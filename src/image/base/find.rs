@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::unreadable;
 use crate::blob::BlobSource;
+use crate::blob::reach::{DEPTH, ReachError};
 use crate::image::recipe::place::RecipeError;
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
@@ -13,9 +14,6 @@ use crate::oci::digest::Digest;
 use crate::oci::manifest::{Index, Manifest};
 use crate::oci::media_type::{Compression, Kind, kind};
 use crate::oci::platform::{Os, Platform};
-
-/// How deep indexes may be nested: layouts put one into another.
-const DEPTH: usize = 4;
 
 /// One platform's image of a base, its layers not read yet.
 pub(super) struct Found {
@@ -142,7 +140,8 @@ impl<'a> Documents<'a> {
             };
             top = found.clone();
         }
-        Err(RecipeError::new(format!("the base {} has indexes within indexes, too deep", self.place)))
+        let nested = ReachError::Nested { digest: top.digest, place: self.place.into() };
+        Err(RecipeError::new(format!("cannot read the base {}", self.place)).caused_by(nested))
     }
 
     fn document<T: DeserializeOwned>(&mut self, descriptor: &Descriptor, what: &str) -> Result<T, RecipeError> {

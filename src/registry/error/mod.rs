@@ -13,8 +13,10 @@ use thiserror::Error as ThisError;
 pub(super) use self::reply::BODY_LIMIT;
 pub use self::reply::{Attempt, OciError, Reply};
 use crate::aws::error::AwsError;
+use crate::blob::reach::ReachError;
 use crate::blob::{BlobError, DOCUMENT_LIMIT};
 use crate::oci::digest::Digest;
+use crate::oci::media_type::MediaType;
 
 /// Why no connection came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,34 +245,19 @@ pub enum Error {
     /// A blob of ours cannot be had, or is damaged.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// A manifest or index of ours that is none.
-    #[error("{digest} of {place} is no image manifest or index")]
-    Document {
+    /// The top of what is to be pushed is neither an image nor an index of images.
+    #[error("{digest} of {place} is no image manifest or index: its media type is {media_type}")]
+    NoImage {
         /// Its digest.
         digest: Digest,
         /// Where it is.
         place: String,
-        /// Why.
-        source: serde_json::Error,
+        /// What it says it is.
+        media_type: MediaType,
     },
-    /// Indexes within indexes, deeper than anybody makes them.
-    #[error("index {digest} of {place} is nested too deeply")]
-    Nested {
-        /// The digest where we stopped.
-        digest: Digest,
-        /// Where it is.
-        place: String,
-    },
-    /// Two descriptors of one blob disagree about its size.
-    #[error("blob {digest} has {first} bytes in one descriptor and {second} in another")]
-    SizeConflict {
-        /// Which blob.
-        digest: Digest,
-        /// One size in bytes.
-        first: u64,
-        /// The other.
-        second: u64,
-    },
+    /// Not all that it names can be had, or be believed.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// A reference to push to names the digest of something else.
     #[error("{reference} cannot be pushed to: the image has the digest {digest}")]
     OtherDigest {
