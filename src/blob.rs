@@ -113,7 +113,8 @@ impl From<Mismatch> for io::Error {
     }
 }
 
-/// A reader that fails before its end unless size and digest are as promised.
+/// A reader that fails before its end unless size and digest are as promised; once it has failed for that, it fails so for
+/// ever.
 ///
 /// The last bytes may have been handed out by then: whoever acts on the content must first have seen `Ok(0)`.
 pub struct Verified<R> {
@@ -122,33 +123,36 @@ pub struct Verified<R> {
     promised: Digest,
     size: u64,
     read: u64,
-    done: bool,
+    /// What came of it.
+    outcome: Option<Result<(), Mismatch>>,
 }
 
 impl<R: Read> Verified<R> {
     /// Holds `inner` to the descriptor's digest and size.
     pub fn new(inner: R, descriptor: &Descriptor) -> Self {
         let (promised, size) = (descriptor.digest, descriptor.size);
-        Self { inner, hash: Sha256::new(), promised, size, read: 0, done: false }
+        Self { inner, hash: Sha256::new(), promised, size, read: 0, outcome: None }
     }
 
-    fn end(&mut self) -> io::Result<usize> {
+    fn end(&mut self) -> Result<(), Mismatch> {
         if self.read < self.size {
-            return Err(Mismatch::Short { digest: self.promised, promised: self.size, found: self.read }.into());
+            return Err(Mismatch::Short { digest: self.promised, promised: self.size, found: self.read });
         }
         let found = Digest::from_bytes(std::mem::take(&mut self.hash).finalize().into());
         if found != self.promised {
-            return Err(Mismatch::Digest { promised: self.promised, found }.into());
+            return Err(Mismatch::Digest { promised: self.promised, found });
         }
-        self.done = true;
-        Ok(0)
+        Ok(())
     }
 }
 
 impl<R: Read> Read for Verified<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.done || buffer.is_empty() {
+        if buffer.is_empty() {
             return Ok(0);
+        }
+        if let Some(outcome) = self.outcome {
+            return Ok(outcome.map(|()| 0)?);
         }
         let count = loop {
             match self.inner.read(buffer) {
@@ -157,11 +161,15 @@ impl<R: Read> Read for Verified<R> {
             }
         };
         if count == 0 {
-            return self.end();
+            let outcome = self.end();
+            self.outcome = Some(outcome);
+            return Ok(outcome.map(|()| 0)?);
         }
         self.read += count as u64;
         if self.read > self.size {
-            return Err(Mismatch::Long { digest: self.promised, promised: self.size }.into());
+            let long = Mismatch::Long { digest: self.promised, promised: self.size };
+            self.outcome = Some(Err(long));
+            return Err(long.into());
         }
         self.hash.update(&buffer[..count]);
         Ok(count)
@@ -263,6 +271,19 @@ mod tests {
         assert!(matches!(mismatch(read(b"ab", b"abc", 3)), Mismatch::Short { found: 2, .. }));
         assert!(matches!(mismatch(read(b"abcd", b"abc", 3)), Mismatch::Long { .. }));
         assert!(matches!(mismatch(read(b"", b"abc", 0)), Mismatch::Digest { .. }));
+    }
+
+    /// Whoever reads on after a failure, to the end of the blob, must not hear of another one.
+    #[test]
+    fn verified_fails_again_as_it_did() {
+        for (bytes, promised, size) in
+            [(b"abcd".as_slice(), b"abc".as_slice(), 3), (b"ab", b"abc", 3), (b"abd", b"abc", 3)]
+        {
+            let descriptor = Descriptor::new(MediaType::ImageLayer, Digest::of(promised), size);
+            let mut verified = Verified::new(bytes, &descriptor);
+            let mut read = || mismatch(io::copy(&mut verified, &mut io::sink()).map(|_| Vec::new()));
+            assert_eq!(read(), read());
+        }
     }
 
     #[test]

@@ -306,7 +306,8 @@ fn says_what_is_wrong_and_what_to_do() {
     assert!(refusal(&[b'x'; 2000]).contains("as a tar archive"));
     assert!(refusal(&good[..good.len() - 1024]).contains("cut off"));
     assert!(refusal(&good[..3500]).contains("it ends within the data of \"aa/layer.tar\""));
-    assert!(refusal(&tar(&[])).contains("neither"));
+    assert!(refusal(&tar(&[])).contains("it is empty"));
+    assert!(refusal(&tar(&[("app", File(b""))])).contains("neither"));
     assert!(refusal(&tar(&[("oci/oci-layout", File(b""))])).contains("tar -C \"oci\""));
 
     let saved =

@@ -94,7 +94,7 @@ pub enum Command {
     /// check that every blob and reference of a layout is whole
     ///
     /// Reads every blob that the layout's index reaches and holds it to its digest and size. Exit code 1 if one is
-    /// missing, damaged or refers to something that is not there.
+    /// missing, damaged or refers to something that is not there, and if the layout itself is damaged.
     Check(Check),
     /// serve a layout folder as an OCI registry on loopback
     ///
@@ -189,10 +189,11 @@ pub struct Diff {
 /// What `check` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dockless check ./oci")]
+  dockless check ./oci
+  dockless check oci-archive:image.tar")]
 pub struct Check {
-    /// the layout folder, or an archive of one
-    pub layout: PathBuf,
+    /// the layout folder, or an archive; all of its images, or the one of a NAME (oci:PATH:NAME)
+    pub layout: String,
 }
 
 /// What `serve` takes.

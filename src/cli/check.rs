@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use dockless::image::archive::{ArchiveError, ImageArchive};
-use dockless::image::check::{Checked, check};
-use dockless::layout::Layout;
+use dockless::image::check::{Checked, check_path};
+use dockless::image::open::Location;
 use serde::Serialize;
 
 use super::args::Check;
 use super::context::Context;
 use super::failure::Failure;
+use super::image::not_local;
 use super::report::document::VERSION;
 use super::text::size;
 
@@ -23,43 +23,41 @@ struct CheckReport {
 
 /// Runs `dockless check`.
 pub fn run(args: &Check, context: &Context) -> Result<ExitCode, Failure> {
-    let path = &args.layout;
-    let checked = if path.is_file() {
-        match ImageArchive::open(path) {
-            Ok(archive) => check(&archive, archive.index()),
-            // It is an archive, but not a whole one: that is the answer, not a failure.
-            Err(error @ (ArchiveError::Tar { .. } | ArchiveError::Document { .. } | ArchiveError::Damaged { .. })) => {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                context.say(format!("{error}{cause}"));
-                context.result(format!("{}: damaged", path.display()))?;
-                return Ok(ExitCode::from(1));
-            }
-            Err(error) => return Err(Failure::new(error)),
+    let given = &args.layout;
+    let (path, name) = match Location::parse(given).map_err(Failure::new)? {
+        Location::Layout { path, name } | Location::Archive { path, name } => (path, name),
+        Location::Registry(_) => {
+            return Err(Failure::new(format!("there is no layout folder or archive {given}"))
+                .hint("`dockless inspect` reads an image of a registry"));
         }
-    } else {
-        let layout = Layout::open(path).map_err(Failure::new)?;
-        check(&layout, &layout.index().map_err(Failure::new)?)
     };
-    let whole = checked.problems.is_empty();
-    let blobs = checked.blobs;
-    let bytes = checked.bytes;
+    let checked =
+        check_path(&path, name.as_deref()).map_err(|error| not_local(error, given, &path, name.as_deref()))?;
+    // Something is wrong, or is not known.
+    let code = if checked.problems.is_empty() { 2 * u8::from(!checked.is_whole()) } else { 1 };
     if context.output.json {
-        context.json(&CheckReport { version: VERSION, whole, checked })?;
-    } else {
-        for problem in &checked.problems {
-            context.say(format!("{} (named by {}): {}", problem.digest, problem.referrer, problem.message));
-        }
-        let count = checked.problems.len();
-        let word = plural(count as u64, "problem");
-        let verdict = if whole { "whole".to_owned() } else { format!("damaged, {count} {word}") };
-        context.result(format!(
-            "{}: {verdict} ({blobs} {}, {})",
-            path.display(),
-            plural(blobs, "blob"),
-            size(bytes)
-        ))?;
+        context.json(&CheckReport { version: VERSION, whole: checked.is_whole(), checked })?;
+        return Ok(ExitCode::from(code));
     }
-    Ok(ExitCode::from(u8::from(!whole)))
+    for problem in &checked.problems {
+        match (problem.digest, &problem.referrer) {
+            (Some(digest), Some(referrer)) => {
+                context.say(format!("{digest} (named by {referrer}): {}", problem.message));
+            }
+            _ => context.say(&problem.message),
+        }
+    }
+    for digest in &checked.unsupported {
+        context.say(format!("{digest} (named by index.json): not checked, since only sha256 is supported"));
+    }
+    let verdict = match (checked.problems.len(), checked.unsupported.len()) {
+        (0, 0) => "whole".to_owned(),
+        (0, count) => format!("whole but for {count} {} not checked", plural(count as u64, "image")),
+        (count, _) => format!("damaged, {count} {}", plural(count as u64, "problem")),
+    };
+    let (blobs, bytes) = (checked.blobs, size(checked.bytes));
+    context.result(format!("{}: {verdict} ({blobs} {}, {bytes})", path.display(), plural(blobs, "blob")))?;
+    Ok(ExitCode::from(code))
 }
 
 fn plural(count: u64, word: &str) -> String {

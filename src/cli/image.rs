@@ -143,7 +143,7 @@ const SCHEMES: [&str; 3] = ["oci", "oci-archive", "docker-archive"];
 const OFFERED: usize = 8;
 
 /// Why an image on the disk is not found, with what to write instead.
-fn not_local(error: OpenError, given: &str, path: &Path, name: Option<&str>) -> Failure {
+pub fn not_local(error: OpenError, given: &str, path: &Path, name: Option<&str>) -> Failure {
     let scheme = given.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| SCHEMES.contains(scheme));
     match error {
         OpenError::NoPath(_) => {

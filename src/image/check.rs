@@ -3,11 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 
+use super::archive::{ArchiveError, ImageArchive};
+use super::base::choose;
+use super::open::OpenError;
+use crate::blob::reach::{DEPTH, ReachError};
 use crate::blob::{BlobSource, digest_of};
+use crate::cause::in_one_line;
 use crate::layer::sniff;
+use crate::layout::{Layout, LayoutError};
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -17,10 +24,12 @@ use crate::oci::media_type::{Kind, kind};
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The blob that it concerns.
-    pub digest: Digest,
-    /// Who refers to it: the digest of a manifest or index, or `index.json`.
-    pub referrer: String,
+    /// The blob that it concerns; none where it is the layout or archive itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Who refers to the blob: the digest of a manifest or index, or `index.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
     /// What is wrong, each cause after a colon.
     pub message: String,
 }
@@ -34,11 +43,72 @@ pub struct Checked {
     pub bytes: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
+    /// The digests of images that were not read, since they are of an algorithm that is not supported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<String>,
+}
+
+impl Checked {
+    /// Whether everything was read, and nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty() && self.unsupported.is_empty()
+    }
+
+    /// Of a layout or an archive that is too damaged to say what it holds.
+    fn damaged(error: &(dyn std::error::Error + 'static)) -> Self {
+        let problem = Problem { digest: None, referrer: None, message: in_one_line(error) };
+        Self { problems: vec![problem], ..Self::default() }
+    }
+}
+
+/// Reads everything that a layout folder or an archive holds, or what its image of this name reaches. That it is damaged is
+/// an answer.
+///
+/// # Errors
+/// Where there is nothing to check: no such path or name, neither a layout nor an archive, or the disk does not give it.
+pub fn check_path(path: &Path, name: Option<&str>) -> Result<Checked, OpenError> {
+    let chosen = |index: &Index| match name {
+        None => Ok(index.clone()),
+        Some(_) => choose(index, name)
+            .map(|entry| Index::new(vec![entry], BTreeMap::new()))
+            .map_err(|reason| OpenError::Name { path: path.display().to_string(), reason }),
+    };
+    if !path.exists() {
+        return Err(OpenError::NoPath(path.display().to_string()));
+    }
+    if path.is_dir() {
+        return match Layout::open(path).and_then(|layout| Ok((layout.index()?, layout))) {
+            Ok((index, layout)) => Ok(check(&layout, &chosen(&index)?)),
+            Err(error) if is_damage(path, &error) => Ok(Checked::damaged(&error)),
+            Err(error) => Err(error.into()),
+        };
+    }
+    match ImageArchive::open(path) {
+        Ok(archive) => Ok(check(&archive, &chosen(archive.index())?)),
+        Err(error @ (ArchiveError::Tar { .. } | ArchiveError::Document { .. } | ArchiveError::Damaged { .. })) => {
+            Ok(Checked::damaged(&error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a folder is a layout, and not a whole one. A folder with nothing of a layout is something else.
+fn is_damage(root: &Path, error: &LayoutError) -> bool {
+    match error {
+        LayoutError::NotALayout { .. } => {
+            ["oci-layout", "index.json", "blobs/sha256"].iter().any(|name| root.join(name).exists())
+        }
+        LayoutError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        LayoutError::Document { .. } => true,
+        LayoutError::Blob(_) => false,
+    }
 }
 
 /// Reads everything that an index reaches, once.
 pub fn check(source: &dyn BlobSource, index: &Index) -> Checked {
-    let mut check = Check { source, seen: BTreeSet::new(), diff_ids: BTreeMap::new(), checked: Checked::default() };
+    let unsupported = index.unsupported.iter().map(|entry| entry.digest.clone()).collect();
+    let checked = Checked { unsupported, ..Checked::default() };
+    let mut check = Check { source, seen: BTreeSet::new(), diff_ids: BTreeMap::new(), checked };
     for entry in &index.manifests {
         check.descriptor(entry, "index.json", 0);
     }
@@ -56,7 +126,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn problem(&mut self, digest: Digest, referrer: &str, message: impl Into<String>) {
-        self.checked.problems.push(Problem { digest, referrer: referrer.into(), message: message.into() });
+        self.checked.problems.push(Problem {
+            digest: Some(digest),
+            referrer: Some(referrer.into()),
+            message: message.into(),
+        });
     }
 
     fn descriptor(&mut self, descriptor: &Descriptor, referrer: &str, depth: usize) {
@@ -66,8 +140,9 @@ impl Check<'_> {
         }
         let own = digest.to_string();
         match kind(&descriptor.media_type) {
-            Kind::Index | Kind::Manifest if depth > 8 => {
-                self.problem(digest, referrer, "documents within documents, too deep");
+            Kind::Index | Kind::Manifest if depth >= DEPTH => {
+                let nested = ReachError::Nested { digest, place: self.source.place() };
+                self.problem(digest, referrer, nested.to_string());
             }
             Kind::Index => {
                 if let Some(index) = self.document::<Index>(descriptor, referrer, "an image index") {
@@ -143,7 +218,7 @@ impl Check<'_> {
         let bytes = match self.source.document(descriptor) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.problem(descriptor.digest, referrer, chain(&error));
+                self.problem(descriptor.digest, referrer, in_one_line(&error));
                 return None;
             }
         };
@@ -161,7 +236,7 @@ impl Check<'_> {
             Ok(io::copy(&mut self.source.open(descriptor)?, &mut io::sink())?)
         };
         if let Err(error) = read() {
-            let message = chain(error.as_ref());
+            let message = in_one_line(error.as_ref());
             self.problem(descriptor.digest, referrer, message);
         }
     }
@@ -177,7 +252,7 @@ impl Check<'_> {
             io::copy(&mut blob, &mut io::sink())?;
             Ok(read?)
         };
-        read().map_err(|error| chain(error.as_ref()))
+        read().map_err(|error| in_one_line(error.as_ref()))
     }
 }
 
@@ -186,24 +261,9 @@ fn stated(descriptor: &Descriptor) -> (Digest, u64, String) {
     (descriptor.digest, descriptor.size, descriptor.media_type.to_string())
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::Layout;
     use crate::oci::media_type::MediaType;
 
     #[test]
@@ -253,6 +313,6 @@ mod tests {
             inner = Descriptor::of(MediaType::ImageManifest, &bytes);
         }
         let checked = check(session.layout(), &Index::new(vec![inner], BTreeMap::new()));
-        assert_eq!(checked.problems[0].message, "documents within documents, too deep");
+        assert!(checked.problems[0].message.contains("is nested too deeply"));
     }
 }

@@ -7,6 +7,7 @@
 mod base;
 mod bases;
 mod cache;
+mod check;
 mod copy;
 mod damage;
 mod elf;

@@ -69,7 +69,7 @@ impl Members {
         let mut magic = Vec::new();
         (&file).take(6).read_to_end(&mut magic).map_err(failed("read", path))?;
         if magic.is_empty() {
-            return Err(refused("it is empty"));
+            return Err(ArchiveError::Damaged { path: shown, reason: "it is empty".into() });
         }
         if let Some(program) = compressed_by(&magic) {
             return Err(ArchiveError::Compressed { path: shown, program });

@@ -241,8 +241,9 @@ fn neither(members: &Members, layout: (Option<Member>, Option<Member>)) -> Archi
         _ => None,
     });
     let reason = match (layout, nested) {
-        ((Some(_), None), _) => format!("it has {OCI_LAYOUT}, but no {INDEX}"),
-        ((None, Some(_)), _) => format!("it has {INDEX}, but no {OCI_LAYOUT}"),
+        ((Some(_), None), _) => return members.damaged(format!("it has {OCI_LAYOUT}, but no {INDEX}")),
+        ((None, Some(_)), _) => return members.damaged(format!("it has {INDEX}, but no {OCI_LAYOUT}")),
+        _ if members.names("").next().is_none() => return members.damaged("it is empty"),
         (_, Some(folder)) => {
             format!("the image is in its folder {folder:?}: make it as with tar -C {folder:?} -cf image.tar .")
         }
