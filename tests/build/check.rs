@@ -155,6 +155,7 @@ fn a_layer_of_a_base_may_lack_the_end_of_its_tar() {
     project.run(&["check", "oci"]).done();
     project.write("task.json", super::verify::X86_64);
     project.run(&["verify", "oci", "--task-definition", "task.json"]).done();
+    project.run(&["diff", "base", "oci"]).with_code(1);
 }
 
 /// `docker save` writes short names, and people write what they read there.

@@ -4,7 +4,7 @@ use std::cmp;
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Aspect, FileDifference, Standing};
 use crate::blob::{BlobSource, digest_of};
@@ -16,6 +16,7 @@ use crate::layer::entry::{self, Entry};
 use crate::layer::pathname::Pathname;
 use crate::layer::sniff;
 use crate::layer::untar::Reader;
+use crate::mutex;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::media_type::{self, Compression};
@@ -66,7 +67,7 @@ pub(super) fn list(
             if result.is_err() {
                 next.store(todo.len(), Ordering::Relaxed);
             }
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((layer.digest, result));
+            mutex::lock(&results).push((layer.digest, result));
         }
     };
     std::thread::scope(|scope| {
@@ -75,8 +76,10 @@ pub(super) fn list(
         }
         work();
     });
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.into_iter().map(|(digest, result)| Ok((digest, Arc::new(result?)))).collect()
+    mutex::unpoisoned(results.into_inner())
+        .into_iter()
+        .map(|(digest, result)| Ok((digest, Arc::new(result?))))
+        .collect()
 }
 
 fn listing(
@@ -92,7 +95,7 @@ fn listing(
 }
 
 fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
-    let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
+    let mut reader = Reader::of_whole(BufReader::with_capacity(64 << 10, tar));
     let (mut nodes, mut prints) = (Vec::new(), HashMap::new());
     while let Some(entry) = reader.next_entry()? {
         let data = match entry.kind {
