@@ -122,7 +122,11 @@ const ROWS: &[Row] = &[
         statuses: &[404],
         code: "NAME_UNKNOWN",
         words: &[],
-        advice: |place, _| match whole_uri(place) {
+        advice: |place, reply| match whole_uri(place) {
+            None if reply.attempt.reads() => Advice::new(
+                format!("there is no repository {:?} in {}", place.repository, place.account()),
+                "check its name, account and region",
+            ),
             Some(name) => Advice::new(
                 format!("the repository's name {:?} begins with a registry", place.repository),
                 format!("leave it out there: {}/{name}", place.registry),

@@ -27,6 +27,11 @@ impl Error {
                  the repository's name",
                 reply.attempt.registry, reply.attempt.repository
             ),
+            // Nobody reads from a repository that is still to be created.
+            Self::NameUnknown(reply) if reply.attempt.reads() => format!(
+                "check how {:?} is spelled: there is no such repository at {}",
+                reply.attempt.repository, reply.attempt.registry
+            ),
             Self::NameUnknown(reply) => format!(
                 "create the repository {:?} at {}, or check how it is spelled",
                 reply.attempt.repository, reply.attempt.registry

@@ -30,6 +30,13 @@ pub struct Attempt {
     pub path: String,
 }
 
+impl Attempt {
+    /// Whether it was to fetch something: what a push only looks for is asked by HEAD.
+    pub(super) fn reads(&self) -> bool {
+        self.method == "GET"
+    }
+}
+
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} at {}", self.method, self.path, self.host)?;
