@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use dockless::ecs::cloudformation::{Note, Parameters};
+use dockless::ecs::cloudformation::{self, Note, Parameters};
 use dockless::ecs::json::ParseError;
 use dockless::ecs::live::{self, LiveError, LiveSource};
 use dockless::ecs::load::{LoadError, Loaded, load};
@@ -112,6 +112,14 @@ pub fn wanted(
     registry: &Registry,
 ) -> Result<Wanted, Failure> {
     let said = recipe.map(|(verify, _)| verify);
+    if gate.task_definitions.is_empty() && said.is_none_or(|said| said.task_definitions.is_empty()) {
+        // A build is judged without one as well, by fewer rules.
+        let flag = first_of(&gate.selection).or(gate.judging().filter(|_| recipe.is_none()));
+        if let Some(flag) = flag {
+            return Err(Failure::new(format!("{flag} is about a task definition, and none is named"))
+                .hint(format!("name it with --task-definition, or leave out {flag}")));
+        }
+    }
     let options = options(&gate.selection, recipe, context)?;
     let from = From { options: &options, context, registry };
     let mut wanted = match recipe {
@@ -141,6 +149,7 @@ pub fn wanted(
             None => failure,
         })?);
     }
+    wanted.check_read(&gate.selection)?;
     wanted.options = rules::Options { allow, ..rules::Options::default() };
     wanted.strict = gate.strict || said.is_some_and(|said| said.strict);
     Ok(wanted)
@@ -149,7 +158,31 @@ pub fn wanted(
 /// The targets that sources hold.
 pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> Result<Wanted, Failure> {
     let (options, registry) = (options(selection, None, context)?, Registry::default());
-    load_all(sources, &From { options: &options, context, registry: &registry })
+    let wanted = load_all(sources, &From { options: &options, context, registry: &registry })?;
+    wanted.check_read(selection)?;
+    Ok(wanted)
+}
+
+/// The first flag that says which task definitions are meant, or what their source leaves open.
+pub fn first_of(selection: &Selection) -> Option<&'static str> {
+    let Selection { targets, container, parameters, variables, variable_files, launch_type, architecture } = selection;
+    let flags = [
+        ("--target", !targets.is_empty()),
+        ("--container", container.is_some()),
+        ("--parameter", !parameters.is_empty()),
+        ("--var", !variables.is_empty()),
+        ("--var-file", !variable_files.is_empty()),
+        ("--launch-type", launch_type.is_some()),
+        ("--architecture", architecture.is_some()),
+    ];
+    flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+}
+
+impl Gate {
+    /// The first flag that says how strictly an image is judged.
+    fn judging(&self) -> Option<&'static str> {
+        if self.strict { Some("--strict") } else { (!self.allow.is_empty()).then_some("--allow") }
+    }
 }
 
 /// With what sources are read.
@@ -258,6 +291,28 @@ impl Wanted {
         self.sources.extend(loaded.sources);
         self.notes.extend(loaded.notes);
         Ok(())
+    }
+
+    /// Refuses values for what no source has: the verdict would be on others than those that were meant.
+    fn check_read(&self, selection: &Selection) -> Result<(), Failure> {
+        let is_terraform = self.sources().any(|name| name.ends_with(".tf"));
+        let takes_parameters = || {
+            let mut sources = self.sources.iter();
+            sources.any(|(name, text)| cloudformation::is_template(name, text) || cloudformation::is_assembly(text))
+        };
+        let flag = match selection {
+            Selection { parameters, .. } if !parameters.is_empty() && !takes_parameters() => "--parameter",
+            Selection { variables, .. } if !variables.is_empty() && !is_terraform => "--var",
+            Selection { variable_files, .. } if !variable_files.is_empty() && !is_terraform => "--var-file",
+            _ => return Ok(()),
+        };
+        let what = if flag == "--parameter" { "a CloudFormation template" } else { "a Terraform configuration" };
+        Err(Failure::new(format!("{flag} is for {what}, and no source is one")).hint(format!("leave out {flag}")))
+    }
+
+    /// The names of all files that were read.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(AsRef::as_ref)
     }
 
     /// What other images of the tasks have, by their references.
