@@ -135,7 +135,8 @@ impl Ahead {
     fn begin(network: &Network, reference: &Reference, sending: &Sending, ground: &Ground, context: &Context) -> Self {
         let (made, handed_in) = ahead::channel();
         let observer = Arc::clone(&context.progress) as _;
-        let options = Options { seen: ground.seen.clone(), ..options(sending) };
+        let (seen, mount_from) = (ground.seen.clone(), ground.mount_from.clone());
+        let options = Options { seen, mount_from, ..options(sending) };
         let first = ahead::is_first(reference, &options);
         let send = ahead::send(network.client.clone(), reference.clone(), options, observer, handed_in);
         Self { made, first, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }

@@ -12,7 +12,7 @@ use dockless::image::build::{Begun, Caching, Made, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
-use dockless::image::recipe::load::{FILE_NAME, parse_base};
+use dockless::image::recipe::load::parse_base;
 use dockless::image::recipe::place::{RecipeError, Spanned};
 use dockless::image::recipe::template::Template;
 use dockless::image::recipe::{Base, LayerRecipe, Recipe};
@@ -20,6 +20,7 @@ use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
 use dockless::layout::Layout;
 use dockless::oci::descriptor::Descriptor;
+use dockless::oci::digest::Digest;
 use dockless::oci::platform::{Os, ParsePlatformError, Platform};
 use dockless::oci::reference::Reference;
 use dockless::registry::push::Pushed;
@@ -34,14 +35,20 @@ use super::args::values::{Compression, Format};
 use super::context::{Context, runtime};
 use super::failure::Failure;
 use super::image::Network;
+use super::push::Undone;
 use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
+use super::report::files::{self, Input, Written};
 use super::verify::threads;
-use super::{gate, image, push, render, report};
+use super::{gate, image, inputs, push, render, report};
 
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
-    report::check(context, &args.records)?;
-    report::files::check("--render", args.result.render.as_deref())?;
+    let [report, image_refs] = args.records.files();
+    report::check(context, &[report, image_refs, ("--render", args.result.render.as_deref())])?;
+    let output = output(args)?;
+    let flags = flags(&args.config)?;
+    let recipe = recipe(args).inspect_err(|_| forget(args))?;
+    let written = keep_apart(args, &recipe, &flags, &output)?;
     if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
         return Err(Failure::new(format!(
             "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
@@ -50,11 +57,10 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     if args.result.render.is_some() && !args.result.push && args.result.rehearse.is_none() {
         return Err(Failure::new("--render writes what was pushed: add --push, or --rehearse to try it"));
     }
-    let recipe = recipe(args)?;
     let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)?;
+    files::apart(&written, &inputs::of_sources(&wanted))?;
     let platforms = platforms(args, &recipe, &wanted, context)?;
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
-    let flags = flags(&args.config)?;
     let pairs = args.image.annotations.iter();
     let annotations: BTreeMap<String, String> = pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect();
     let source_date_epoch =
@@ -71,8 +77,6 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         made: None,
         observer: context.progress.as_ref(),
     };
-    let output = output(args)?;
-    check_apart(args, output.path())?;
     let files = args.records.report.iter().chain(&args.records.image_refs).chain(&args.result.render);
     let records: Vec<PathBuf> = files.chain(args.result.rehearse.iter().flatten()).cloned().collect();
     let needs_network = args.result.push || matches!(recipe.base.value, Base::Registry(_));
@@ -141,42 +145,59 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         }
     })?;
     let (verification, passes) = wanted.judge(&shipped.facts, context);
-    let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
     let (ground, ahead) = asked.map(|Asked { ground, ahead }| (ground, ahead)).unzip();
     let ahead = ahead.flatten();
     let early = ahead.is_some();
-    if passes && let (Some(network), Some(mut ground)) = (&network, ground) {
+    let pushed = if passes && let (Some(network), Some(mut ground)) = (&network, ground) {
         if let Some(ahead) = &ahead {
             for image in &shipped.built.images {
                 ahead.follow(&shipped.source, &image.config);
             }
         }
-        ground.sent = ahead.map(|ahead| ahead.finish(network)).transpose()?.unwrap_or_default();
-        ground.mounts = mounts(&recipe, &shipped.built, &args.result.tags);
+        ground.mounts = mounts(&recipe, &shipped.built);
         let what = (shipped.source.clone(), &shipped.built.index);
-        pushed = push::deliver(network, what, &args.result.tags, &args.sending, ground, context)?;
+        match ahead.map(|ahead| ahead.finish(network)).transpose() {
+            Ok(sent) => {
+                ground.sent = sent.unwrap_or_default();
+                push::deliver(network, what, &args.result.tags, &args.sending, ground, context)
+            }
+            Err(failure) => Err(failure.into()),
+        }
     } else if passes && let Some(folder) = &args.result.rehearse {
-        pushed = rehearse(folder.as_deref(), &shipped, args, context)?;
-    } else if let (Some(ahead), Some(network)) = (ahead, &network) {
-        ahead.abandon(network);
-    }
+        rehearse(folder.as_deref(), &shipped, args, context)
+    } else {
+        if let (Some(ahead), Some(network)) = (ahead, &network) {
+            ahead.abandon(network);
+        }
+        Ok(Pushed::default())
+    };
+    let document = |pushed: &Pushed, references| Report {
+        version: VERSION,
+        digest: digest(&output, &shipped, pushed),
+        references,
+        platforms: shipped.built.images.iter().map(platform_report).collect(),
+        uploads: push::uploads(pushed),
+        findings: verification.all().cloned().collect(),
+        warnings: context.progress.warnings(),
+    };
+    let pushed = match pushed {
+        Ok(pushed) => pushed,
+        Err(Undone { failure, pushed }) => {
+            let document = document(&pushed, pushed.references.clone());
+            report::reached(context, &args.records, &document, &pushed.tags)?;
+            return Err(failure);
+        }
+    };
     let references = match pushed.references.as_slice() {
         // A name by which nothing can be pulled must not be deployed.
         [] if !passes => Vec::new(),
         [] => {
-            repositories(&args.result.tags).iter().map(|tag| tag.at(shipped.built.index.digest).to_string()).collect()
+            let digest = digest(&output, &shipped, &pushed);
+            repositories(&args.result.tags).iter().map(|tag| tag.at(digest).to_string()).collect()
         }
         references => references.to_vec(),
     };
-    let document = Report {
-        version: VERSION,
-        digest: shipped.built.index.digest,
-        references,
-        platforms: shipped.built.images.iter().map(platform_report).collect(),
-        uploads: push::uploads(&pushed),
-        findings: verification.all().cloned().collect(),
-        warnings: context.progress.warnings(),
-    };
+    let document = document(&pushed, references);
     if passes {
         let mut rendered = Ok(None);
         if let (Some((planned, path)), Some(tag)) = (&planned, args.result.tags.first()) {
@@ -218,21 +239,62 @@ pub fn recipe_path(given: Option<&Path>) -> &Path {
     given.unwrap_or(Path::new("."))
 }
 
-/// Refuses files of records that would take the place of the image, of the recipe, of a task definition or of each other.
-fn check_apart(args: &Build, output: &Path) -> Result<(), Failure> {
-    let recipe = recipe_path(args.recipe.as_deref());
-    let recipe = if recipe.is_dir() { recipe.join(FILE_NAME) } else { recipe.to_path_buf() };
-    let definitions: Vec<(&str, &Path)> =
-        args.gate.task_definitions.iter().map(|path| ("the task definition", Path::new(path))).collect();
-    let records = [
-        ("--output", Some(output)),
-        ("--report", args.records.report.as_deref()),
-        ("--image-refs", args.records.image_refs.as_deref()),
-        ("--render", args.result.render.as_deref()),
-    ];
-    report::files::apart(&records, &[("the recipe", &recipe)])?;
-    // The last one is left out: a task definition may be rendered where it stands.
-    report::files::apart(&records[..3], &definitions)
+/// The digest by which the image is known where it went: a docker-archive has no index.
+fn digest(output: &Output, shipped: &Shipped, pushed: &Pushed) -> Digest {
+    match (output, shipped.built.images.as_slice()) {
+        (Output::DockerArchive(_), [image]) if pushed.references.is_empty() => image.manifest.digest,
+        _ => shipped.built.index.digest,
+    }
+}
+
+/// Refuses files that would take the place of what is read, or of each other, and removes what an earlier build wrote there.
+fn keep_apart<'a>(
+    args: &'a Build,
+    recipe: &'a Recipe,
+    flags: &ConfigRecipe,
+    output: &'a Output,
+) -> Result<[Written<'a>; 4], Failure> {
+    let mut platforms: Vec<Platform> = args.image.platforms.clone();
+    platforms.extend(recipe.platforms.iter().map(|platform| platform.value.clone()));
+    platforms.extend([Platform::linux_amd64(), Platform::linux_arm64()]);
+    let mut read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    if args.image.layers.is_empty() {
+        let given = inputs::recipe_file(recipe_path(args.recipe.as_deref()));
+        read.push(Input::new("the lock", given.with_extension("lock")));
+        read.push(Input::new("the recipe", given));
+    }
+    read.extend(inputs::of_recipe(recipe, &platforms));
+    read.extend(flags.from.iter().flat_map(|file| inputs::of_config(&file.value, &platforms)));
+    let [report, image_refs] = args.records.files().map(|(flag, path)| Written::new(flag, path));
+    let mut render = Written::new("--render", args.result.render.as_deref());
+    render.over = only_document(args, Some(recipe));
+    let written = [Written::new("--output", Some(output.path())), report, image_refs, render];
+    files::apart(&written, &read)?;
+    written[1..].iter().try_for_each(files::clear)?;
+    Ok(written)
+}
+
+/// The task definition, where there is one and it is a file: that may be rendered where it stands.
+fn only_document(args: &Build, recipe: Option<&Recipe>) -> Option<PathBuf> {
+    match (args.gate.task_definitions.as_slice(), recipe) {
+        ([], Some(recipe)) => match recipe.verify.task_definitions.as_slice() {
+            [only] => Some(recipe.folder.join(&only.value)),
+            _ => None,
+        },
+        ([only], _) => Some(only.into()),
+        _ => None,
+    }
+}
+
+/// Removes what an earlier build wrote, as far as it can be known where the recipe cannot be read: what is rendered may be
+/// the task definition that it names.
+fn forget(args: &Build) {
+    let is_known = !args.gate.task_definitions.is_empty() || !args.image.layers.is_empty();
+    let [report, image_refs] = args.records.files().map(|(flag, path)| Written::new(flag, path));
+    let mut render = Written::new("--render", args.result.render.as_deref().filter(|_| is_known));
+    render.over = only_document(args, None);
+    // The failure that is under way says more than another one.
+    let _ = [report, image_refs].iter().try_for_each(files::clear_told).and_then(|()| files::clear(&render));
 }
 
 /// The recipe that is named, or one made of flags.
@@ -390,7 +452,7 @@ fn repositories(tags: &[Reference]) -> Vec<&Reference> {
 }
 
 /// Pushes to an embedded registry that stands for all the registries that the tags name.
-fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Context) -> Result<Pushed, Failure> {
+fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Context) -> Result<Pushed, Undone> {
     let scratch;
     let folder = if let Some(folder) = folder {
         folder
@@ -401,21 +463,19 @@ fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Co
     };
     let runtime = runtime()?;
     runtime.block_on(async {
-        let hosts: Vec<&str> = args.result.tags.iter().map(Reference::registry).collect();
+        let tags = &args.result.tags;
+        let mut hosts: Vec<&str> = Vec::new();
+        for host in tags.iter().map(Reference::registry) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        let ground = Ground { mount_from: push::mount_from(tags, &args.sending)?, ..Ground::default() };
         let server = Server::start(stand_in(folder, &hosts)).await.map_err(Failure::new)?;
         let client = image::rehearsal(context, &hosts, &server.url())?;
         context.say(format!("rehearsing the push at {}, not at {}", server.url(), hosts.join(", ")));
-        let tags = &args.result.tags;
-        let pushed = push::send(
-            &client,
-            shipped.source.clone(),
-            &shipped.built.index,
-            tags,
-            &args.sending,
-            Ground::default(),
-            context,
-        )
-        .await?;
+        let (source, top) = (shipped.source.clone(), &shipped.built.index);
+        let pushed = push::send(&client, source, top, tags, &args.sending, ground, context).await?;
         server.stop().await.map_err(Failure::new)?;
         Ok(pushed)
     })

@@ -24,6 +24,7 @@ pub mod gate;
 pub mod iam_policy;
 pub mod image;
 pub mod init;
+pub mod inputs;
 pub mod inspect;
 pub mod lock;
 pub mod progress;

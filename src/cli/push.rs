@@ -9,9 +9,11 @@ use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
 use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
+use dockless::image::open::Location;
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
 use dockless::registry::client::Client;
+use dockless::registry::push::mount::{MountSource, ParseMountError};
 use dockless::registry::push::{Options, Pushed, check_chunks};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
 use dockless::release::preflight::{Ground, PreflightError, create, preflight};
@@ -23,14 +25,21 @@ use super::context::Context;
 use super::failure::Failure;
 use super::image::Network;
 use super::report::document::{LayerReport, PlatformReport, Report, UploadReport, VERSION, seconds};
+use super::report::files::{self, Written};
 use super::verify::threads;
-use super::{gate, image, report};
+use super::{gate, image, inputs, report};
 
 /// Runs `dockless push`.
 pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
-    report::check(context, &args.records)?;
+    let written = args.records.files().map(|(flag, path)| Written::new(flag, path));
+    report::check(context, &args.records.files())?;
+    let read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    files::apart(&written, &inputs::of_image(&args.image).into_iter().chain(read).collect::<Vec<_>>())?;
+    written.iter().try_for_each(files::clear)?;
     let wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
+    files::apart(&written, &inputs::of_sources(&wanted))?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
+    let whole = |pushed, findings| document(image.source.as_ref(), &image.top, pushed, findings, context);
     let mut findings = Vec::new();
     // Reading every layer takes as long as sending it: only who asks for the verdict waits for it.
     if !wanted.targets.is_empty() {
@@ -39,9 +48,7 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         let (verification, passes) = wanted.judge(&facts, context);
         findings = verification.all().cloned().collect();
         if !passes {
-            let nothing = Pushed { references: Vec::new(), uploads: Vec::new() };
-            let report = document(image.source.as_ref(), &image.top, nothing, findings, context)?;
-            report::refuse(context, &args.records, &report)?;
+            report::refuse(context, &args.records, &whole(Pushed::default(), findings)?)?;
             context.say("nothing was pushed: see the findings above");
             return Ok(ExitCode::from(1));
         }
@@ -50,12 +57,52 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         Some(network) => network,
         None => image::network(context, &args.registry)?,
     };
-    let ground = network.runtime.block_on(ground(&network, &args.references, &args.sending, context))?;
+    let mut ground = network.runtime.block_on(ground(&network, &args.references, &args.sending, context))?;
+    if let Ok(Location::Registry(from)) = Location::parse(&args.image) {
+        // All of it is there.
+        ground.mount_from.insert(0, MountSource::of(&from));
+    }
     let what = (image.source.clone(), &image.top);
-    let pushed = deliver(&network, what, &args.references, &args.sending, ground, context)?;
-    let report = document(image.source.as_ref(), &image.top, pushed, findings, context)?;
-    report::finish(context, &args.records, &report, Ok(None))?;
+    match deliver(&network, what, &args.references, &args.sending, ground, context) {
+        Ok(pushed) => report::finish(context, &args.records, &whole(pushed, findings)?, Ok(None))?,
+        Err(Undone { failure, pushed }) => {
+            let tags = pushed.tags.clone();
+            report::reached(context, &args.records, &whole(pushed, findings)?, &tags)?;
+            return Err(failure);
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A push that failed, and what was done before.
+pub struct Undone {
+    /// Why.
+    pub failure: Failure,
+    /// What was reached.
+    pub pushed: Pushed,
+}
+
+impl From<Failure> for Undone {
+    fn from(failure: Failure) -> Self {
+        Self { failure, pushed: Pushed::default() }
+    }
+}
+
+/// The repositories that `--mount-from` names.
+pub fn mount_from(references: &[Reference], sending: &Sending) -> Result<Vec<MountSource>, Failure> {
+    let parse = |text: &String| {
+        MountSource::parse(text, references).map_err(|error| {
+            let help = match &error {
+                ParseMountError::Elsewhere { text, .. } => {
+                    let registry = references.first().map_or("REGISTRY", Reference::registry);
+                    Some(format!("if it is a repository's name, write {registry}/{text}"))
+                }
+                ParseMountError::Name(_) => None,
+            };
+            Failure::new(error).during("--mount-from").hint_if(help)
+        })
+    };
+    sending.mount_from.iter().map(parse).collect()
 }
 
 /// What is known of the repositories before anything is built or sent.
@@ -67,6 +114,7 @@ pub async fn ground(
 ) -> Result<Ground, Failure> {
     let observer = context.progress.as_ref();
     check_chunks(references, chunk_size(sending), observer).map_err(image::refused)?;
+    let mount_from = mount_from(references, sending)?;
     let ecr: Vec<(&Reference, EcrHost)> =
         references.iter().filter_map(|reference| Some((reference, EcrHost::parse(reference.registry())?))).collect();
     if sending.create_repository && ecr.is_empty() {
@@ -77,7 +125,7 @@ pub async fn ground(
         if sending.create_repository {
             return Err(Failure::new("--create-repository needs AWS credentials, which --credentials docker excludes"));
         }
-        return Ok(Ground::default());
+        return Ok(Ground { mount_from, ..Ground::default() });
     };
     let stand_ins = image::stand_ins(context);
     let mut asked = Vec::new();
@@ -100,7 +148,8 @@ pub async fn ground(
     };
     let (tokens, found) = tokio::join!(tokens, preflight(aws, &asked, sending.create_repository, observer));
     tokens.map_err(image::refused)?;
-    found.map_err(unprepared)
+    let found = found.map_err(unprepared)?;
+    Ok(Ground { mount_from, ..found })
 }
 
 fn unprepared(error: PreflightError) -> Failure {
@@ -123,7 +172,7 @@ pub fn deliver(
     sending: &Sending,
     ground: Ground,
     context: &Context,
-) -> Result<Pushed, Failure> {
+) -> Result<Pushed, Undone> {
     if let Some(aws) = &network.aws {
         let new = NewRepository {
             scan_on_push: sending.scan_on_push,
@@ -147,20 +196,23 @@ pub async fn send(
     sending: &Sending,
     ground: Ground,
     context: &Context,
-) -> Result<Pushed, Failure> {
+) -> Result<Pushed, Undone> {
     let options = Options {
         mounts: ground.mounts,
+        mount_from: ground.mount_from,
         tag_rules: ground.tag_rules,
         sent: ground.sent,
         seen: ground.seen,
         ..options(sending)
     };
     let observer = Arc::clone(&context.progress) as _;
-    dockless::registry::push::push(client, source, top, references, &options, observer).await.map_err(image::refused)
+    let pushed = dockless::registry::push::push(client, source, top, references, &options, observer).await;
+    pushed.map_err(|failed| Undone { failure: image::refused(failed.error), pushed: failed.pushed })
 }
 
+/// What flags say about how a push is done.
 pub fn options(sending: &Sending) -> Options {
-    Options { chunk_size: chunk_size(sending), mount_from: sending.mount_from.first().cloned(), ..Options::default() }
+    Options { chunk_size: chunk_size(sending), ..Options::default() }
 }
 
 /// The uploads of a push as they stand in a report.

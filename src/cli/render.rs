@@ -17,34 +17,72 @@ use super::args::values::Pair;
 use super::context::Context;
 use super::failure::Failure;
 use super::gate::{self, Wanted, not_loaded, standard_input, underlined};
-use super::image;
-use super::report::{self, files};
+use super::report::files::{self, Written};
+use super::{image, inputs, report};
 
 /// Runs `dockless render`.
 pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
-    let images = by_digest(args, context)?;
+    files::check("--output", Some(&args.output))?;
+    keep_apart(args)?;
     let rendered = match args.format {
         None => {
+            if let Some(flag) = gate::first_of(&args.selection) {
+                return Err(Failure::new(format!("{flag} is for --for: a document is rendered as it stands"))
+                    .hint("the container is named by --image CONTAINER=REFERENCE"));
+            }
             let text = document(&args.source)?;
-            task_definition(&args.source, &text, &images, context)?
+            // Whatever is wrong with the document is told before a registry is asked.
+            edited(&args.source, &text, &as_written(args)?)?;
+            task_definition(&args.source, &text, &by_digest(args, context)?, context)?
         }
-        Some(format) => values(args, format, &images, context)?,
+        Some(format) => {
+            let wanted = gate::targets(std::slice::from_ref(&args.source), &args.selection, context)?;
+            files::apart(&[Written::new("--output", Some(&args.output))], &inputs::of_sources(&wanted))?;
+            let written = as_written(args)?;
+            let named = values(args, format, &written, &wanted, context)?;
+            named.document(format, &by_digest(args, context)?)?
+        }
     };
     files::write(&args.output, rendered.as_bytes())?;
-    if args.output != Path::new("-") {
+    if !report::is_stdout(&args.output) {
         report::task_definition(context, &args.output)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses an output that would take the place of what is read, and removes what an earlier run wrote there. A document may be
+/// rendered where it stands, and what is beside a configuration is part of it.
+fn keep_apart(args: &Render) -> Result<(), Failure> {
+    let mut output = Written::new("--output", Some(&args.output));
+    output.over = args.format.is_none().then(|| args.source.clone().into());
+    let source = inputs::task_definition(&args.source);
+    let read = [inputs::of_selection(&args.selection), inputs::of_registry(&args.registry)].concat();
+    files::apart(std::slice::from_ref(&output), &source.into_iter().chain(read).collect::<Vec<_>>())?;
+    if args.format == Some(Format::Terraform) { Ok(()) } else { files::clear(&output) }
+}
+
+/// The references as they were given.
+fn references(args: &Render) -> Result<Vec<(&str, Reference)>, Failure> {
+    let parse = |Pair { key, value }: &'_ Pair| -> Result<Reference, Failure> {
+        value.parse().map_err(|error| Failure::new(error).during(format!("--image {key}={value} names no image")))
+    };
+    args.images.iter().map(|pair| Ok((pair.key.as_str(), parse(pair)?))).collect()
+}
+
+/// The images as they were given.
+fn as_written(args: &Render) -> Result<Vec<NewImage>, Failure> {
+    let new = |(container, reference): (&str, Reference)| NewImage {
+        container: container.into(),
+        reference: reference.to_string(),
+    };
+    Ok(references(args)?.into_iter().map(new).collect())
 }
 
 /// The images with their digests: those that have none are asked for at their registries.
 fn by_digest(args: &Render, context: &Context) -> Result<Vec<NewImage>, Failure> {
     let mut network = None;
     let mut images = Vec::new();
-    for Pair { key, value } in &args.images {
-        let reference: Reference = value
-            .parse()
-            .map_err(|error| Failure::new(error).during(format!("--image {key}={value} names no image")))?;
+    for (container, reference) in references(args)? {
         let reference = if reference.digest().is_some() {
             reference
         } else {
@@ -55,7 +93,7 @@ fn by_digest(args: &Render, context: &Context) -> Result<Vec<NewImage>, Failure>
             let (top, _) = network.runtime.block_on(resolve(&network.client, &reference)).map_err(image::refused)?;
             reference.at(top.digest)
         };
-        images.push(NewImage { container: key.clone(), reference: reference.to_string() });
+        images.push(NewImage { container: container.into(), reference: reference.to_string() });
     }
     Ok(images)
 }
@@ -169,14 +207,19 @@ fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failu
 }
 
 /// The values of the variables or parameters that hold the images.
-fn values(args: &Render, format: Format, images: &[NewImage], context: &Context) -> Result<String, Failure> {
-    let wanted = gate::targets(std::slice::from_ref(&args.source), &args.selection, context)?;
+fn values<'a>(
+    args: &Render,
+    format: Format,
+    images: &'a [NewImage],
+    wanted: &Wanted,
+    context: &Context,
+) -> Result<Named<'a>, Failure> {
     let what = match format {
         Format::Terraform => "variable",
         Format::Cloudformation => "parameter",
     };
     let mut named = Named { what, values: Vec::new() };
-    for image in images {
+    for (number, image) in images.iter().enumerate() {
         let holders = wanted.targets.iter().flat_map(|target| {
             let containers = target.definition.containers.iter().filter(|one| one.name == image.container);
             containers.map(|container| (target.definition.id.as_str(), container))
@@ -188,16 +231,16 @@ fn values(args: &Render, format: Format, images: &[NewImage], context: &Context)
             if !image.container.chars().all(fits) || image.container.is_empty() {
                 return Err(Failure::new(format!("there is no container {:?}", image.container)));
             }
-            let known = declared(format, &wanted);
+            let known = declared(format, wanted);
             if !known.is_empty() && !known.contains(&image.container) {
                 return Err(Failure::new(format!("there is neither a container nor a {what} {:?}", image.container))
                     .hint(format!("declared are {}", known.join(", "))));
             }
-            named.put(image.container.clone(), &image.reference)?;
+            named.put(image.container.clone(), number, &image.reference)?;
             continue;
         }
         for (target, container) in holders {
-            let Some(name) = holder(args, format, target, &container.name, &wanted, context) else {
+            let Some(name) = holder(args, format, target, &container.name, wanted, context) else {
                 let written = container.image_expression.as_deref();
                 let written = written.or(container.image.value().map(String::as_str)).unwrap_or("not there");
                 return Err(Failure::new(format!(
@@ -209,45 +252,48 @@ fn values(args: &Render, format: Format, images: &[NewImage], context: &Context)
                     what.to_uppercase()
                 )));
             };
-            named.put(name, &image.reference)?;
+            named.put(name, number, &image.reference)?;
         }
     }
-    let document = match format {
-        Format::Terraform => {
-            let pairs = named.values.into_iter().map(|(name, reference)| (name, Value::from(reference)));
-            Value::Object(pairs.collect())
-        }
-        Format::Cloudformation => named
-            .values
-            .into_iter()
-            .map(|(name, reference)| json!({ "ParameterKey": name, "ParameterValue": reference }))
-            .collect(),
-    };
-    let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
-    text.push('\n');
-    Ok(text)
+    Ok(named)
 }
 
 /// The variables or parameters that are given images.
 struct Named<'a> {
     what: &'static str,
-    values: Vec<(String, &'a str)>,
+    /// The name, which of the images it is given, and that as it was written.
+    values: Vec<(String, usize, &'a str)>,
 }
 
 impl<'a> Named<'a> {
-    fn put(&mut self, name: String, reference: &'a str) -> Result<(), Failure> {
-        match self.values.iter().find(|(known, _)| *known == name) {
-            Some((_, known)) if *known != reference => {
+    fn put(&mut self, name: String, image: usize, reference: &'a str) -> Result<(), Failure> {
+        match self.values.iter().find(|(known, ..)| *known == name) {
+            Some((.., known)) if *known != reference => {
                 let what = self.what;
                 Err(Failure::new(format!("{what} {name} is given two images: {known} and {reference}"))
                     .hint(format!("let each container have a {what} of its own, or give both the same image")))
             }
             Some(_) => Ok(()),
             None => {
-                self.values.push((name, reference));
+                self.values.push((name, image, reference));
                 Ok(())
             }
         }
+    }
+
+    /// The values as a tool takes them; the images are those that were written, by digest.
+    fn document(self, format: Format, images: &[NewImage]) -> Result<String, Failure> {
+        let pairs = self.values.into_iter();
+        let pairs = pairs.filter_map(|(name, image, _)| Some((name, images.get(image)?.reference.as_str())));
+        let document = match format {
+            Format::Terraform => Value::Object(pairs.map(|(name, reference)| (name, Value::from(reference))).collect()),
+            Format::Cloudformation => {
+                pairs.map(|(name, reference)| json!({ "ParameterKey": name, "ParameterValue": reference })).collect()
+            }
+        };
+        let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
+        text.push('\n');
+        Ok(text)
     }
 }
 

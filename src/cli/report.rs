@@ -32,15 +32,43 @@ pub fn show(context: &Context, findings: &[Shown<'_>]) {
     });
 }
 
-/// Refuses files and outputs that cannot be written, before anything is built or sent.
-pub fn check(context: &Context, records: &Records) -> Result<(), Failure> {
-    files::check("--report", records.report.as_deref())?;
-    files::check("--image-refs", records.image_refs.as_deref())?;
+/// Refuses files and outputs that cannot be written, before anything is built or sent. What goes to stdout takes the place of
+/// the result there, so that there is one thing to read.
+pub fn check(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    let mut on_stdout: Option<&str> = context.output.json.then_some("--json");
+    for (flag, path) in files {
+        if path.is_some_and(is_stdout) {
+            if let Some(other) = on_stdout {
+                let (one, two) = if other == "--json" { (*flag, other) } else { (other, *flag) };
+                let dash = if two == "--json" { "" } else { " -" };
+                return Err(Failure::new(format!("{one} - and {two}{dash} both write to stdout"))
+                    .hint(format!("give {one} a file")));
+            }
+            on_stdout = Some(flag);
+        }
+        files::check(flag, *path)?;
+    }
     context
         .settings
         .github_output
         .as_ref()
         .map_or(Ok(()), |path| github::check(path).map_err(|error| no_output(error, path)))
+}
+
+/// Whether a file is standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+impl Records {
+    /// The files, each with its flag.
+    pub fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        [("--report", self.report.as_deref()), ("--image-refs", self.image_refs.as_deref())]
+    }
+
+    fn are_on_stdout(&self) -> bool {
+        self.files().into_iter().any(|(_, path)| path.is_some_and(is_stdout))
+    }
 }
 
 /// Ends a build or a push: the files and outputs that were asked for, then the result on stdout. That comes also where one
@@ -59,10 +87,12 @@ pub fn finish(
     let outputs = Outputs {
         image: report.references.clone(),
         digest: Some(report.digest),
-        task_definition: path.map(|path| named(context, path)),
+        // There is no file that a next step could read.
+        task_definition: path.filter(|path| !is_stdout(path)).map(|path| named(context, path)),
     };
     let output = set(context, &outputs);
-    rendered.and(recorded).and(output).and(say(context, report))
+    let elsewhere = records.are_on_stdout() || path.is_some_and(is_stdout);
+    rendered.and(recorded).and(output).and(if elsewhere { Ok(()) } else { say(context, report) })
 }
 
 /// A file as the next steps know it.
@@ -95,6 +125,14 @@ fn say(context: &Context, report: &Report) -> Result<(), Failure> {
 pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
     let task_definition = Some(named(context, path));
     set(context, &Outputs { image: Vec::new(), digest: None, task_definition })
+}
+
+/// Ends a push that failed: the report says what was reached, and which tags that are goes to stderr.
+pub fn reached(context: &Context, records: &Records, report: &Report, tags: &[String]) -> Result<(), Failure> {
+    if !tags.is_empty() {
+        context.say(format!("the push failed, but these name the image now: {}", tags.join(", ")));
+    }
+    refuse(context, records, report)
 }
 
 /// Ends a build whose answer is no: the report says why, and nothing else names an image that must not be deployed.

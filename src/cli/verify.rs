@@ -16,7 +16,7 @@ use super::args::verify::Verify;
 use super::context::Context;
 use super::failure::Failure;
 use super::report::{files, sarif};
-use super::{gate, image};
+use super::{gate, image, inputs};
 
 /// Runs `dockless verify`.
 pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
@@ -29,8 +29,13 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         return Err(Failure::new("--sarif - and --json both write to stdout: give --sarif a file"));
     }
     files::check("--sarif", args.sarif.as_deref())?;
-    let mut wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     let given = args.image.as_deref().unwrap_or_default();
+    let written = [files::Written::new("--sarif", args.sarif.as_deref())];
+    let read: Vec<_> = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    files::apart(&written, &inputs::of_image(given).into_iter().chain(read).collect::<Vec<_>>())?;
+    written.iter().try_for_each(files::clear)?;
+    let mut wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
+    files::apart(&written, &inputs::of_sources(&wanted))?;
     // The image is read by the network's threads: it lives as long as the image.
     let (image, mut network) = image::open(given, context, &args.registry)?;
     if args.sidecars {

@@ -2,27 +2,30 @@
 //!
 //! The order is chosen for early and clear failures: the tag is looked at first (the same digest: done, one request);
 //! the first missing blob's POST shows whether the repository exists and may be written to before a byte is sent; and a
-//! tag never points at something that is not whole.
+//! tag never points at something that is not whole. With several repositories no tag is moved before each of them has all
+//! but the tag: what fails there then has moved none.
 
 pub mod ahead;
+pub mod mount;
 mod room;
+mod tree;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use self::mount::MountSource;
 use self::room::Room;
+use self::tree::Tree;
 use super::client::{Access, Client, Repository};
 use super::error::{Error, ecr};
 use super::upload::dialect::{ChunkSize, Dialect};
 use super::upload::{Session, Started, start, upload};
 use crate::aws::mutability::TagRule;
 use crate::blob::BlobSource;
-use crate::blob::reach::{Document, reach};
 use crate::event::{BlobStatus, Event, Observer};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -39,11 +42,10 @@ pub struct Options {
     pub jobs: usize,
     /// The size of parts, where the user asked for one.
     pub chunk_size: Option<ChunkSize>,
-    /// A repository of the same registry that blobs may be mounted from.
-    pub mount_from: Option<String>,
-    /// Repositories of the same registry where single blobs are known to be: a base image's layers. They go before
-    /// `mount_from`.
-    pub mounts: BTreeMap<Digest, String>,
+    /// Repositories that blobs may be mounted from; one after the other is asked for each blob.
+    pub mount_from: Vec<MountSource>,
+    /// Repositories where single blobs are known to be: a base image's layers. They go before `mount_from`.
+    pub mounts: BTreeMap<Digest, MountSource>,
     /// What is known of the tags of repositories, by `registry/repository`: a tag that cannot be moved is an error before
     /// anything is sent.
     pub tag_rules: BTreeMap<String, TagRule>,
@@ -58,7 +60,7 @@ impl Default for Options {
         Self {
             jobs: 4,
             chunk_size: None,
-            mount_from: None,
+            mount_from: Vec::new(),
             mounts: BTreeMap::new(),
             tag_rules: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -75,12 +77,35 @@ pub type Seen = BTreeMap<String, (Instant, Option<Digest>)>;
 const FRESH: Duration = Duration::from_secs(5);
 
 /// What became of a push.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pushed {
     /// `registry/repository@sha256:…` of each distinct repository, in the order of the references.
     pub references: Vec<String>,
+    /// `registry/repository:tag` of each tag that names the image now.
+    pub tags: Vec<String>,
     /// Every blob of every repository.
     pub uploads: Vec<Upload>,
+}
+
+/// A push that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// What was done before: the tags that name the image now, and the blobs of the repositories that have all of them.
+    pub pushed: Pushed,
+}
+
+impl From<Error> for Box<Failed> {
+    fn from(error: Error) -> Self {
+        Self::new(Failed { error, pushed: Pushed::default() })
+    }
+}
+
+impl From<Box<Failed>> for Error {
+    fn from(failed: Box<Failed>) -> Self {
+        failed.error
+    }
 }
 
 /// What became of one blob.
@@ -103,6 +128,9 @@ pub struct Upload {
 /// Pushes what `top` names, an index or a manifest, to each repository of the references, under their tags.
 ///
 /// A reference with neither tag nor digest is `latest`; a digest must be `top`'s.
+///
+/// # Errors
+/// The first that went wrong, and what was done before it.
 pub async fn push(
     client: &Client,
     source: Arc<dyn BlobSource>,
@@ -110,10 +138,10 @@ pub async fn push(
     references: &[Reference],
     options: &Options,
     observer: Arc<dyn Observer>,
-) -> Result<Pushed, Error> {
+) -> Result<Pushed, Box<Failed>> {
     for reference in references {
         if reference.digest().is_some_and(|digest| digest != top.digest) {
-            return Err(Error::OtherDigest { reference: reference.to_string(), digest: top.digest });
+            return Err(Error::OtherDigest { reference: reference.to_string(), digest: top.digest }.into());
         }
     }
     check_chunks(references, options.chunk_size, &*observer)?;
@@ -121,6 +149,53 @@ pub async fn push(
         let (source, top) = (Arc::clone(&source), top.clone());
         tokio::task::spawn_blocking(move || Tree::read(&*source, &top)).await.map_err(|_| Error::Worker)??
     };
+    let targets = by_repository(references);
+    // Where the same blobs are by now, for mounting: by registry.
+    let mut done: HashMap<&str, &str> = HashMap::new();
+    let (mut ready, mut failure) = (Vec::new(), None);
+    for (number, (reference, tags)) in targets.iter().enumerate() {
+        let registry = reference.registry();
+        let repository = client.repository(reference, Access::Push)?;
+        let job = Job {
+            source: &source,
+            tree: &tree,
+            dialect: Dialect::of(registry).with(options.chunk_size),
+            room: Room::new(&repository, options.jobs),
+            repository,
+            options,
+            registry,
+            earlier: done.get(registry).copied(),
+            lends: targets.iter().skip(number + 1).any(|(later, _)| later.registry() == registry),
+            observer: &observer,
+        };
+        match job.prepare(top, tags).await {
+            Ok(content) => ready.push((*reference, job, content)),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+        done.entry(registry).or_insert(reference.repository());
+    }
+    let mut pushed = Pushed::default();
+    for (reference, job, mut content) in ready {
+        if failure.is_none() {
+            failure = job.name(top, &mut content).await.err();
+        }
+        if !content.named.is_empty() {
+            pushed.references.push(reference.at(top.digest).to_string());
+        }
+        pushed.tags.extend(content.named.iter().map(|name| full_name(reference, name)));
+        pushed.uploads.append(&mut content.uploads);
+    }
+    match failure {
+        None => Ok(pushed),
+        Some(error) => Err(Box::new(Failed { error, pushed })),
+    }
+}
+
+/// One reference of each repository, with all tags that it is to have there.
+fn by_repository(references: &[Reference]) -> Vec<(&Reference, Vec<&str>)> {
     let mut targets: Vec<(&Reference, Vec<&str>)> = Vec::new();
     for reference in references {
         let known = targets.iter_mut().find(|(first, _)| first.name() == reference.name());
@@ -130,27 +205,13 @@ pub async fn push(
             None => targets.push((reference, tag.into_iter().collect())),
         }
     }
-    let mut pushed = Pushed { references: Vec::new(), uploads: Vec::new() };
-    // Where the same blobs are by now, for mounting: by registry.
-    let mut done: HashMap<&str, &str> = HashMap::new();
-    for (reference, tags) in targets {
-        let earlier = done.get(reference.registry()).copied();
-        let repository = client.repository(reference, Access::Push)?;
-        let job = Job {
-            source: &source,
-            tree: &tree,
-            dialect: Dialect::of(reference.registry()).with(options.chunk_size),
-            room: Room::new(&repository, options.jobs),
-            repository,
-            options,
-            earlier,
-            observer: &observer,
-        };
-        pushed.uploads.extend(job.run(top, &tags).await?);
-        pushed.references.push(reference.at(top.digest).to_string());
-        done.entry(reference.registry()).or_insert(reference.repository());
-    }
-    Ok(pushed)
+    targets
+}
+
+/// What a name of a repository, a tag or a digest, is called as a whole.
+fn full_name(reference: &Reference, name: &str) -> String {
+    let mark = if name.contains(':') { '@' } else { ':' };
+    format!("{}{mark}{name}", reference.name())
 }
 
 /// Refuses a size of parts that a registry does not take; what is larger than it promises to take is a warning. A push
@@ -176,37 +237,6 @@ pub fn check_chunks(
     Ok(())
 }
 
-/// All that an index or a manifest names.
-struct Tree {
-    /// Children before their parents, the top last. The bytes as they are stored.
-    manifests: Vec<(Descriptor, Bytes)>,
-    /// Each blob once.
-    blobs: Vec<Descriptor>,
-}
-
-impl Tree {
-    fn read(source: &dyn BlobSource, top: &Descriptor) -> Result<Self, Error> {
-        if !matches!(kind(&top.media_type), Kind::Index | Kind::Manifest) {
-            return Err(Error::NoImage {
-                digest: top.digest,
-                place: source.place(),
-                media_type: top.media_type.clone(),
-            });
-        }
-        let mut tree = Self { manifests: Vec::new(), blobs: Vec::new() };
-        let mut known = HashSet::new();
-        reach(source, std::slice::from_ref(top), &mut |descriptor, bytes, document| {
-            // What an index names beside manifests is a blob as well.
-            let is_blob = |named: &&Descriptor| !matches!(kind(&named.media_type), Kind::Index | Kind::Manifest);
-            let blobs = document.names().filter(|named| matches!(document, Document::Manifest(_)) || is_blob(named));
-            let blobs = blobs.filter(|blob| !blob.is_foreign() && known.insert(blob.digest));
-            tree.blobs.extend(blobs.cloned());
-            tree.manifests.push((descriptor.clone(), bytes.into()));
-        })?;
-        Ok(tree)
-    }
-}
-
 /// Whether a manifest is refused for what it names: a registry may let that be deleted under a tag.
 fn is_broken(error: &Error) -> bool {
     let codes = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
@@ -223,44 +253,58 @@ struct Job<'a> {
     dialect: Dialect,
     room: Room,
     options: &'a Options,
+    /// The registry, as in the reference.
+    registry: &'a str,
     /// A repository of the same registry that this push has already served.
     earlier: Option<&'a str>,
+    /// Whether a later one of the same registry is to take blobs over from here.
+    lends: bool,
     observer: &'a Arc<dyn Observer>,
 }
 
+/// A repository that has the image, but for its names.
+struct Content {
+    uploads: Vec<Upload>,
+    /// The names, tags or the digest, that are still to be given.
+    wanted: Vec<String>,
+    /// The names that name the image.
+    named: Vec<String>,
+}
+
 impl Job<'_> {
-    async fn run(&self, top: &Descriptor, tags: &[&str]) -> Result<Vec<Upload>, Error> {
-        let by_digest = top.digest.to_string();
-        let mut wanted: Vec<&str> = if tags.is_empty() { vec![&by_digest] } else { tags.to_vec() };
-        let mut there = false;
+    /// Brings all there but the names.
+    async fn prepare(&self, top: &Descriptor, tags: &[&str]) -> Result<Content, Error> {
+        let mut wanted: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        if wanted.is_empty() {
+            wanted.push(top.digest.to_string());
+        }
+        let mut named = Vec::new();
         for name in wanted.clone() {
             let seen = self.options.seen.get(&format!("{}:{name}", self.repository.full_name()));
             let current = match seen {
                 Some((at, seen)) if *seen != Some(top.digest) || at.elapsed() < FRESH => *seen,
-                _ => self.named(name).await?,
+                _ => self.named(&name).await?,
             };
             match current {
                 Some(current) if current == top.digest => {
                     wanted.retain(|one| *one != name);
-                    there = true;
+                    named.push(name);
                 }
-                Some(current) => self.check_movable(name, current)?,
+                Some(current) => self.check_movable(&name, current)?,
                 None => {}
             }
         }
-        if there {
-            // What a tag points at is whole: the registry saw to it. Other tags need nothing but the top.
-            match self.put_all(&wanted, top).await {
-                Err(error) if is_broken(&error) => {
-                    self.observer.note(Event::Detail(&format!("what is there is not whole: {error}")));
-                }
-                result => {
-                    result?;
-                    let blobs = self.tree.blobs.iter();
-                    return Ok(blobs.map(|blob| self.sent(blob).unwrap_or_else(|| self.present(blob))).collect());
-                }
-            }
-        }
+        // What a tag points at is whole: the registry saw to it. Other tags need nothing but the top.
+        let uploads = if named.is_empty() {
+            self.fill(top).await?
+        } else {
+            self.tree.blobs.iter().map(|blob| self.sent(blob).unwrap_or_else(|| self.present(blob))).collect()
+        };
+        Ok(Content { uploads, wanted, named })
+    }
+
+    /// Sends what is missing, manifests below the top included.
+    async fn fill(&self, top: &Descriptor) -> Result<Vec<Upload>, Error> {
         let mut uploads = Vec::new();
         let mut missing = Vec::new();
         uploads.extend(self.tree.blobs.iter().filter_map(|blob| self.sent(blob)));
@@ -287,11 +331,30 @@ impl Job<'_> {
         for index in below().filter(is_index) {
             self.put(&index.digest.to_string(), index).await?;
         }
-        self.put_all(&wanted, top).await?;
+        if self.lends && below().next().is_none() {
+            // ECR lets nothing be taken over that no manifest names.
+            self.put(&top.digest.to_string(), top).await?;
+        }
         // In the order of the image, whoever was quicker.
         let place: HashMap<Digest, usize> = self.tree.blobs.iter().map(|blob| blob.digest).zip(0..).collect();
         uploads.sort_by_key(|upload| place.get(&upload.digest).copied());
         Ok(uploads)
+    }
+
+    /// Gives the image its names.
+    async fn name(&self, top: &Descriptor, content: &mut Content) -> Result<(), Error> {
+        for name in std::mem::take(&mut content.wanted) {
+            match self.put(&name, top).await {
+                Err(error) if !content.named.is_empty() && is_broken(&error) => {
+                    self.observer.note(Event::Detail(&format!("what is there is not whole: {error}")));
+                    content.uploads = self.fill(top).await?;
+                    self.put(&name, top).await?;
+                }
+                put => put?,
+            }
+            content.named.push(name);
+        }
+        Ok(())
     }
 
     /// What the registry has under this name.
@@ -385,9 +448,21 @@ impl Job<'_> {
     async fn open(&self, blob: &Descriptor) -> Result<Started, Error> {
         let id = blob.digest.to_string();
         self.observer.note(Event::BlobStarted { id: &id, size: blob.size });
-        let known = self.options.mounts.get(&blob.digest).or(self.options.mount_from.as_ref());
-        let from = known.map(String::as_str).filter(|from| *from != self.repository.name()).or(self.earlier);
-        start(&self.repository, blob.digest, from).await
+        start(&self.repository, blob.digest, &self.lenders(blob)).await
+    }
+
+    /// The repositories of this registry that a blob may be taken over from, the surest first.
+    fn lenders(&self, blob: &Descriptor) -> Vec<&str> {
+        let here = |source: &&MountSource| source.is_in(self.registry);
+        let known = self.options.mounts.get(&blob.digest).filter(here).map(|source| source.repository.as_str());
+        let asked = self.options.mount_from.iter().filter(here).map(|source| source.repository.as_str());
+        let mut lenders: Vec<&str> = Vec::new();
+        for name in known.into_iter().chain(self.earlier).chain(asked) {
+            if name != self.repository.name() && !lenders.contains(&name) {
+                lenders.push(name);
+            }
+        }
+        lenders
     }
 
     fn mounted(&self, blob: &Descriptor, begun: Instant) -> Upload {
@@ -415,13 +490,6 @@ impl Job<'_> {
         upload.retries = sent.retries;
         upload.seconds = begun.elapsed().as_secs_f64();
         Ok(upload)
-    }
-
-    async fn put_all(&self, names: &[&str], manifest: &Descriptor) -> Result<(), Error> {
-        for name in names {
-            self.put(name, manifest).await?;
-        }
-        Ok(())
     }
 
     async fn put(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {

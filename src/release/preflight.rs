@@ -21,6 +21,7 @@ use crate::registry::client::{Access, Client};
 use crate::registry::error::Error;
 use crate::registry::push::Seen;
 use crate::registry::push::ahead::Sent;
+use crate::registry::push::mount::MountSource;
 
 /// How many names are offered for one that does not exist.
 const OFFERED: usize = 3;
@@ -32,8 +33,10 @@ pub struct Ground {
     pub tag_rules: BTreeMap<String, TagRule>,
     /// The repositories that are still to be created, for [`create`].
     pub missing: Vec<(EcrHost, String)>,
-    /// Repositories of the same registry that single blobs can be taken over from: a base image's layers.
-    pub mounts: BTreeMap<Digest, String>,
+    /// Repositories that single blobs can be taken over from: a base image's layers.
+    pub mounts: BTreeMap<Digest, MountSource>,
+    /// Repositories that any blob may be taken over from.
+    pub mount_from: Vec<MountSource>,
     /// What was sent ahead, while the image was being made.
     pub sent: Sent,
     /// What tags named before the build.

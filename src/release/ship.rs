@@ -28,6 +28,7 @@ use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
 use crate::oci::platform::Platform;
 use crate::oci::reference::Reference;
+use crate::registry::push::mount::MountSource;
 use crate::verify::finding::{Finding, Rule, Severity, Verdict, Verification};
 use crate::verify::rules::{self, verify};
 
@@ -218,15 +219,12 @@ fn shipped(built: Built, layout: Held<Layout>, tags: &[Reference], path: &Path, 
     Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
 }
 
-/// The repository that a push may take each layer of the base over from: where the base is in the registry that all tags
-/// are of, its bytes need not be sent.
-pub fn mounts(recipe: &Recipe, built: &Built, tags: &[Reference]) -> BTreeMap<Digest, String> {
+/// The repository that a push may take each layer of the base over from: for the tags that are in the base's registry, its
+/// bytes need not be sent.
+pub fn mounts(recipe: &Recipe, built: &Built) -> BTreeMap<Digest, MountSource> {
     let Base::Registry(base) = &recipe.base.value else { return BTreeMap::new() };
-    if tags.iter().any(|tag| tag.registry() != base.registry()) {
-        return BTreeMap::new();
-    }
     let layers = built.images.iter().flat_map(|image| &image.layers).filter(|layer| layer.name.is_none());
-    layers.map(|layer| (layer.descriptor.digest, base.repository().to_owned())).collect()
+    layers.map(|layer| (layer.descriptor.digest, MountSource::of(base))).collect()
 }
 
 /// The folder beside an archive in which its blobs are made.

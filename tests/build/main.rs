@@ -4,6 +4,7 @@
 //! `SNAPSHOTS=overwrite` renews the golden files in `testdata/build`; the digests in `golden.rs` are printed by its
 //! assertion when they differ.
 
+mod apart;
 mod base;
 mod bases;
 mod cache;

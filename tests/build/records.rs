@@ -92,15 +92,6 @@ fn without_sizes(text: &str) -> String {
 }
 
 #[test]
-fn standard_output_may_be_named() {
-    let project = Project::programs();
-    let said = project.run(&["build", "-q", "-t", "example.com/app:v1", "--image-refs", "-"]).done();
-    let lines: Vec<&str> = said.stdout.lines().collect();
-    assert_eq!(lines.len(), 2, "{said:#?}");
-    assert_eq!(lines[0], lines[1]);
-}
-
-#[test]
 fn inspect_shows_what_is_there() {
     let project = Project::programs();
     project.run(&["build", "-q", "--compression", "none", "--env", "SECRET=hush"]).done();

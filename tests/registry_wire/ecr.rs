@@ -85,7 +85,7 @@ async fn of_manifest_with_credentials(status: u16, body: &str) -> String {
 async fn of_session(host: &str, name: &str, status: u16, code: &str, message: &str) -> String {
     let script = Script::new().await;
     script.expect([says(on("POST", format!("/v2/{name}/blobs/uploads/")), status, code, message)]);
-    let started = start(&repository(&script, host, name), Digest::of(b"x"), None).await;
+    let started = start(&repository(&script, host, name), Digest::of(b"x"), &[]).await;
     told(&started.err().expect("a refusal"))
 }
 
@@ -196,7 +196,8 @@ async fn run(script: &Script, image: Image, chunk_size: Option<ChunkSize>) -> (R
     let client = client(script, HOST, Arc::clone(&observer));
     let options = Options { chunk_size, ..Options::default() };
     let target = [reference(HOST, "team/app:v1")];
-    let pushed = push(&client, Arc::new(image.source), &image.top, &target, &options, observer).await;
+    let pushed =
+        push(&client, Arc::new(image.source), &image.top, &target, &options, observer).await.map_err(Error::from);
     (pushed, notes.all())
 }
 

@@ -19,6 +19,7 @@ use dockless::registry::auth::Credentials;
 use dockless::registry::client::{Client, Settings as Ours};
 use dockless::registry::error::Error;
 use dockless::registry::push::ahead::{self, Handed, Sent};
+use dockless::registry::push::mount::MountSource;
 use dockless::registry::push::{Options, Upload, push};
 use dockless::registry::upload::dialect::ChunkSize;
 use dockless::secret::Secret;
@@ -363,7 +364,10 @@ async fn nothing_leaves_early_where_something_may_be() {
         Options::default(),
         Options { seen: BTreeMap::from([("localhost/team/app:v1".into(), there)]), ..Options::default() },
         Options { chunk_size: Some(ChunkSize::None), ..registry.options() },
-        Options { mount_from: Some("team/base".into()), ..registry.options() },
+        Options {
+            mount_from: vec![MountSource { registry: None, repository: "team/base".into() }],
+            ..registry.options()
+        },
     ] {
         let (_, requests) = one(&registry, options, &bytes, false).await;
         assert!(requests.iter().all(|request| !request.contains("tags") && !request.contains("PATCH")), "{requests:?}");

@@ -15,6 +15,7 @@ use dockless::registry::client::{Access, Client, Settings};
 use dockless::registry::error::{Error, Obstacle};
 use dockless::registry::http::transport::CaFile;
 use dockless::registry::pull::{RemoteBlobs, resolve};
+use dockless::registry::push::mount::MountSource;
 use dockless::registry::push::{Options, push};
 use dockless::registry::upload::dialect::ChunkSize;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -97,7 +98,11 @@ async fn there_and_back(client: &Client, host: &str, name: &str, seed: u64, chun
     let remote = RemoteBlobs::new(client, &target, tokio::runtime::Handle::current()).expect("a source");
     // The repository is a source like any other: pushed from there to another name.
     let copy = [reference(host, &format!("{name}-copy:v2"))];
-    let options = Options { chunk_size, mount_from: Some(name.into()), ..Options::default() };
+    let options = Options {
+        chunk_size,
+        mount_from: vec![MountSource { registry: None, repository: name.into() }],
+        ..Options::default()
+    };
     let pushed = push(client, Arc::new(remote), &top, &copy, &options, Arc::new(Silent)).await.expect("copied");
     assert!(pushed.uploads.iter().all(|upload| upload.status == BlobStatus::Mounted), "{pushed:#?}");
     let far = [reference(host, &format!("{name}-far:v2"))];

@@ -11,7 +11,8 @@ use dockless::oci::manifest::{Index, Manifest};
 use dockless::oci::media_type::MediaType;
 use dockless::oci::platform::Platform;
 use dockless::registry::error::Error;
-use dockless::registry::push::{Options, Pushed, ahead, push};
+use dockless::registry::push::mount::MountSource;
+use dockless::registry::push::{Failed, Options, Pushed, ahead, push};
 
 use crate::script::{Line, Request, Script, on};
 use crate::{Memory, client, layer, quick, reference};
@@ -51,6 +52,10 @@ fn image() -> Image {
 }
 
 async fn run(image: Image, references: &[String], options: Options) -> Result<Pushed, Error> {
+    run_whole(image, references, options).await.map_err(Error::from)
+}
+
+async fn run_whole(image: Image, references: &[String], options: Options) -> Result<Pushed, Box<Failed>> {
     let references: Vec<_> = references.iter().map(|text| text.parse().expect("a reference")).collect();
     let client = client(quick());
     let task =
@@ -192,14 +197,118 @@ async fn mounts_where_it_may_and_uses_the_session_where_not() {
     script.expect((0..2).map(|number| on("PUT", format!("/v2/app/blobs/uploads/{number}?digest=*")).reply(201)));
     script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
     script.expect([put_manifest("v1")]);
-    let mounts = BTreeMap::from([(image.shared.digest, "base/python".to_owned())]);
-    let options = Options { mount_from: Some("other".into()), mounts, ..Options::default() };
+    let source = |name: &str| MountSource { registry: None, repository: name.into() };
+    let (mounts, other) = (BTreeMap::from([(image.shared.digest, source("base/python"))]), source("other"));
+    let options = Options { mount_from: vec![other], mounts, ..Options::default() };
     let shared = image.shared.digest;
     let pushed = run(image, &[format!("{}/app:v1", script.host)], options).await.expect("pushed");
     let mounted: Vec<_> =
         pushed.uploads.iter().filter(|upload| upload.status == BlobStatus::Mounted).map(|one| one.digest).collect();
     assert_eq!(mounted, [shared]);
     script.finish();
+}
+
+/// A blob in one request.
+fn sent_whole(number: usize) -> [Line; 2] {
+    let at = format!("/v2/app/blobs/uploads/{number}");
+    [
+        on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", &at),
+        on("PUT", format!("{at}?digest=*")).reply(201),
+    ]
+}
+
+/// Only the first of them counted.
+#[tokio::test]
+async fn one_repository_after_the_other_is_asked_to_lend_a_blob() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1").reply(404)]);
+    for (number, blob) in [&image.shared, &image.configs[0], &image.configs[1]].into_iter().enumerate() {
+        script.expect([head_blob(blob).reply(404)]);
+        let digest = blob.digest.to_string().replace(':', "%3A");
+        let ask = |from: &str| on("POST", format!("/v2/app/blobs/uploads/?mount={digest}&from={from}"));
+        let (first, second) = (format!("/v2/app/blobs/uploads/{number}a"), format!("/v2/app/blobs/uploads/{number}b"));
+        script.expect([ask("one").reply(202).header("Location", &first)]);
+        // The session that is not needed is given back.
+        script.expect([on("DELETE", &first).reply(204)]);
+        if number == 0 {
+            script.expect([ask("two").reply(202).header("Location", &second)]);
+            script.expect([on("PUT", format!("{second}?digest=*")).reply(201)]);
+        } else {
+            script.expect([ask("two").reply(201)]);
+        }
+    }
+    script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    script.expect([put_manifest("v1")]);
+    let elsewhere = MountSource { registry: Some("elsewhere.example".into()), repository: "three".into() };
+    let here = |name: &str| MountSource { registry: None, repository: name.into() };
+    let options = Options { mount_from: vec![elsewhere, here("one"), here("two")], ..Options::default() };
+    let pushed = run(image, &[format!("{}/app:v1", script.host)], options).await.expect("pushed");
+    let words: Vec<_> = pushed.uploads.iter().map(|upload| upload.status.word()).collect();
+    assert_eq!(words, ["uploaded", "mounted", "mounted"]);
+    script.finish();
+}
+
+/// That one of the tags is in another registry was enough for all of a base to be sent.
+#[tokio::test]
+async fn what_a_base_has_is_mounted_in_its_own_registry_alone() {
+    let (home, away, image) = (Script::new().await, Script::new().await, image());
+    let base = MountSource { registry: Some(home.host.clone()), repository: "base/python".into() };
+    let options = Options { mounts: BTreeMap::from([(image.shared.digest, base)]), ..Options::default() };
+    for script in [&home, &away] {
+        script.expect([head_tag("v1").reply(404), head_blob(&image.shared).reply(404)]);
+        let there = |config: &Descriptor| head_blob(config).header("Content-Length", config.size.to_string());
+        script.expect(image.configs.iter().map(there));
+        script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+        script.expect([put_manifest("v1")]);
+    }
+    let digest = image.shared.digest.to_string().replace(':', "%3A");
+    home.expect([on("POST", format!("/v2/app/blobs/uploads/?mount={digest}&from=base%2Fpython")).reply(201)]);
+    away.expect(sent_whole(1));
+    let references = [&home, &away].map(|script| format!("{}/app:v1", script.host));
+    run(image, &references, options).await.expect("pushed");
+    home.finish();
+    away.finish();
+}
+
+#[tokio::test]
+async fn no_tag_is_moved_before_every_registry_has_the_image() {
+    let (first, second, image) = (Script::new().await, Script::new().await, image());
+    for script in [&first, &second] {
+        script.expect([head_tag("v1").reply(404)]);
+        script.expect([&image.shared, &image.configs[0], &image.configs[1]].map(|blob| head_blob(blob).reply(404)));
+    }
+    first.expect((1..=3).flat_map(sent_whole));
+    first.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    second.expect([on("POST", "/v2/app/blobs/uploads/").error(403, "DENIED")]);
+    let references = [&first, &second].map(|script| format!("{}/app:v1", script.host));
+    let failed = run_whole(image, &references, Options::default()).await.expect_err("denied");
+    assert!(matches!(failed.error, Error::Denied(_)), "{failed:?}");
+    assert_eq!((failed.pushed.tags.len(), failed.pushed.references.len(), failed.pushed.uploads.len()), (0, 0, 3));
+    first.finish();
+    second.finish();
+}
+
+#[tokio::test]
+async fn a_push_that_fails_at_the_last_tag_says_which_are_there() {
+    let (first, second, image) = (Script::new().await, Script::new().await, image());
+    for (number, script) in [&first, &second].into_iter().enumerate() {
+        script.expect([head_tag("v1").reply(404)]);
+        let blobs = [&image.shared, &image.configs[0], &image.configs[1]];
+        script.expect(blobs.map(|blob| head_blob(blob).header("Content-Length", blob.size.to_string())));
+        script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+        let put = on("PUT", "/v2/app/manifests/v1");
+        script.expect([if number == 0 { put.reply(201) } else { put.error(400, "TAG_INVALID") }]);
+    }
+    // Where a tag is refused, it is looked up once more.
+    second.expect([head_tag("v1").reply(404)]);
+    let digest = image.top.digest;
+    let references = [&first, &second].map(|script| format!("{}/app:v1", script.host));
+    let failed = run_whole(image, &references, Options::default()).await.expect_err("refused");
+    assert_eq!(failed.pushed.tags, [format!("{}/app:v1", first.host)]);
+    assert_eq!(failed.pushed.references, [format!("{}/app@{digest}", first.host)]);
+    assert_eq!(failed.pushed.uploads.len(), 6);
+    first.finish();
+    second.finish();
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ pub fn annotate(finding: &Finding, workspace: Option<&Path>, writer: &mut dyn Wr
         Severity::Error => "error",
     };
     let mut properties = Vec::new();
-    if let Some(location) = &finding.location {
+    // What came by standard input is in no file.
+    if let Some(location) = finding.location.as_ref().filter(|location| &*location.file != "-") {
         properties.push(format!("file={}", escape_property(&named(&location.file, workspace))));
         properties.push(format!("line={}", location.line));
         properties.push(format!("col={}", location.column));

@@ -65,7 +65,8 @@ pub async fn send(
     let one = async |(source, blob): Made, before: upload::Sent| {
         let (repository, room, options) = (repository.clone(), room.clone(), &options);
         let (source, observer) = (&source, &observer);
-        let job = Job { repository, source, tree: &tree, dialect, room, options, earlier: None, observer };
+        let (registry, earlier, lends) = (reference.registry(), None, false);
+        let job = Job { repository, source, tree: &tree, dialect, room, options, registry, earlier, lends, observer };
         if blob.size == 0 && !job.dialect.limits.empty_blob {
             // The push itself says why not.
             return Ok::<_, Error>(None);

@@ -85,19 +85,29 @@ pub struct Sent {
     pub retries: u32,
 }
 
-/// Opens an upload session; with `from`, asks the registry to take the blob over from that repository first.
-pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) -> Result<Started, Error> {
-    if let Some(from) = from.filter(|from| *from != repository.name()) {
+/// Opens an upload session, after the registry has been asked to take the blob over from each of these repositories, one
+/// after the other.
+pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Result<Started, Error> {
+    let mut kept: Option<Session> = None;
+    for from in from.iter().filter(|from| **from != repository.name()) {
         let mut ask = asking(repository);
         ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
         ask.scopes.push(format!("repository:{from}:pull"));
         match repository.http.send(&repository.registry, &ask).await {
             Ok(answer) if answer.status == 201 => {
                 answer.drain().await;
+                if let Some(session) = &kept {
+                    cancel(repository, session).await;
+                }
                 return Ok(Started::Mounted);
             }
             // Not mounted, and no reason is given; but the session is as good as any other.
-            Ok(answer) if answer.status == 202 => return opened(repository, answer).await.map(Started::Session),
+            Ok(answer) if answer.status == 202 => {
+                let session = opened(repository, answer).await?;
+                if let Some(before) = kept.replace(session) {
+                    cancel(repository, &before).await;
+                }
+            }
             // Some registries refuse to mount what others answer with a session. The plain POST says whether it is the
             // mount or the push that is not allowed.
             Ok(answer) => answer.drain().await,
@@ -105,7 +115,10 @@ pub async fn start(repository: &Repository, digest: Digest, from: Option<&str>) 
             Err(error) => return Err(error),
         }
     }
-    open(repository).await.map(Started::Session)
+    match kept {
+        Some(session) => Ok(Started::Session(session)),
+        None => open(repository).await.map(Started::Session),
+    }
 }
 
 /// Opens an upload session.
@@ -151,7 +164,7 @@ pub async fn upload(
     loop {
         let mut session = match given.take() {
             Some(session) => session,
-            None => match start(repository, descriptor.digest, None).await? {
+            None => match start(repository, descriptor.digest, &[]).await? {
                 Started::Session(session) => session,
                 Started::Mounted => return Ok(Sent { bytes: sender.meter.sent(), retries: sender.retries }),
             },

@@ -275,7 +275,7 @@ impl Doctor<'_> {
             Err(error) => return Check::failed(check, &error),
         };
         let nothing = Digest::of(b"");
-        match start(&repository, nothing, None).await {
+        match start(&repository, nothing, &[]).await {
             Ok(Started::Session(session)) => {
                 cancel(&repository, &session).await;
                 Check::new(check, Outcome::Ok, "an upload may begin (ecr:InitiateLayerUpload)")

@@ -158,7 +158,7 @@ async fn send(
             };
             Check::new(check, Outcome::Ok, message)
         }
-        Err(error) => Check::failed(check, &error),
+        Err(error) => Check::failed(check, &error.error),
     }
 }
 

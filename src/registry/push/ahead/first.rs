@@ -55,7 +55,7 @@ const SLICE: usize = 256 << 10;
 pub fn is_first(reference: &Reference, options: &Options) -> bool {
     let tag = reference.tag_or_latest().unwrap_or_default();
     let seen = options.seen.get(&format!("{}:{tag}", reference.name()));
-    matches!(seen, Some((_, None))) && options.mount_from.is_none() && stream::is_allowed(options.chunk_size)
+    matches!(seen, Some((_, None))) && options.mount_from.is_empty() && stream::is_allowed(options.chunk_size)
 }
 
 /// A repository that may be empty, and what is sent to it for that reason.
