@@ -101,6 +101,8 @@ pub enum Event<'a> {
     },
     /// Something that the user should know.
     Warning(&'a str),
+    /// What was done on the way, or where it is done, for every user to see.
+    Told(&'a str),
     /// Something that a user who asks for details wants to know.
     Detail(&'a str),
 }

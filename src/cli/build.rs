@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use dockless::aws::ecr::EcrHost;
-use dockless::blob::growing::Growing;
 use dockless::event::{Event, Observer as _};
 use dockless::image::base::Bases;
-use dockless::image::build::{Begun, Caching, Made, Options};
+use dockless::image::build::{Caching, Options};
 use dockless::image::config::{self, ConfigRecipe};
 use dockless::image::lock::Lock;
 use dockless::image::plan::run::Runs;
@@ -18,24 +16,17 @@ use dockless::image::recipe::template::Template;
 use dockless::image::recipe::{Base, LayerRecipe, Recipe};
 use dockless::layer::cache::{LIMIT, LayerCache};
 use dockless::layer::compress::{Codec, Pool};
-use dockless::layout::Layout;
-use dockless::oci::descriptor::Descriptor;
-use dockless::oci::digest::Digest;
 use dockless::oci::platform::{Os, ParsePlatformError, Platform};
-use dockless::oci::reference::Reference;
-use dockless::registry::push::Pushed;
-use dockless::release::preflight::Ground;
-use dockless::release::ship::{Output, Request, ShipError, Shipped, make, mounts};
-use dockless::serve::ecr::{EcrSettings, Switch};
-use dockless::serve::{Server, Settings};
+use dockless::release::deliver::{Network, Sending};
+use dockless::release::flow::{Destination, Outcome, Release, ReleaseError, release};
+use dockless::release::ship::{Output, Request, ShipError};
+use dockless::verify::finding::Verification;
 
-use super::ahead::{Asked, Coming};
 use super::args::build::{Build, Config};
 use super::args::values::{Compression, Format};
-use super::context::{Context, runtime};
+use super::context::Context;
 use super::failure::Failure;
-use super::image::Network;
-use super::push::Undone;
+use super::render::Planned;
 use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
 use super::report::files::{self, Input, Written};
 use super::verify::threads;
@@ -49,14 +40,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let flags = flags(&args.config)?;
     let recipe = recipe(args).inspect_err(|_| forget(args))?;
     let written = keep_apart(args, &recipe, &flags, &output)?;
-    if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
-        return Err(Failure::new(format!(
-            "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
-        )));
-    }
-    if args.result.render.is_some() && !args.result.push && args.result.rehearse.is_none() {
-        return Err(Failure::new("--render writes what was pushed: add --push, or --rehearse to try it"));
-    }
+    check_asked(args)?;
     let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)?;
     files::apart(&written, &inputs::of_sources(&wanted))?;
     let platforms = platforms(args, &recipe, &wanted, context)?;
@@ -103,122 +87,98 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
         (Some(path), Some(tag)) => Some((render::planned(&wanted, tag)?, path)),
         _ => None,
     };
-    // Where a task definition has the last word nothing is sent before it has spoken.
-    let early = args.result.push && wanted.targets.is_empty() && !args.result.tags.is_empty();
-    let what = (args.result.tags.as_slice(), &args.sending);
-    let (shipped, asked) = std::thread::scope(|scope| {
-        let pushing = network.as_ref().filter(|_| args.result.push);
-        let push = pushing.map(|network| Coming::begin(scope, network, what, early, context));
-        let coming = push.as_ref();
-        let ahead = || coming.and_then(Coming::ahead);
-        let take = |layout: &Layout, layer: &Descriptor, new| {
-            if let Some(ahead) = ahead() {
-                ahead.take(layout, layer, new);
-            }
-        };
-        let begun = |layer: Growing, size| {
-            if let Some(ahead) = ahead() {
-                ahead.begun(layer, size);
-            }
-        };
-        // A registry that cannot be reached and a mistyped repository are told before anything is made.
-        let ready = || coming.is_none_or(Coming::is_ready);
-        let request = Request {
+    let tags = args.result.tags.as_slice();
+    let sending = if args.sends() { push::sending(&args.sending, tags, &args.registry)? } else { Sending::default() };
+    let destination = match (&network, &args.result.rehearse) {
+        (_, Some(folder)) => Destination::Rehearsal(folder.as_deref()),
+        (Some(network), None) if args.result.push => Destination::Registries(network),
+        _ => Destination::Stays,
+    };
+    let told = |verification: &Verification| wanted.show(verification, context);
+    let outcome = release(&Release {
+        image: Request {
             recipe: &recipe,
             platforms: &platforms,
-            options: Options {
-                made: early.then_some(&take as &Made<'_>),
-                begun: early.then_some(&begun as &Begun<'_>),
-                ..options
-            },
+            options,
             output: &output,
             records: &records,
-            tags: &args.result.tags,
+            tags,
             bases,
             runs,
-            ready: Some(&ready),
-        };
-        // Nor is anything fetched or run in vain.
-        match if recipe.fetches_or_runs() && !ready() { Err(ShipError::CalledOff) } else { make(&request) } {
-            Ok(shipped) => Ok((shipped, push.and_then(Coming::into_asked))),
-            Err(error) => Err(push.and_then(Coming::give_up).unwrap_or_else(|| failed(error))),
-        }
-    })?;
-    let (verification, passes) = wanted.judge(&shipped.facts, context);
-    let (ground, ahead) = asked.map(|Asked { ground, ahead }| (ground, ahead)).unzip();
-    let ahead = ahead.flatten();
-    let early = ahead.is_some();
-    let pushed = if passes && let (Some(network), Some(mut ground)) = (&network, ground) {
-        if let Some(ahead) = &ahead {
-            for image in &shipped.built.images {
-                ahead.follow(&shipped.source, &image.config);
-            }
-        }
-        ground.mounts = mounts(&recipe, &shipped.built);
-        let what = (shipped.source.clone(), &shipped.built.index);
-        match ahead.map(|ahead| ahead.finish(network)).transpose() {
-            Ok(sent) => {
-                ground.sent = sent.unwrap_or_default();
-                push::deliver(network, what, &args.result.tags, &args.sending, ground, context)
-            }
-            Err(failure) => Err(failure.into()),
-        }
-    } else if passes && let Some(folder) = &args.result.rehearse {
-        rehearse(folder.as_deref(), &shipped, args, context)
-    } else {
-        if let (Some(ahead), Some(network)) = (ahead, &network) {
-            ahead.abandon(network);
-        }
-        Ok(Pushed::default())
-    };
-    let document = |pushed: &Pushed, references| Report {
-        version: VERSION,
-        digest: digest(&output, &shipped, pushed),
-        references,
-        platforms: shipped.built.images.iter().map(platform_report).collect(),
-        uploads: push::uploads(pushed),
-        findings: verification.all().cloned().collect(),
-        warnings: context.progress.warnings(),
-    };
-    let pushed = match pushed {
-        Ok(pushed) => pushed,
-        Err(Undone { failure, pushed }) => {
-            let document = document(&pushed, pushed.references.clone());
-            report::reached(context, &args.records, &document, &pushed.tags)?;
-            return Err(failure);
-        }
-    };
-    let references = match pushed.references.as_slice() {
-        // A name by which nothing can be pulled must not be deployed.
-        [] if !passes => Vec::new(),
-        [] => {
-            let digest = digest(&output, &shipped, &pushed);
-            repositories(&args.result.tags).iter().map(|tag| tag.at(digest).to_string()).collect()
-        }
-        references => references.to_vec(),
-    };
-    let document = document(&pushed, references);
-    if passes {
+            ready: None,
+        },
+        gate: wanted.gate(&told),
+        destination,
+        sending: &sending,
+        observer: &context.observer(),
+    })
+    .map_err(failed)?;
+    end(args, outcome, &output, planned, context)
+}
+
+impl Build {
+    /// Whether the image goes anywhere from its output.
+    fn sends(&self) -> bool {
+        self.result.push || self.result.rehearse.is_some()
+    }
+}
+
+/// Refuses what cannot be, whatever is built.
+fn check_asked(args: &Build) -> Result<(), Failure> {
+    if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
+        return Err(Failure::new(format!(
+            "--tag {tag}: an image that is yet to be built has no digest; leave out @sha256:…"
+        )));
+    }
+    if args.result.render.is_some() && !args.sends() {
+        return Err(Failure::new("--render writes what was pushed: add --push, or --rehearse to try it"));
+    }
+    Ok(())
+}
+
+/// Tells what came of it: files, outputs, the result, the exit code.
+fn end(
+    args: &Build,
+    outcome: Outcome,
+    output: &Output,
+    planned: Option<(Planned<'_>, &PathBuf)>,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let document = document(&outcome, context);
+    if let Some(error) = outcome.failure {
+        report::reached(context, &args.records, &document, &outcome.pushed.tags)?;
+        return Err(image::undelivered(error));
+    }
+    if outcome.passes {
         let mut rendered = Ok(None);
-        if let (Some((planned, path)), Some(tag)) = (&planned, args.result.tags.first()) {
-            let written = planned.write(path, &tag.at(shipped.built.index.digest), context);
+        if let (Some((planned, path)), Some(tag)) = (planned, args.result.tags.first()) {
+            let written = planned.write(path, &tag.at(outcome.shipped.built.index.digest), context);
             rendered = written.map(|()| Some(path.as_path()));
         }
         report::finish(context, &args.records, &document, rendered)?;
         return Ok(ExitCode::SUCCESS);
     }
     report::refuse(context, &args.records, &document)?;
-    if args.result.push || args.result.rehearse.is_some() {
+    context.say(match (args.sends(), outcome.early) {
         // Layers may be at the registry by now; nothing names them, and nobody can pull them.
-        context.say(if early {
-            "no manifest and no tag was pushed: see the findings above"
-        } else {
-            "nothing was pushed: see the findings above"
-        });
-    } else {
-        context.say(format!("the image is in {}, but see the findings above", output.path().display()));
-    }
+        (true, true) => "no manifest and no tag was pushed: see the findings above".into(),
+        (true, false) => "nothing was pushed: see the findings above".into(),
+        (false, _) => format!("the image is in {}, but see the findings above", output.path().display()),
+    });
     Ok(ExitCode::from(1))
+}
+
+/// The report of a build.
+fn document(outcome: &Outcome, context: &Context) -> Report {
+    Report {
+        version: VERSION,
+        digest: outcome.digest,
+        references: outcome.references.clone(),
+        platforms: outcome.shipped.built.images.iter().map(platform_report).collect(),
+        uploads: push::uploads(&outcome.pushed),
+        findings: outcome.verification.all().cloned().collect(),
+        warnings: context.progress.warnings(),
+    }
 }
 
 /// The cache of layers, unless it is not wanted. One that cannot be had costs time, no more.
@@ -237,14 +197,6 @@ fn layer_cache(args: &Build, context: &Context) -> Option<LayerCache> {
 /// The recipe's file or folder.
 pub fn recipe_path(given: Option<&Path>) -> &Path {
     given.unwrap_or(Path::new("."))
-}
-
-/// The digest by which the image is known where it went: a docker-archive has no index.
-fn digest(output: &Output, shipped: &Shipped, pushed: &Pushed) -> Digest {
-    match (output, shipped.built.images.as_slice()) {
-        (Output::DockerArchive(_), [image]) if pushed.references.is_empty() => image.manifest.digest,
-        _ => shipped.built.index.digest,
-    }
 }
 
 /// Refuses files that would take the place of what is read, or of each other, and removes what an earlier build wrote there.
@@ -433,67 +385,11 @@ pub fn wrong(error: RecipeError) -> Failure {
     }
 }
 
-fn failed(error: ShipError) -> Failure {
+fn failed(error: ReleaseError) -> Failure {
     match error {
-        ShipError::Recipe(error) => wrong(error),
-        error => Failure::new(error),
-    }
-}
-
-/// One reference of each repository.
-fn repositories(tags: &[Reference]) -> Vec<&Reference> {
-    let mut distinct: Vec<&Reference> = Vec::new();
-    for tag in tags {
-        if !distinct.iter().any(|known| known.name() == tag.name()) {
-            distinct.push(tag);
-        }
-    }
-    distinct
-}
-
-/// Pushes to an embedded registry that stands for all the registries that the tags name.
-fn rehearse(folder: Option<&Path>, shipped: &Shipped, args: &Build, context: &Context) -> Result<Pushed, Undone> {
-    let scratch;
-    let folder = if let Some(folder) = folder {
-        folder
-    } else {
-        scratch = tempfile::tempdir()
-            .map_err(|error| Failure::new(error).during("cannot create a folder for the rehearsal"))?;
-        scratch.path()
-    };
-    let runtime = runtime()?;
-    runtime.block_on(async {
-        let tags = &args.result.tags;
-        let mut hosts: Vec<&str> = Vec::new();
-        for host in tags.iter().map(Reference::registry) {
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-        let ground = Ground { mount_from: push::mount_from(tags, &args.sending)?, ..Ground::default() };
-        let server = Server::start(stand_in(folder, &hosts)).await.map_err(Failure::new)?;
-        let client = image::rehearsal(context, &hosts, &server.url())?;
-        context.say(format!("rehearsing the push at {}, not at {}", server.url(), hosts.join(", ")));
-        let (source, top) = (shipped.source.clone(), &shipped.built.index);
-        let pushed = push::send(&client, source, top, tags, &args.sending, ground, context).await?;
-        server.stop().await.map_err(Failure::new)?;
-        Ok(pushed)
-    })
-}
-
-/// The settings of the registry that stands in: where a tag is of Amazon ECR it answers as ECR does.
-fn stand_in(folder: &Path, hosts: &[&str]) -> Settings {
-    let ecr = hosts.iter().find_map(|host| {
-        let host = EcrHost::parse(host)?;
-        Some(EcrSettings::new(host.account.as_deref()?, &host.region))
-    });
-    match ecr {
-        // The repositories of a rehearsal are nobody's, and so are the credentials.
-        Some(ecr) => Settings::like_ecr(
-            folder,
-            EcrSettings { switches: [Switch::CreateOnPush, Switch::Anonymous].into(), ..ecr },
-        ),
-        None => Settings::new(folder),
+        ReleaseError::Ship(ShipError::Recipe(error)) => wrong(error),
+        ReleaseError::Ship(error) => Failure::new(error),
+        ReleaseError::Deliver(error) => image::undelivered(*error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anstream::ColorChoice as Colors;
+use dockless::event::Observer;
 use serde::Serialize;
 use tokio::runtime::{Builder, Runtime};
 
@@ -56,6 +57,11 @@ impl Context {
         }
         let progress = Arc::new(Progress::new(output, &settings));
         Ok(Self { settings, output, progress })
+    }
+
+    /// Whom the library tells of what it does.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.progress) as _
     }
 
     /// Writes a line of the result to stdout.

@@ -16,7 +16,7 @@ use dockless::image::inspect::Facts;
 use dockless::image::recipe::VerifyRecipe;
 use dockless::image::recipe::place::Spanned;
 use dockless::oci::platform::Platform;
-use dockless::release::ship;
+use dockless::release::{flow, ship};
 use dockless::verify::allow::Allow;
 use dockless::verify::finding::{Finding, Rule, Verification};
 use dockless::verify::rules;
@@ -295,7 +295,7 @@ impl Wanted {
 
     /// Refuses values for what no source has: the verdict would be on others than those that were meant.
     fn check_read(&self, selection: &Selection) -> Result<(), Failure> {
-        let is_terraform = self.sources().any(|name| name.ends_with(".tf"));
+        let is_terraform = self.sources().any(|name| Path::new(name).extension().is_some_and(|ending| ending == "tf"));
         let takes_parameters = || {
             let mut sources = self.sources.iter();
             sources.any(|(name, text)| cloudformation::is_template(name, text) || cloudformation::is_assembly(text))
@@ -363,9 +363,21 @@ impl Wanted {
         self.targets.iter().map(|target| target.definition.location.clone()).collect()
     }
 
+    /// What an image must pass, as a release asks it; the verdict is told as it comes.
+    pub fn gate<'a>(&'a self, told: &'a dyn Fn(&Verification)) -> flow::Gate<'a> {
+        flow::Gate { targets: &self.targets, options: &self.options, strict: self.strict, told }
+    }
+
     /// Judges an image and shows what was found; the answer is whether it may go on.
     pub fn judge(&self, facts: &Facts, context: &Context) -> (Verification, bool) {
         let verification = ship::judge(facts, &self.targets, &self.options);
+        self.show(&verification, context);
+        let fails = verification.fails(self.strict);
+        (verification, !fails)
+    }
+
+    /// Shows what was found.
+    pub fn show(&self, verification: &Verification, context: &Context) {
         let text = |finding: &Finding| self.sources.get(&finding.location.as_ref()?.file).map(AsRef::as_ref);
         let asked = !self.targets.is_empty();
         let shown: Vec<Shown<'_>> = verification
@@ -383,7 +395,5 @@ impl Wanted {
                 context.say(summary(name, target.verdict, platform, source));
             }
         }
-        let fails = verification.fails(self.strict);
-        (verification, !fails)
     }
 }

@@ -10,38 +10,19 @@ use dockless::image::archive::ImageArchive;
 use dockless::image::open::{Image, Location, OpenError, local};
 use dockless::layout::hold::{Held, Hold};
 use dockless::layout::{self, Layout};
+use dockless::registry::auth::Authenticator;
 use dockless::registry::auth::ecr::{EcrTokens, Source};
 use dockless::registry::auth::store::{CredentialStore, Places};
-use dockless::registry::auth::{Authenticator, NoCredentials};
 use dockless::registry::client::{Client, Settings};
 use dockless::registry::error::Error;
 use dockless::registry::http::endpoint::Endpoints;
 use dockless::registry::http::transport::CaFile;
-use dockless::registry::pull::{Registries, RemoteBlobs, resolve};
-use tokio::runtime::Runtime;
+use dockless::registry::pull::{RemoteBlobs, resolve};
+use dockless::release::deliver::{DeliverError, Network};
 
 use super::args::push::{Credentials, Registry};
 use super::context::{Context, runtime};
 use super::failure::Failure;
-
-/// A client, and the threads that it runs on.
-pub struct Network {
-    /// The client.
-    pub client: Client,
-    /// The threads.
-    pub runtime: Runtime,
-    /// AWS, where its credentials may count.
-    pub aws: Option<Arc<Session>>,
-    /// Whoever has the client's credentials.
-    pub authenticator: Arc<dyn Authenticator>,
-}
-
-impl Network {
-    /// The way to the bases of images.
-    pub fn registries(&self) -> Registries {
-        Registries::new(self.client.clone(), self.runtime.handle().clone())
-    }
-}
 
 /// The client that the environment and the flags describe.
 pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> {
@@ -60,7 +41,8 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
     let docker = Arc::new(CredentialStore::new(places));
     if flags.credentials == Credentials::Docker {
         let client = client(context, flags, endpoints, docker.clone())?;
-        return Ok(Network { client, runtime: runtime()?, aws: None, authenticator: docker });
+        let (stand_ins, region) = (stand_ins(context), settings.aws_region.clone());
+        return Ok(Network { client, runtime: runtime()?, aws: None, authenticator: docker, stand_ins, region });
     }
     let session = session(context, flags)?;
     // Who asks for a role would not have another identity instead.
@@ -68,7 +50,8 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
     let observer = Arc::clone(&context.progress) as _;
     let tokens = Arc::new(EcrTokens::new(Arc::clone(&session), source, stand_ins(context), docker, observer));
     let client = client(context, flags, endpoints, tokens.clone())?;
-    Ok(Network { client, runtime: runtime()?, aws: Some(session), authenticator: tokens })
+    let (stand_ins, region) = (stand_ins(context), settings.aws_region.clone());
+    Ok(Network { client, runtime: runtime()?, aws: Some(session), authenticator: tokens, stand_ins, region })
 }
 
 /// A session with AWS, as the environment and the flags describe it. No request is made.
@@ -93,15 +76,6 @@ pub fn stand_ins(context: &Context) -> BTreeSet<String> {
     let settings = &context.settings;
     let hosts = settings.endpoints.iter().map(|(host, _)| host.clone());
     if settings.aws_endpoint { BTreeSet::new() } else { hosts.collect() }
-}
-
-/// A client that sends all traffic to one place, without credentials: a rehearsal.
-pub fn rehearsal(context: &Context, hosts: &[&str], url: &str) -> Result<Client, Failure> {
-    let mut endpoints = Endpoints::default();
-    for host in hosts {
-        endpoints.insert(host, url).map_err(Failure::new)?;
-    }
-    client(context, &Registry::default(), endpoints, Arc::new(NoCredentials))
 }
 
 fn client(
@@ -134,6 +108,15 @@ fn pem(path: &Path) -> Result<Vec<u8>, Failure> {
 pub fn refused(error: Error) -> Failure {
     let help = error.help();
     Failure::new(error).hint_if(help)
+}
+
+/// Why an image does not get to its registries, with the repair.
+pub fn undelivered(error: DeliverError) -> Failure {
+    let help = error.help();
+    match error {
+        DeliverError::Rehearsal { what, source } => Failure::new(source).during(format!("cannot {what}")),
+        error => Failure::new(error).hint_if(help),
+    }
 }
 
 /// The words that say what a path is.

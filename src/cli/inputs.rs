@@ -103,10 +103,14 @@ impl Found<'_> {
         match &layer.kind {
             LayerKind::Rootfs { source, .. } | LayerKind::Tar { source } => self.add(&what, &source.value),
             LayerKind::Copy { items, .. } => {
-                items.iter().for_each(|CopyItem { source, .. }| self.add(&what, &source.value));
+                for CopyItem { source, .. } in items {
+                    self.add(&what, &source.value);
+                }
             }
             LayerKind::Run(run) => {
-                run.inputs.iter().flatten().for_each(|input| self.add(&what, &input.value));
+                for input in run.inputs.iter().flatten() {
+                    self.add(&what, &input.value);
+                }
             }
         }
     }

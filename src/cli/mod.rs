@@ -12,7 +12,6 @@
 //! | `gate`, `image` | what several commands ask for: task definitions and verdicts; images and registries |
 //! | `snippet`, `table`, `text` | how things look |
 
-mod ahead;
 pub mod args;
 pub mod build;
 pub mod check;

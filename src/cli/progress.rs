@@ -129,6 +129,11 @@ impl Observer for Progress {
             Event::Retry { what, reason, after } => {
                 self.warn(&format!("{what}: {reason}, again in {}", duration(after)));
             }
+            Event::Told(text) => {
+                if !self.quiet {
+                    self.above(|stderr| writeln!(stderr, "{}", printable(text)));
+                }
+            }
             Event::Detail(text) => {
                 if self.verbose && !self.quiet {
                     self.above(|stderr| writeln!(stderr, "{}", printable(text)));
@@ -209,7 +214,7 @@ impl<'a> Step<'a> {
             Event::BlobFinished { id, status } => {
                 Self::Finished { job: blob(id), size: None, word: Some(status.word()) }
             }
-            Event::Retry { .. } | Event::Warning(_) | Event::Detail(_) => return None,
+            Event::Retry { .. } | Event::Warning(_) | Event::Told(_) | Event::Detail(_) => return None,
         })
     }
 }

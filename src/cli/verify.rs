@@ -10,6 +10,7 @@ use dockless::image::inspect::{documents, facts};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
 use dockless::registry::pull::{RemoteBlobs, resolve};
+use dockless::release::deliver::Network;
 use dockless::verify::finding::Rule;
 
 use super::args::verify::Verify;
@@ -67,12 +68,7 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// The platforms of the other images of the tasks. What cannot be asked is told, and not judged.
-fn sidecars(
-    targets: &[Target],
-    given: &str,
-    network: &image::Network,
-    context: &Context,
-) -> BTreeMap<String, Vec<Platform>> {
+fn sidecars(targets: &[Target], given: &str, network: &Network, context: &Context) -> BTreeMap<String, Vec<Platform>> {
     let ours = given.parse::<Reference>().ok();
     let containers = targets.iter().flat_map(|target| &target.definition.containers);
     let stated: BTreeSet<&String> = containers.filter_map(|container| container.image.value()).collect();
@@ -95,7 +91,7 @@ fn sidecars(
 
 fn platforms(
     reference: &Reference,
-    network: &image::Network,
+    network: &Network,
 ) -> Result<Vec<Platform>, Box<dyn std::error::Error + Send + Sync>> {
     let (top, _) = network.runtime.block_on(resolve(&network.client, reference))?;
     let blobs = RemoteBlobs::new(&network.client, reference, network.runtime.handle().clone())?;

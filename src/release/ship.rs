@@ -93,6 +93,7 @@ impl From<BuildError> for ShipError {
 }
 
 /// What is to be made.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,

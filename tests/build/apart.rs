@@ -157,7 +157,7 @@ fn after_a_no_or_a_failure_nothing_is_left_of_an_earlier_run() {
     let again = || {
         files.iter().zip(&kept).for_each(|(file, content)| {
             project.write(file, content);
-        })
+        });
     };
     // Nobody listens there.
     project.run(&words("127.0.0.1:1/app:v1")).with_code(2);

@@ -4,66 +4,64 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use dockless::blob::BlobSource;
-use dockless::blob::growing::Growing;
-use dockless::layout::Layout;
-use dockless::mutex::{lock, unpoisoned};
-use dockless::oci::descriptor::Descriptor;
-use dockless::oci::reference::Reference;
-use dockless::registry::error::Error;
-use dockless::registry::push::Options;
-use dockless::registry::push::ahead::{self, Handed, Made, Sent};
-use dockless::release::preflight::{Ground, reach};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 
-use super::args::push::Sending;
-use super::context::Context;
-use super::failure::Failure;
-use super::image::{self, Network};
-use super::push::{ground, options};
+use super::deliver::{DeliverError, Network, Sending, survey};
+use super::preflight::{Ground, reach};
+use crate::blob::BlobSource;
+use crate::blob::growing::Growing;
+use crate::event::Observer;
+use crate::layout::Layout;
+use crate::mutex::{lock, unpoisoned};
+use crate::oci::descriptor::Descriptor;
+use crate::oci::reference::Reference;
+use crate::registry::error::Error;
+use crate::registry::push::Options;
+use crate::registry::push::ahead::{self, Handed, Made, Sent};
 
 /// The thread that asks; its answer is none where it was told to stop.
-type Asking<'s> = ScopedJoinHandle<'s, Option<Result<Ground, Failure>>>;
+type Asking<'s> = ScopedJoinHandle<'s, Option<Result<Ground, DeliverError>>>;
 
 /// A push that is to come.
-pub struct Coming<'s> {
+pub(super) struct Coming<'s> {
     network: &'s Network,
     tags: &'s [Reference],
     sending: &'s Sending,
-    context: &'s Context,
+    observer: &'s Arc<dyn Observer>,
     /// Whether layers may be sent before the image is whole.
     early: bool,
     asking: Mutex<Option<Asking<'s>>>,
     stop: Arc<Notify>,
     asked: OnceLock<Asked>,
-    failure: Mutex<Option<Failure>>,
+    failure: Mutex<Option<DeliverError>>,
 }
 
 /// What the registry has said, and what is under way to it.
-pub struct Asked {
+pub(super) struct Asked {
     /// What is known of the repositories.
-    pub ground: Ground,
+    pub(super) ground: Ground,
     /// The layers that are sent ahead, where any may be.
-    pub ahead: Option<Ahead>,
+    pub(super) ahead: Option<Ahead>,
 }
 
 impl<'s> Coming<'s> {
     /// Asks the registries. With `early`, layers are sent before the image is whole, unless a tag may turn out to be
     /// another image's for good, or the repository is yet to be created.
-    pub fn begin(
+    pub(super) fn begin(
         scope: &'s Scope<'s, '_>,
         network: &'s Network,
-        (tags, sending): (&'s [Reference], &'s Sending),
+        tags: &'s [Reference],
+        sending: &'s Sending,
         early: bool,
-        context: &'s Context,
+        observer: &'s Arc<dyn Observer>,
     ) -> Self {
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         let ask = async move {
-            let mut ground = Box::pin(ground(network, tags, sending, context)).await?;
-            ground.seen = reach(&network.client, tags).await.map_err(image::refused)?;
+            let mut ground = Box::pin(survey(network, tags, sending, &**observer)).await?;
+            ground.seen = reach(&network.client, tags).await?;
             Ok(ground)
         };
         let asking = scope.spawn(move || {
@@ -75,11 +73,11 @@ impl<'s> Coming<'s> {
             })
         });
         let (asking, asked, failure) = (Mutex::new(Some(asking)), OnceLock::new(), Mutex::new(None));
-        Self { network, tags, sending, context, early, asking, stop, asked, failure }
+        Self { network, tags, sending, observer, early, asking, stop, asked, failure }
     }
 
     /// Waits for what the registries say: whether it is worth to go on.
-    pub fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let Some(asking) = lock(&self.asking).take() else {
             return self.asked.get().is_some();
         };
@@ -88,11 +86,11 @@ impl<'s> Coming<'s> {
                 let possible = self.early && ground.missing.is_empty();
                 let tag =
                     self.tags.first().filter(|_| possible && !self.tags.iter().any(|tag| ground.is_immutable(tag)));
-                let ahead = tag.map(|tag| Ahead::begin(self.network, tag, self.sending, &ground, self.context));
+                let ahead = tag.map(|tag| Ahead::begin(self.network, tag, self.sending, &ground, self.observer));
                 self.asked.set(Asked { ground, ahead }).is_ok()
             }
             failed => {
-                let failure = failed.and_then(Result::err).unwrap_or_else(|| image::refused(Error::Worker));
+                let failure = failed.and_then(Result::err).unwrap_or_else(|| Error::Worker.into());
                 *lock(&self.failure) = Some(failure);
                 false
             }
@@ -100,17 +98,17 @@ impl<'s> Coming<'s> {
     }
 
     /// What is under way.
-    pub fn ahead(&self) -> Option<&Ahead> {
+    pub(super) fn ahead(&self) -> Option<&Ahead> {
         self.asked.get()?.ahead.as_ref()
     }
 
     /// What the registries have said, where they were listened to.
-    pub fn into_asked(self) -> Option<Asked> {
+    pub(super) fn into_asked(self) -> Option<Asked> {
         self.asked.into_inner()
     }
 
     /// There will be no push. Why not, where the registries are the reason.
-    pub fn give_up(self) -> Option<Failure> {
+    pub(super) fn give_up(self) -> Option<DeliverError> {
         self.stop.notify_one();
         let failure = unpoisoned(self.failure.into_inner());
         if let Some(ahead) = self.asked.into_inner().and_then(|asked| asked.ahead) {
@@ -121,7 +119,7 @@ impl<'s> Coming<'s> {
 }
 
 /// Layers on their way to a registry while others are being made.
-pub struct Ahead {
+pub(super) struct Ahead {
     made: UnboundedSender<Handed>,
     /// Whether layers may be sent while they are made.
     first: bool,
@@ -132,19 +130,24 @@ pub struct Ahead {
 
 impl Ahead {
     /// Begins to send what is handed in to the repository of a reference.
-    fn begin(network: &Network, reference: &Reference, sending: &Sending, ground: &Ground, context: &Context) -> Self {
+    fn begin(
+        network: &Network,
+        reference: &Reference,
+        sending: &Sending,
+        ground: &Ground,
+        observer: &Arc<dyn Observer>,
+    ) -> Self {
         let (made, handed_in) = ahead::channel();
-        let observer = Arc::clone(&context.progress) as _;
         let (seen, mount_from) = (ground.seen.clone(), ground.mount_from.clone());
-        let options = Options { seen, mount_from, ..options(sending) };
+        let options = Options { mount_from, seen, ..sending.options() };
         let first = ahead::is_first(reference, &options);
-        let send = ahead::send(network.client.clone(), reference.clone(), options, observer, handed_in);
+        let send = ahead::send(network.client.clone(), reference.clone(), options, Arc::clone(observer), handed_in);
         Self { made, first, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
     }
 
     /// Hands in a layer that is about to be made, and the bytes that its tar will have. It leaves while it is made where the
     /// repository may be empty.
-    pub fn begun(&self, layer: Growing, size: u64) {
+    pub(super) fn begun(&self, layer: Growing, size: u64) {
         if self.first {
             // Whoever waited for it has failed, and says so in the end.
             let _ = self.made.send(Handed::Growing(layer, size));
@@ -152,7 +155,7 @@ impl Ahead {
     }
 
     /// Hands in a layer, and whether it was made just now.
-    pub fn take(&self, layout: &Layout, layer: &Descriptor, new: bool) {
+    pub(super) fn take(&self, layout: &Layout, layer: &Descriptor, new: bool) {
         let mut waiting = lock(&self.waiting);
         let mut layers = vec![(Arc::new(layout.clone()) as Arc<dyn BlobSource>, layer.clone())];
         match waiting.as_mut() {
@@ -168,7 +171,7 @@ impl Ahead {
     }
 
     /// Hands in a configuration: where layers are on their way, it need not wait for the last of them.
-    pub fn follow(&self, source: &Arc<dyn BlobSource>, configuration: &Descriptor) {
+    pub(super) fn follow(&self, source: &Arc<dyn BlobSource>, configuration: &Descriptor) {
         if lock(&self.waiting).is_none() {
             // Whoever waited for it has failed, and says so in the end.
             let _ = self.made.send(Handed::Whole((Arc::clone(source), configuration.clone())));
@@ -176,16 +179,16 @@ impl Ahead {
     }
 
     /// Gives up what is under way, and what was begun at the registry back to it.
-    pub fn abandon(self, network: &Network) {
+    pub(super) fn abandon(self, network: &Network) {
         // What has failed by itself is no news where there is no image.
         let _ = self.made.send(Handed::Nothing);
         let _ = network.runtime.block_on(self.sending);
     }
 
     /// Waits for all that was handed in.
-    pub fn finish(self, network: &Network) -> Result<Sent, Failure> {
+    pub(super) fn finish(self, network: &Network) -> Result<Sent, Error> {
         drop(self.made);
         let joined = network.runtime.block_on(self.sending);
-        joined.unwrap_or(Err(Error::Worker)).map_err(image::refused)
+        joined.unwrap_or(Err(Error::Worker))
     }
 }
