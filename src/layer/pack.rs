@@ -228,7 +228,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         }
         self.begin(&entry)?;
         if let Some((mut file, size)) = file {
-            let first = self.data(&mut file, size, path)?;
+            let first = self.data(&mut OnDisk { file: &mut file, path, size }, size)?;
             // Once it is read: whatever happened to it since it was listed shows now.
             let data = file.metadata().map_err(failed)?;
             // Those of /proc say that they are empty.
@@ -253,7 +253,7 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         self.begin(&entry)?;
         let mut head = Head::Other;
         if let Kind::File(size) = entry.kind {
-            let first = self.data(&mut Data(reader), size, Path::new(""))?;
+            let first = self.data(&mut InArchive(reader), size)?;
             self.note_pyc(&entry.path, &first);
             head = match first {
                 First::Passed(mut passing) => passing.head(),
@@ -266,26 +266,15 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
     }
 
     /// Takes the data of a file into the stream, and pads it.
-    fn data(&mut self, file: &mut impl Read, size: u64, path: &Path) -> Result<First, PackError> {
+    fn data<O: Origin>(&mut self, origin: &mut O, size: u64) -> Result<First, PackError> {
         let mut first = First::InChunk { start: 0, size: 0 };
-        let read = |file: &mut dyn Read, buffer: &mut [u8], done: u64| {
-            file.read_exact(buffer).map_err(|source| match source.kind() {
-                io::ErrorKind::UnexpectedEof if path.as_os_str().is_empty() => {
-                    PackError::Archive(UntarError::Io { offset: done, source })
-                }
-                io::ErrorKind::UnexpectedEof => {
-                    PackError::Changed { path: path.display().to_string(), before: size, after: done }
-                }
-                _ => PackError::Read { path: path.display().to_string(), source },
-            })
-        };
         match self.stream.pieces(size)? {
             None => {
                 let space = self.stream.space();
                 let start = space.len();
                 let size_here = usize::try_from(size).unwrap_or(usize::MAX);
                 space.resize(start + size_here, 0);
-                read(file, &mut space[start..], 0)?;
+                origin.fill(&mut space[start..], 0)?;
                 first = First::InChunk { start, size: size_here };
             }
             Some(piece) => {
@@ -295,10 +284,9 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
                     let count = piece.min(usize::try_from(size - done).unwrap_or(piece));
                     let space = self.stream.space();
                     space.resize(count, 0);
-                    read(file, space, done)?;
+                    origin.fill(space, done)?;
                     let passing = passing.get_or_insert_with(|| Passing::new(space, size));
-                    // A file of the disk can be asked later.
-                    if path.as_os_str().is_empty() {
+                    if O::PASSES {
                         passing.pass(done, space);
                     }
                     done += count as u64;
@@ -369,12 +357,53 @@ fn check_attributes(entry: &Entry) -> Result<(), PackError> {
     Ok(())
 }
 
-/// The data of an archive's entry.
-struct Data<'r, R>(&'r mut Reader<R>);
+/// Where the data of a file comes from, and how an error names it.
+trait Origin {
+    /// Whether what has passed cannot be asked for later.
+    const PASSES: bool;
 
-impl<R: Read> Read for Data<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_data(buffer)
+    /// Reads as much as the buffer takes; `done` bytes of the file have been read before.
+    fn fill(&mut self, buffer: &mut [u8], done: u64) -> Result<(), PackError>;
+}
+
+/// A file of the disk, of which so many bytes are expected.
+struct OnDisk<'f> {
+    file: &'f mut File,
+    path: &'f Path,
+    size: u64,
+}
+
+impl Origin for OnDisk<'_> {
+    const PASSES: bool = false;
+
+    fn fill(&mut self, buffer: &mut [u8], done: u64) -> Result<(), PackError> {
+        let path = || self.path.display().to_string();
+        self.file.read_exact(buffer).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => PackError::Changed { path: path(), before: self.size, after: done },
+            _ => PackError::Read { path: path(), source },
+        })
+    }
+}
+
+/// The data of an archive's entry.
+struct InArchive<'r, R>(&'r mut Reader<R>);
+
+impl<R: Read> Origin for InArchive<'_, R> {
+    const PASSES: bool = true;
+
+    fn fill(&mut self, mut buffer: &mut [u8], _done: u64) -> Result<(), PackError> {
+        while !buffer.is_empty() {
+            match self.0.read_data(buffer) {
+                Ok(0) => {
+                    let source = io::ErrorKind::UnexpectedEof.into();
+                    return Err(UntarError::Io { offset: self.0.offset(), source }.into());
+                }
+                Ok(count) => buffer = &mut buffer[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(UntarError::Io { offset: self.0.offset(), source }.into()),
+            }
+        }
+        Ok(())
     }
 }
 

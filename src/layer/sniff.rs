@@ -316,11 +316,10 @@ fn contents_of(mut reader: Reader<impl Read>) -> Result<Contents, UntarError> {
 
 /// As [`head`], of a file whose bytes pass only once.
 pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u8>) -> Result<Head, UntarError> {
-    let failed = |source| UntarError::Io { offset: 0, source };
     first.clear();
-    read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST))).map_err(failed)?;
+    read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST)))?;
     let reach = reach(first);
-    read_up_to(reader, first, reach.min(usize::try_from(size).unwrap_or(reach))).map_err(failed)?;
+    read_up_to(reader, first, reach.min(usize::try_from(size).unwrap_or(reach)))?;
     if first.len() as u64 == size {
         return Ok(head(first, size, |_| None));
     }
@@ -329,7 +328,7 @@ pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u
     let mut at = first.len() as u64;
     first.clear();
     while passing.wants() {
-        read_up_to(reader, first, PART).map_err(failed)?;
+        read_up_to(reader, first, PART)?;
         if first.is_empty() {
             break;
         }
@@ -340,7 +339,7 @@ pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u
     Ok(passing.head())
 }
 
-fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize) -> io::Result<()> {
+fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize) -> Result<(), UntarError> {
     let mut filled = buffer.len();
     buffer.resize(size.max(filled), 0);
     while filled < size {
@@ -348,7 +347,7 @@ fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(source) => return Err(UntarError::Io { offset: reader.offset(), source }),
         }
     }
     buffer.truncate(filled);
@@ -440,6 +439,19 @@ mod tests {
         let many = |count: usize| contents(io::Cursor::new(one.repeat(count)).chain([0; 1024].as_slice()));
         assert_eq!(many(2).expect("contents").nodes.len(), 2);
         assert!(many(140).expect_err("too much").to_string().contains("128 MiB would be kept"));
+    }
+
+    /// It was byte 0, whatever had been read.
+    #[test]
+    fn an_error_names_the_byte_of_the_archive() {
+        let data = vec![7; 9000];
+        let mut header = ::tar::Header::new_gnu();
+        header.set_size(9000);
+        let mut archive = ::tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "file", data.as_slice()).expect("a vector takes everything");
+        let bytes = archive.into_inner().expect("an archive");
+        let error = contents(&bytes[..3000]).expect_err("it is cut off");
+        assert!(matches!(error, UntarError::Io { offset: 3000, .. }), "{error}");
     }
 
     #[test]

@@ -383,6 +383,21 @@ mod tests {
         assert!(text(&archive(&[(entry(b"", Kind::File(0)), b"")])).contains("is the root itself, but no folder"));
     }
 
+    /// It was told to have a part `..`.
+    #[test]
+    fn a_zero_byte_is_told() {
+        use tar_crate::EntryType;
+        for (record, kind, word) in [
+            ("12 path=a\0b\n", EntryType::Regular, "a zero byte in its path"),
+            ("16 linkpath=a\0b\n", EntryType::Link, "a zero byte in its target"),
+            ("16 linkpath=a\0b\n", EntryType::Symlink, "a zero byte in its target"),
+        ] {
+            let bytes = [raw(EntryType::XHeader, record.as_bytes()), raw(kind, b"")].concat();
+            let error = entries(&bytes).expect_err("an error").to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
     /// A ustar header of this type, and its data.
     fn raw(kind: tar_crate::EntryType, data: &[u8]) -> Vec<u8> {
         let mut header = tar_crate::Header::new_ustar();

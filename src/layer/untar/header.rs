@@ -129,9 +129,13 @@ impl Header<'_> {
         if i64::try_from(size).is_err() {
             return Err(refused("has a size that no file has"));
         }
+        if path.contains(&0) {
+            return Err(refused("has a zero byte in its path, which no file system takes"));
+        }
         let link = || {
             let link = link.map_or_else(|| self.text(157, 100), <[u8]>::to_vec);
             match link.len() {
+                _ if link.contains(&0) => Err(refused("has a zero byte in its target, which no file system takes")),
                 0 => Err(refused("is a link without a target")),
                 1..=PATH_LIMIT => Ok(link),
                 long => Err(refused(&format!("has a target of {long} bytes: Linux takes at most {PATH_LIMIT}"))),
