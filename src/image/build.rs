@@ -1,8 +1,10 @@
 //! A plan becomes an image: layers made side by side, then for each platform a configuration and a manifest, then the
 //! index that names them.
 
+mod from_archive;
+
 use std::collections::BTreeMap;
-use std::io::{self, BufReader};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +12,7 @@ use thiserror::Error;
 
 use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
-use super::plan::content::{Archive, Content, open_archive};
+use super::plan::content::Content;
 use super::plan::{Plan, PlatformPlan, Task, Times};
 use super::recipe::Recipe;
 use super::recipe::place::RecipeError;
@@ -21,12 +23,9 @@ use crate::event::{Event, Observer};
 use crate::layer::cache::{Known, LayerCache};
 use crate::layer::compress::{Codec, Pool};
 use crate::layer::contents::Contents;
-use crate::layer::entry::{Entry, WHITEOUT, file_name};
-use crate::layer::pack::{self, PackError, Packed, Packing};
-use crate::layer::untar::Reader;
-use crate::layer::{attributes, sniff};
+use crate::layer::pack::{self, Packed, Packing};
 use crate::layout::session::Session;
-use crate::layout::{BlobWriter, Layout, LayoutError};
+use crate::layout::{Layout, LayoutError};
 use crate::oci::config::{History, ImageConfiguration, RootFs};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -162,6 +161,7 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
         });
         let own = platform.tasks.iter().map(|task| made[*task].clone());
         let layers: Vec<BuiltLayer> = base.chain(own).collect();
+        from_archive::check_links(recipe, &platform.platform, &layers)?;
         let root = platform.root.completed(layers.iter().map(|layer| Arc::clone(&layer.contents)).collect());
         let base_config = platform.base.as_ref().map(|base| &base.config);
         let merged = merge(base_config, platform.config_file.as_ref(), &recipe.config, options.flags);
@@ -350,7 +350,7 @@ fn make_layer(
     let result = match task.content {
         Content::Known(_) => return Err(RecipeError::new("a layer is made twice").into()),
         Content::Entries(entries) => pack::entries(entries, packing, writer),
-        Content::Archive(archive) => from_file(&archive, packing, options.source_date_epoch, writer),
+        Content::Archive(archive) => from_archive::pack(&archive, packing, options.source_date_epoch, writer),
     };
     let (writer, packed) = result.map_err(|error| {
         RecipeError::new(format!("cannot make layer {}{what}", task.name)).or_at(task.place.clone()).caused_by(error)
@@ -375,25 +375,6 @@ fn make_layer(
     warn_of_pyc(id, (timed_pyc, task.times), observer);
     let descriptor = Descriptor::new(media_type::layer(codec.compression()), digest, size);
     Ok(BuiltLayer { name: Some(task.name), descriptor, diff_id, contents: Arc::new(contents), cached: false })
-}
-
-/// Packs the entries of an archive's file.
-fn from_file(
-    archive: &Archive,
-    packing: Packing<'_>,
-    latest: Option<i64>,
-    writer: BlobWriter,
-) -> Result<(BlobWriter, Packed), PackError> {
-    let failed = |source| PackError::Read { path: archive.path.display().to_string(), source };
-    let (file, compression) = open_archive(&archive.path).map_err(failed)?;
-    let opened = file.get_ref().try_clone().map_err(failed)?;
-    let tar = sniff::decompress(file, compression).map_err(failed)?;
-    let mut names = std::collections::HashSet::new();
-    let map = |entry| from_archive(entry, latest, &mut names);
-    let (writer, mut packed) =
-        pack::archive(Reader::new(BufReader::with_capacity(64 << 10, tar)), packing, map, writer)?;
-    packed.as_listed = opened.metadata().is_ok_and(|data| archive.stamp.is_of(&data));
-    Ok((writer, packed))
 }
 
 /// A layer as it was made before.
@@ -421,59 +402,5 @@ fn warn_of_pyc(id: &str, (timed_pyc, times): (u64, Times), observer: &dyn Observ
              checked-hash"
         );
         observer.note(Event::Warning(&text));
-    }
-}
-
-/// An entry of a `tar` layer as it goes into the image.
-fn from_archive(
-    mut entry: Entry,
-    latest: Option<i64>,
-    names: &mut std::collections::HashSet<u64>,
-) -> Result<Option<Entry>, PackError> {
-    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-    // The root of an archive made in some folder has that folder's owner and mode, which are not meant.
-    if entry.path.is_empty() {
-        return Ok(None);
-    }
-    if file_name(&entry.path) == WHITEOUT {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
-        return Err(PackError::Entry(format!("{path} cannot be in a layer: the name .wh. is a whiteout of nothing")));
-    }
-    // The names are remembered by their hash: eight bytes each, and a clash of two in a layer is once in ages.
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.path);
-    if !names.insert(hash) && entry.kind != crate::layer::entry::Kind::Directory {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
-        return Err(PackError::Entry(format!(
-            "{path} stands twice in the archive: a layer has each path once (it was appended to; make it anew)"
-        )));
-    }
-    if let Some(latest) = latest {
-        entry.mtime = entry.mtime.min(latest);
-    }
-    entry.xattrs = entry.xattrs.and_then(|xattrs| attributes::keep(&xattrs));
-    Ok(Some(entry))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::layer::entry::Kind;
-
-    #[test]
-    fn the_root_of_an_archive_is_not_the_layers() {
-        let entry = |path: &str| Entry {
-            path: path.as_bytes().into(),
-            kind: Kind::Directory,
-            mode: 0o700,
-            uid: 1000,
-            gid: 1000,
-            mtime: 5,
-            xattrs: None,
-            source: None,
-        };
-        let mut names = std::collections::HashSet::new();
-        assert!(from_archive(entry(""), None, &mut names).expect("left out").is_none());
-        let kept = from_archive(entry("etc"), Some(3), &mut names).expect("taken").expect("taken");
-        assert_eq!((&*kept.path, kept.mtime), (b"etc".as_slice(), 3));
     }
 }

@@ -34,7 +34,7 @@ use crate::oci::media_type::Compression;
 
 /// The version of a layer's bytes: tar form, cuts, encoders and their parameters. It is raised whenever the same
 /// entries would become other bytes.
-pub const LAYER_FORMAT: u32 = 2;
+pub const LAYER_FORMAT: u32 = 3;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::attributes::{self, Of};
-use super::entry::{Entry, Kind, OPAQUE, Source, Tree, WHITEOUT, name_order, path_order};
+use super::entry::{Entry, Kind, OPAQUE, Source, Tree, WHITEOUT, hides_nothing, name_order, path_order};
 use super::own::Own;
 use super::pathname::Pathname;
 use super::stamp::Clocks;
@@ -85,7 +85,7 @@ pub struct Remarks {
 /// they are packed.
 ///
 /// # Errors
-/// Where a file cannot be read, or has the name `.wh.`.
+/// Where a file cannot be read, or has the name of a whiteout that hides nothing.
 pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Vec<Entry>, Remarks), ScanError> {
     let (entries, remarks) = list(folder, owners, latest, &Own::default())?;
     Ok((with_attributes(entries)?, remarks))
@@ -224,8 +224,9 @@ impl Scan<'_> {
         let kind = data.file_type();
         let name = super::entry::file_name(&path);
         if name.starts_with(WHITEOUT) {
-            if name == WHITEOUT {
-                let reason = "the name .wh. is a whiteout of nothing; remove the file".into();
+            if hides_nothing(name) {
+                let reason =
+                    format!("the name {} is a whiteout of nothing; remove the file", String::from_utf8_lossy(name));
                 return Err(ScanError::Name { path: source.display().to_string(), reason });
             }
             if !kind.is_file() {
@@ -271,7 +272,9 @@ impl Scan<'_> {
         if !kind.is_dir() && data.nlink() > 1 {
             let inode = (data.dev(), data.ino());
             if let Some(first) = self.links.get(&inode) {
-                (entry.kind, entry.source) = (Kind::Hardlink(first.clone()), None);
+                // It keeps its source, and so the attributes: runtimes give each entry its owner, which takes the
+                // capabilities of the file away, and then the attributes of that entry's header alone.
+                entry.kind = Kind::Hardlink(first.clone());
             } else {
                 self.links.insert(inode, entry.path.clone());
             }
@@ -321,10 +324,12 @@ mod tests {
     #[test]
     fn a_whiteout_of_nothing_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join(".wh."), "").expect("a file");
-        let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
-        assert!(error.to_string().contains("whiteout of nothing"), "{error}");
-        fs::remove_file(folder.path().join(".wh.")).expect("the file");
+        for name in [".wh.", ".wh..", ".wh..."] {
+            fs::write(folder.path().join(name), "").expect("a file");
+            let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
+            assert!(error.to_string().contains("whiteout of nothing"), "{error}");
+            fs::remove_file(folder.path().join(name)).expect("the file");
+        }
         fs::create_dir(folder.path().join(".wh.folder")).expect("a folder");
         let error = rootfs(folder.path(), &Owners::default(), None).expect_err("refused");
         assert!(error.to_string().contains("rename it"), "{error}");

@@ -10,7 +10,7 @@ use super::project::Project;
 /// Whoever changes these changes the digest of every image that anyone builds anew: raise `LAYER_FORMAT` with them, once
 /// it has been released.
 const DIGESTS: &str = "\
-format 2
+format 3
 gzip sha256:751f7d22aa4497bfaefaa7cd5c414a7005ef65d5f2fa8db2260d73627dca7326
 zstd sha256:837ee09363a924f60b2cb075e01a23fc403c7c179f14b53085b756d556844849
 none sha256:b2ec1ab52704f519c2af8982579c26227675cfea7f0eadba5ef41b0908e9c702
@@ -140,4 +140,36 @@ fn the_tars_are_the_same_whatever_compresses_them() {
     let touched = diff_ids("none");
     assert_ne!(none[0][0], touched[0][0]);
     assert_eq!(none[1], touched[1]);
+}
+
+/// Docker and containerd give each entry its owner, which takes the capabilities of the file away, and then the attributes of
+/// that entry's header alone: a hard link without any left the file without its capabilities.
+#[test]
+fn hard_links_have_the_attributes_of_their_file() {
+    let project = Project::with(
+        "[image]\nplatforms = [\"linux/amd64\"]\n[[layer]]\nrootfs = \"root\"\nowner = \"0:0\"\n[[layer]]\ntar = \"v.tar\"\n",
+    );
+    project.tree("root").dir("bin", 0o755).file("bin/a", 0o755, "a").hard("bin/b", "bin/a");
+    let set = |path| rustix::fs::setxattr(project.at(path), "user.note", b"kept", rustix::fs::XattrFlags::empty());
+    if set("root/bin/a").is_err() {
+        // Not every file system has attributes.
+        return;
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(0);
+    tar.append_pax_extensions([("SCHILY.xattr.user.note", b"kept".as_slice())]).expect("records");
+    tar.append_data(&mut header, "opt/a", [].as_slice()).expect("an entry");
+    header.set_entry_type(tar::EntryType::Link);
+    tar.append_link(&mut header, "opt/b", "opt/a").expect("an entry");
+    project.write("v.tar", tar.into_inner().expect("an archive"));
+    project.run(&["build", "-q"]).done();
+    let layers = project.image("oci", None).layers(0);
+    for (contents, paths) in layers.iter().zip([["bin/a", "bin/b"], ["opt/a", "opt/b"]]) {
+        for path in paths {
+            let node = contents.nodes.iter().find(|node| *node.path == *path.as_bytes()).expect("an entry");
+            let xattrs = node.xattrs.as_deref().expect("attributes");
+            assert_eq!((&*xattrs[0].0, &*xattrs[0].1), (b"user.note".as_slice(), b"kept".as_slice()), "{path}");
+        }
+    }
 }

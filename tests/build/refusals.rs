@@ -70,3 +70,49 @@ fn a_registry_that_is_not_there_is_told_before_the_build() {
     assert!(said.stderr.contains("check that a registry listens at 127.0.0.1:1"), "{said:#?}");
     assert!(!project.at("oci").exists(), "nothing is built");
 }
+
+/// They were built with exit code 0, and no runtime could unpack them.
+#[test]
+fn hard_links_of_an_archive_lead_somewhere() {
+    let project = Project::new();
+    let archive = |links: &[(&str, &str)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, target) in links {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(0);
+            match *target {
+                "" => tar.append_data(&mut header, path, [].as_slice()).expect("an entry"),
+                target => {
+                    header.set_entry_type(tar::EntryType::Link);
+                    tar.append_link(&mut header, path, target).expect("an entry");
+                }
+            }
+        }
+        tar.into_inner().expect("an archive")
+    };
+    project.write("root/bin/sh", "sh").write("below.tar", archive(&[("opt/a", "bin/sh")]));
+    project.write("later.tar", archive(&[("opt/a", "opt/b"), ("opt/b", "")]));
+    project.write("folder.tar", archive(&[("opt/a", "bin")]));
+    let recipe = |below: &str, tar: &str| {
+        let layer = format!("[[layer]]\nname = \"vendor\"\ntar = \"{tar}\"\n");
+        project.write("dockless.toml", format!("[image]\nplatforms = [\"linux/amd64\"]\n{below}{layer}"));
+    };
+    let root = "[[layer]]\nrootfs = \"root\"\nowner = \"0:0\"\n";
+    recipe(root, "below.tar");
+    project.run(&["build", "-q"]).done();
+    // The layer may come from the cache, and what is below is another.
+    for (below, tar, told) in [
+        (
+            "",
+            "below.tar",
+            "layer vendor: opt/a is a hard link to bin/sh, which is neither in the archive nor in the layers",
+        ),
+        (root, "later.tar", "opt/a is a hard link to opt/b, which comes after it in the archive"),
+        (root, "folder.tar", "layer vendor: opt/a is a hard link to bin, which is a folder"),
+    ] {
+        recipe(below, tar);
+        let said = project.run(&["build", "-q", "-o", "other"]).with_code(2);
+        assert!(said.stderr.contains(told), "{said:#?}");
+        assert!(!project.at("other").exists(), "nothing is written");
+    }
+}
