@@ -3,16 +3,17 @@
 //!
 //! They are told by what they are and not by their names, which may lead over links and `..`.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// How the names of folders begin in which archives are made.
-pub const SCRATCH: &[u8] = b".dockless-";
+const SCRATCH: &str = ".dockless-";
 
 /// The file of a scratch folder that its process holds locked, and its name before it is locked.
-pub const SCRATCH_LOCKS: [&str; 2] = ["lock", "lock.new"];
+const SCRATCH_LOCKS: [&str; 2] = ["lock", "lock.new"];
 
 /// Files and folders that a build writes.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +37,67 @@ impl Own {
 
 fn is_scratch(path: &Path, data: &Metadata) -> bool {
     data.is_dir()
-        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(SCRATCH))
+        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(SCRATCH.as_bytes()))
         && SCRATCH_LOCKS.iter().any(|lock| path.join(lock).is_file())
+}
+
+/// A folder beside an archive in which it is made, on the same disk; gone when dropped. What a killed process leaves is no
+/// source, and removed by the next build.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: tempfile::TempDir,
+    /// Held as long as the folder is in use.
+    _lock: File,
+}
+
+impl Scratch {
+    /// Makes one in a folder, and removes those that killed processes left: nobody holds their lock.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or written.
+    pub fn beside(folder: &Path) -> io::Result<Self> {
+        for entry in fs::read_dir(folder)?.flatten() {
+            let dead = |lock: File| lock.try_lock().is_ok();
+            if entry.file_name().as_bytes().starts_with(SCRATCH.as_bytes())
+                && File::open(entry.path().join(SCRATCH_LOCKS[0])).is_ok_and(dead)
+            {
+                // Best effort: what cannot be removed is not in the way.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder)?;
+        // Locked before it has its name: what another build finds unlocked is dead.
+        let [held, begun] = SCRATCH_LOCKS.map(|name| folder.path().join(name));
+        let lock = File::create(&begun)?;
+        lock.lock()?;
+        fs::rename(begun, held)?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Whether a folder of these names is an image layout, as builds write them and registries that `serve` fills.
+pub fn is_layout(names: &[Vec<u8>]) -> bool {
+    ["oci-layout", "index.json"].iter().all(|name| names.iter().any(|there| there == name.as_bytes()))
+}
+
+/// Whether a file is an archive of an image: by its name, and by the first member, which is the folder `blobs` or, in a
+/// docker-archive, a file with a digest for a name.
+pub fn is_archive(path: &Path, data: &Metadata) -> bool {
+    if !data.is_file() || path.extension().is_none_or(|extension| extension != "tar") {
+        return false;
+    }
+    let mut header = [0; 512];
+    if File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_err() || &header[257..262] != b"ustar" {
+        return false;
+    }
+    let name = header[..100].split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_digest = |name: &[u8]| name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit);
+    name == b"blobs/" || [b".json".as_slice(), b".tar"].iter().any(|end| name.strip_suffix(*end).is_some_and(is_digest))
 }
 
 #[cfg(test)]

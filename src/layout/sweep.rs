@@ -1,7 +1,7 @@
 //! What must stay in a layout, and the removal of the rest.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 
 use super::{Layout, LayoutError, TEMPORARY, failed};
 use crate::blob::reach::{Document, reach};
@@ -29,6 +29,7 @@ impl Layout {
 
     /// Removes temporary files that a dead process left and, where it is known what must stay, all other blobs.
     pub(super) fn sweep(&self, needed: Option<&BTreeSet<Digest>>) -> Result<(), LayoutError> {
+        self.sweep_root()?;
         let folder = self.root.join("blobs/sha256");
         for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
             let entry = entry.map_err(failed("read", &folder))?;
@@ -39,6 +40,21 @@ impl Layout {
                 Err(_) => name.starts_with(TEMPORARY),
             };
             if unused {
+                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was to become `index.json` or `oci-layout`. Nobody begins a layout, since the caller has its blobs to
+    /// itself; and where someone is changing the index they stay for the next time.
+    fn sweep_root(&self) -> Result<(), LayoutError> {
+        let Some(_lock) = File::open(self.root.join("oci-layout")).ok().filter(|lock| lock.try_lock().is_ok()) else {
+            return Ok(());
+        };
+        for entry in fs::read_dir(&self.root).map_err(failed("read", &self.root))? {
+            let entry = entry.map_err(failed("read", &self.root))?;
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
             }
         }
@@ -88,9 +104,18 @@ mod tests {
         let (blob, _) = session.put(b"nothing names it").expect("a blob");
         session.keep();
         let dead = folder.path().join("blobs/sha256/.tmp-dead");
-        fs::write(&dead, "half a blo").expect("a file");
+        let begun = folder.path().join(".tmp-index");
+        for path in [&dead, &begun] {
+            fs::write(path, "half a blo").expect("a file");
+        }
+        let marker = File::open(folder.path().join("oci-layout")).expect("the marker");
+        marker.lock().expect("a lock");
         Layout::session(folder.path()).expect("a session").keep();
         assert!(!dead.exists());
+        assert!(begun.exists(), "another process is changing the index");
+        drop(marker);
+        Layout::session(folder.path()).expect("a session").keep();
+        assert!(!begun.exists());
         assert!(Layout::open(folder.path()).expect("a layout").blob_path(blob).exists());
     }
 }

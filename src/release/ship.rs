@@ -1,7 +1,6 @@
 //! Build, put where it is to go, verify: one flow, whose result a push may take.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::image::plan::{self, Given};
 use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::{Base, Recipe};
 use crate::layer::cache::LayerCache;
-use crate::layer::own::{Own, SCRATCH, SCRATCH_LOCKS};
+use crate::layer::own::{Own, Scratch};
 use crate::layout::hold::Held;
 use crate::layout::session::{MadeFolders, Session};
 use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
@@ -209,7 +208,7 @@ impl Workplace {
         let failed = |source| ShipError::Scratch { path: path.display().to_string(), source };
         let made = MadeFolders::all(folder).map_err(failed)?;
         let scratch = Scratch::beside(folder).map_err(failed)?;
-        let session = Layout::session(&scratch.folder.path().join("oci"))?;
+        let session = Layout::session(&scratch.folder().join("oci"))?;
         Ok(Self { session, archive: Some((scratch, made)) })
     }
 }
@@ -226,36 +225,6 @@ pub fn mounts(recipe: &Recipe, built: &Built) -> BTreeMap<Digest, MountSource> {
     let Base::Registry(base) = &recipe.base.value else { return BTreeMap::new() };
     let layers = built.images.iter().flat_map(|image| &image.layers).filter(|layer| layer.name.is_none());
     layers.map(|layer| (layer.descriptor.digest, MountSource::of(base))).collect()
-}
-
-/// The folder beside an archive in which its blobs are made.
-struct Scratch {
-    folder: tempfile::TempDir,
-    /// Held as long as the folder is in use.
-    _lock: File,
-}
-
-impl Scratch {
-    /// Makes one, and removes those that killed processes left: nobody holds their lock.
-    fn beside(folder: &Path) -> io::Result<Self> {
-        let prefix = String::from_utf8_lossy(SCRATCH);
-        for entry in fs::read_dir(folder)?.flatten() {
-            let dead = |lock: File| lock.try_lock().is_ok();
-            if entry.file_name().to_string_lossy().starts_with(&*prefix)
-                && File::open(entry.path().join(SCRATCH_LOCKS[0])).is_ok_and(dead)
-            {
-                // Best effort: what cannot be removed is not in the way.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        let folder = tempfile::Builder::new().prefix(&*prefix).tempdir_in(folder)?;
-        // Locked before it has its name: what another build finds unlocked is dead.
-        let [held, begun] = SCRATCH_LOCKS.map(|name| folder.path().join(name));
-        let lock = File::create(&begun)?;
-        lock.lock()?;
-        fs::rename(begun, held)?;
-        Ok(Self { folder, _lock: lock })
-    }
 }
 
 /// The entries of `index.json`: one for each name, or one without.

@@ -1,8 +1,9 @@
 //! Writing image archives. The same image gives the same bytes: members stand in the order of layers, with mode 0644
 //! or 0755, owner 0:0 and time 0.
 //!
-//! The archive is written to a temporary file beside its name, flushed to the disk and renamed: a reader sees the old
-//! one or the new one, and a failure leaves nothing, not even a folder that was made for it. Every blob passes
+//! The archive is written to a temporary file in a folder beside its name, flushed to the disk and renamed: a reader sees the
+//! old one or the new one, and a failure leaves nothing, not even a folder that was made for it; what a killed process leaves
+//! is known by that folder's name. Every blob passes
 //! [`Verified`](crate::blob::Verified) on its way, so that what is damaged where it comes from is not passed on; and
 //! since it is read while it is written, an archive may be replaced by one made of its own blobs.
 
@@ -19,6 +20,7 @@ use super::{ArchiveError, BLOBS, INDEX, OCI_LAYOUT, docker, failed};
 use crate::blob::reach::{ReachError, blobs};
 use crate::blob::{BlobError, BlobSource};
 use crate::layer::entry::{Entry, Kind};
+use crate::layer::own::Scratch;
 use crate::layer::tar::{BLOCK, header, padding};
 use crate::layout::session::MadeFolders;
 use crate::layout::{persist, temporary};
@@ -163,10 +165,11 @@ fn reachable(
 }
 
 /// An archive that is being written. Dropped before [`Output::finish`] it leaves nothing: fields are dropped in their
-/// order, the temporary file before the folders that were made for it.
+/// order, the temporary file before its folder and the folders that were made for both.
 struct Output {
     path: PathBuf,
     out: BufWriter<NamedTempFile>,
+    scratch: Scratch,
     made: MadeFolders,
     buffer: Vec<u8>,
 }
@@ -178,9 +181,10 @@ impl Output {
             return Err(ArchiveError::Refused { path: shown, reason: "there is a folder of this name".into() });
         }
         let made = MadeFolders::all(folder(path)).map_err(failed("create the folder of", path))?;
-        let file = temporary(folder(path)).map_err(failed("write", path))?;
+        let scratch = Scratch::beside(folder(path)).map_err(failed("write", path))?;
+        let file = temporary(scratch.folder()).map_err(failed("write", path))?;
         let out = BufWriter::with_capacity(BUFFER, file);
-        Ok(Self { path: path.to_owned(), out, made, buffer: vec![0; BUFFER] })
+        Ok(Self { path: path.to_owned(), out, scratch, made, buffer: vec![0; BUFFER] })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
@@ -224,9 +228,10 @@ impl Output {
 
     fn finish(mut self) -> Result<(), ArchiveError> {
         self.write(&[0; 2 * BLOCK])?;
-        let Self { path, out, mut made, .. } = self;
+        let Self { path, out, scratch, mut made, .. } = self;
         let file = out.into_inner().map_err(|error| failed("write", &path)(error.into_error()))?;
         persist(file, &path).map_err(failed("write", &path))?;
+        drop(scratch);
         made.keep();
         Ok(())
     }
@@ -234,4 +239,25 @@ impl Output {
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::own::Own;
+
+    /// A killed process left `.tmp-…` beside the archive for ever, and the next build packed it.
+    #[test]
+    fn what_is_half_written_is_no_source() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut output = Output::create(&folder.path().join("image.tar")).expect("an archive is begun");
+        output.write(&[7; 1 << 20]).expect("bytes");
+        let there = || std::fs::read_dir(folder.path()).expect("the folder").flatten().collect::<Vec<_>>();
+        for entry in there() {
+            assert!(Own::default().holds(&entry.path(), &entry.metadata().expect("what it is")), "{entry:?}");
+        }
+        assert_eq!(there().len(), 1);
+        drop(output);
+        assert!(there().is_empty());
+    }
 }
