@@ -10,9 +10,10 @@ mod known;
 mod roots;
 pub mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use self::checks::{check_layers, check_platforms};
 use self::config_files::config_files;
@@ -33,7 +34,7 @@ use crate::event::{Event, Observer};
 use crate::layer::cache::key::{self, Key};
 use crate::layer::compress::Codec;
 use crate::layer::contents::Contents;
-use crate::layer::copy::{self, Rules, Source};
+use crate::layer::copy::{self, Pick, Rules, Source};
 use crate::layer::entry::{Entry, clean};
 use crate::layer::git::last_commit_times;
 use crate::layer::own::Own;
@@ -139,7 +140,7 @@ pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result
     check_platforms(recipe, platforms)?;
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;
-    let reader = Reader { recipe, ignore: &ignore, given };
+    let reader = Reader { recipe, ignore: &ignore, given, said: Mutex::default() };
     if recipe.fetches_or_runs() {
         // A slip is told before anything is fetched or run, not after it.
         for layer in &recipe.layers {
@@ -226,6 +227,8 @@ struct Reader<'a> {
     recipe: &'a Recipe,
     ignore: &'a Patterns,
     given: Given<'a>,
+    /// The warnings so far: a layer that is looked at for each platform has most of them again.
+    said: Mutex<BTreeSet<String>>,
 }
 
 impl Reader<'_> {
@@ -301,7 +304,9 @@ impl Reader<'_> {
     }
 
     fn warn(&self, text: &str) {
-        self.given.observer.note(Event::Warning(text));
+        if self.said.lock().is_ok_and(|mut said| said.insert(text.to_owned())) {
+            self.given.observer.note(Event::Warning(text));
+        }
     }
 
     fn copied(
@@ -349,6 +354,19 @@ impl Reader<'_> {
         for socket in copied.sockets {
             self.warn(&format!("layer {}: the socket {} is left out", layer.name, socket.display()));
         }
+        for (folder, by) in copied.emptied {
+            let (by, repair) = by.words();
+            let folder = folder.display();
+            self.warn(&format!("layer {}: all that is in {folder} is left out by {by}; {repair}", layer.name));
+        }
+        for image in copied.images {
+            self.warn(&format!(
+                "layer {}: {} is an image, as an earlier build may have left it, and goes into this one; exclude it, or \
+                 remove it, if that is not meant",
+                layer.name,
+                image.display()
+            ));
+        }
         for (wanted, found) in copied.rewritten {
             let (wanted, found) = (String::from_utf8_lossy(&wanted), String::from_utf8_lossy(&found));
             let text = format!("layer {}, {platform}: /{wanted} is /{found} in the layers below", layer.name);
@@ -370,7 +388,7 @@ impl Reader<'_> {
         let real = real.as_deref();
         // A file may be named like a glob: what exists is meant as it stands.
         let is_glob = path.symlink_metadata().is_err() && glob::is_glob(&written);
-        let (paths, many) = if is_glob {
+        let (picks, many) = if is_glob {
             let found = glob::expand(self.folder(), &written).map_err(|error| {
                 RecipeError::new(format!("cannot find what {written} matches"))
                     .or_at(item.source.place.clone())
@@ -381,18 +399,25 @@ impl Reader<'_> {
                     .or_at(item.source.place.clone())
                     .help(format!("looked in {}", self.folder().display())));
             }
-            let here = |path: PathBuf| path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path);
+            let fixed = glob::fixed(self.folder(), &written);
+            let pick = |path: PathBuf| {
+                let name = path.strip_prefix(&fixed).unwrap_or(&path).as_os_str().as_bytes().into();
+                let here = path.strip_prefix(".").map(Path::to_path_buf).unwrap_or(path);
+                Pick { path: by_folder(folder, real, here), name }
+            };
             let many = found.len() > 1;
-            (found.into_iter().map(|path| by_folder(folder, real, here(path))).collect(), many)
+            (found.into_iter().map(pick).collect(), many)
         } else {
             existing(&path, &item.source, platform)?;
-            (vec![by_folder(folder, real, path)], false)
+            let is_folder = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+            let name = path.file_name().filter(|_| !is_folder).unwrap_or_default().as_bytes().into();
+            (vec![Pick { path: by_folder(folder, real, path), name }], false)
         };
         Ok(Source {
-            paths,
+            picks,
             dest: cleaned,
             into: dest.ends_with('/') || many,
-            found: is_glob,
+            pattern: is_glob.then_some(written),
             exclude: &item.exclude,
             owner: item.owner,
             mode: item.mode,

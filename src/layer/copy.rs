@@ -4,7 +4,9 @@
 //! attributes (`/tmp` stays 1777), and a link that leads to a folder is followed (`/bin/app` becomes `/usr/bin/app`
 //! where `/bin` is a link).
 
-use std::collections::hash_map::Entry::{Occupied, Vacant};
+mod choice;
+mod way;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs;
@@ -13,9 +15,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use self::choice::LeftOut;
+use self::way::Made;
 use super::contents::Xattrs;
-use super::entry::{self, Entry, Kind, Tree, WHITEOUT, file_name, join, path_order};
-use super::own::Own;
+use super::entry::{self, Entry, Kind, Tree, WHITEOUT, join, path_order};
+use super::own::{self, Own};
 use super::pathname::Pathname;
 use super::pattern::Patterns;
 use super::scan::{ScanError, names};
@@ -49,17 +53,27 @@ pub enum Ground {
     Other(String),
 }
 
+/// A file or folder to copy: of a folder the content is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pick {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How `exclude` knows it: by its path below the folders that a pattern names before its first wildcard, a file without a
+    /// pattern by its name, and a folder without one by nothing, since what is in it is known by its path from there.
+    pub name: Box<[u8]>,
+}
+
 /// One thing to copy.
 pub struct Source<'a> {
-    /// The files and folders: of a folder the content is meant.
-    pub paths: Vec<PathBuf>,
+    /// The files and folders.
+    pub picks: Vec<Pick>,
     /// Where they go, without a leading or trailing slash.
     pub dest: Box<[u8]>,
     /// Whether a file goes into `dest` rather than becoming it.
     pub into: bool,
-    /// Whether a pattern has found them: what is ignored is then left out, and no error.
-    pub found: bool,
-    /// What is left out, relative to each folder.
+    /// The pattern that has found them: what is left out of them then is no error, unless it is all.
+    pub pattern: Option<String>,
+    /// What is left out.
     pub exclude: &'a Patterns,
     /// The owner.
     pub owner: (u32, u32),
@@ -88,6 +102,10 @@ pub struct Copied {
     pub rewritten: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// Sockets that were left out.
     pub sockets: Vec<PathBuf>,
+    /// Folders of which nothing is in the layer but they themselves, and what left the rest out.
+    pub emptied: Vec<(PathBuf, LeftOut)>,
+    /// Layouts and archives of images that lie within a source: what an earlier build has written, most likely.
+    pub images: Vec<PathBuf>,
 }
 
 /// The path within a folder, as patterns and git write it; `None` where its name does not say that it is in there.
@@ -104,31 +122,21 @@ pub fn within<'p>(path: &'p Path, folder: &Path) -> Option<&'p Path> {
 /// # Errors
 /// Where a source cannot be read or cannot be in a layer, or two sources have one destination.
 pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
-    let mut copy =
-        Copy { rules, made: Vec::new(), places: HashMap::new(), copied: Copied::default(), clocks: Clocks::default() };
+    let mut copy = Copy {
+        rules,
+        made: Vec::new(),
+        places: HashMap::new(),
+        copied: Copied::default(),
+        clocks: Clocks::default(),
+        taken: 0,
+        left_out: None,
+    };
     for source in sources {
-        for path in &source.paths {
-            copy.source(source, path)?;
-        }
+        copy.all(source)?;
     }
     let mut entries: Vec<Entry> = copy.made.into_iter().map(|made| made.entry).collect();
     entries.sort_unstable_by(|a, b| path_order(&a.path, &b.path));
     Ok(Copied { entries, ..copy.copied })
-}
-
-struct Made {
-    entry: Entry,
-    /// The folder that a folder came from; `None` for one on the way to a destination, and for a file, which knows.
-    from: Option<PathBuf>,
-}
-
-impl Made {
-    fn origin(&self) -> String {
-        match self.entry.source_path().or_else(|| self.from.clone()) {
-            Some(path) => path.display().to_string(),
-            None => "the folder of another destination".into(),
-        }
-    }
 }
 
 struct Copy<'a> {
@@ -138,22 +146,35 @@ struct Copy<'a> {
     places: HashMap<Pathname, usize>,
     copied: Copied,
     clocks: Clocks,
+    /// How many things of the sources are in the layer.
+    taken: usize,
+    /// Why the last that is not was left out.
+    left_out: Option<LeftOut>,
 }
 
 impl Copy<'_> {
-    fn source(&mut self, source: &Source<'_>, path: &Path) -> Result<(), ScanError> {
-        let data = path.symlink_metadata().map_err(ScanError::read(path))?;
-        if data.is_dir() {
-            let dest = self.folder(&source.dest, Some((source, path)))?;
-            let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false });
-            return self.content(source, &tree, path, &dest);
+    fn all(&mut self, source: &Source<'_>) -> Result<(), ScanError> {
+        let before = self.taken;
+        self.left_out = None;
+        for pick in &source.picks {
+            self.pick(source, pick)?;
         }
-        if self.ignored(path) {
-            if source.found {
-                return Ok(());
-            }
-            let reason = "it is left out by .dockerignore; take it back there with a line that begins with !".into();
-            return Err(ScanError::Name { path: path.display().to_string(), reason });
+        match (&source.pattern, self.left_out) {
+            (Some(pattern), Some(by)) if self.taken == before => Err(by.whole(pattern, "all that it finds")),
+            _ => Ok(()),
+        }
+    }
+
+    fn pick(&mut self, source: &Source<'_>, pick: &Pick) -> Result<(), ScanError> {
+        let path = pick.path.as_path();
+        let data = path.symlink_metadata().map_err(ScanError::read(path))?;
+        let left_out = self.leaves(source, &pick.name, path);
+        if data.is_dir() {
+            return self.whole_folder(source, pick, left_out);
+        }
+        if let Some(by) = left_out {
+            self.left_out = left_out;
+            return if source.pattern.is_some() { Ok(()) } else { Err(by.whole(&path.display().to_string(), "it")) };
         }
         let dest = if source.into {
             let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
@@ -164,39 +185,76 @@ impl Copy<'_> {
         self.file(source, path, &dest, None)
     }
 
-    fn ignored(&self, path: &Path) -> bool {
-        self.rules.ignore.is_some_and(|(folder, patterns)| {
-            within(path, folder).is_some_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
-        })
+    /// A folder that is left out itself may hold what is taken back.
+    fn whole_folder(&mut self, source: &Source<'_>, pick: &Pick, left_out: Option<LeftOut>) -> Result<(), ScanError> {
+        let path = pick.path.as_path();
+        let before = std::mem::take(&mut self.taken);
+        let others = self.left_out.take();
+        let dest = match left_out {
+            None => self.folder(&source.dest, Some((source, path)))?,
+            Some(_) => source.dest.clone(),
+        };
+        let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false });
+        if left_out.is_none() || self.may_return(source, &pick.name, path) {
+            self.content(source, (&tree, pick), path, &dest)?;
+        }
+        match left_out {
+            Some(by) if self.taken == 0 => {
+                self.left_out = Some(by);
+                if source.pattern.is_none() {
+                    return Err(by.whole(&path.display().to_string(), "it"));
+                }
+            }
+            Some(_) => {
+                self.folder(&source.dest, Some((source, path)))?;
+            }
+            None => {
+                if let Some(by) = self.left_out.filter(|_| self.taken == 0) {
+                    self.copied.emptied.push((path.into(), by));
+                }
+                // The folder itself is taken.
+                self.taken += 1;
+            }
+        }
+        self.taken += before;
+        self.left_out = self.left_out.or(others);
+        Ok(())
     }
 
-    /// Whether something below an ignored folder is taken back.
-    fn may_return(&self, source: &Source<'_>, relative: &[u8], path: &Path) -> bool {
-        source.exclude.may_reinclude_below(relative)
-            || self.rules.ignore.is_some_and(|(folder, patterns)| {
-                within(path, folder).is_some_and(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
-            })
-    }
-
-    fn content(&mut self, source: &Source<'_>, tree: &Arc<Tree>, folder: &Path, dest: &[u8]) -> Result<(), ScanError> {
-        for name in names(folder)? {
+    fn content(
+        &mut self,
+        source: &Source<'_>,
+        (tree, pick): (&Arc<Tree>, &Pick),
+        folder: &Path,
+        dest: &[u8],
+    ) -> Result<(), ScanError> {
+        let names = names(folder)?;
+        if folder != tree.folder && own::is_layout(&names) {
+            self.copied.images.push(folder.into());
+        }
+        for name in names {
             let path = folder.join(OsStr::from_bytes(&name));
             let data = path.symlink_metadata().map_err(ScanError::read(&path))?;
             if self.rules.own.holds(&path, &data) {
                 continue;
             }
-            let relative =
-                path.strip_prefix(&tree.folder).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-            let excluded = source.exclude.excludes(&relative) || self.ignored(&path);
+            let below = path.strip_prefix(&tree.folder).map(|path| path.as_os_str().as_bytes()).unwrap_or_default();
+            let relative = join(&pick.name, below);
+            let left_out = self.leaves(source, &relative, &path);
+            self.left_out = left_out.or(self.left_out);
             let is_folder = data.is_dir();
             let wanted = join(dest, &name);
-            if is_folder && !excluded {
+            if is_folder && left_out.is_none() {
                 let dest = self.folder(&wanted, Some((source, &path)))?;
-                self.content(source, tree, &path, &dest)?;
+                self.taken += 1;
+                self.content(source, (tree, pick), &path, &dest)?;
             } else if is_folder && self.may_return(source, &relative, &path) {
                 // The folder itself is made on the way to what is taken back.
-                self.content(source, tree, &path, &wanted)?;
-            } else if !is_folder && !excluded {
+                self.content(source, (tree, pick), &path, &wanted)?;
+            } else if !is_folder && left_out.is_none() {
+                if own::is_archive(&path, &data) {
+                    self.copied.images.push(path.clone());
+                }
                 self.file(source, &path, &wanted, Some(tree))?;
             }
         }
@@ -261,6 +319,7 @@ impl Copy<'_> {
             xattrs: None,
             source: Some(entry::Source { tree, stamp: self.clocks.stamp(path, &data) }),
         };
+        self.taken += 1;
         self.add(entry, path)
     }
 
@@ -275,99 +334,6 @@ impl Copy<'_> {
         self.put(Made { entry, from: None });
         Ok(())
     }
-
-    /// What is at a path of the layer.
-    fn at(&self, path: &[u8]) -> Option<&Made> {
-        self.places.get(path).map(|place| &self.made[*place])
-    }
-
-    /// Puts something at its path, in place of what was there.
-    fn put(&mut self, made: Made) {
-        match self.places.entry(made.entry.path.clone()) {
-            Occupied(place) => self.made[*place.get()] = made,
-            Vacant(place) => {
-                place.insert(self.made.len());
-                self.made.push(made);
-            }
-        }
-    }
-
-    /// Makes a folder and all above it; the answer is where it really is.
-    fn folder(&mut self, wanted: &[u8], from: Option<(&Source<'_>, &Path)>) -> Result<Box<[u8]>, ScanError> {
-        let mut at: Box<[u8]> = Box::default();
-        let count = wanted.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count();
-        for (index, part) in wanted.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).enumerate() {
-            let from = from.filter(|_| index + 1 == count);
-            let next = join(&at, part);
-            if file_name(&next).starts_with(WHITEOUT) {
-                let reason = "a name that begins with .wh. is a whiteout".into();
-                return Err(ScanError::Name { path: String::from_utf8_lossy(&next).into_owned(), reason });
-            }
-            at = match self.at(&next) {
-                Some(made) if made.entry.kind == Kind::Directory => {
-                    // A folder that was only on the way to something gets the owner of what is copied to it.
-                    if let (None, Some((source, path))) = (&made.from, from)
-                        && matches!(self.rules.below.at(&next), Ground::Nothing)
-                    {
-                        let entry = own_folder(&next, source.owner, (self.rules.mtime)(path)?);
-                        self.put(Made { entry, from: Some(path.into()) });
-                    }
-                    next
-                }
-                Some(made) => {
-                    return Err(ScanError::Twice {
-                        path: String::from_utf8_lossy(&next).into_owned(),
-                        first: made.origin(),
-                        second: from.map_or_else(
-                            || format!("the folder of /{}", String::from_utf8_lossy(wanted)),
-                            |(_, path)| path.display().to_string(),
-                        ),
-                    });
-                }
-                None => self.new_folder(next, from)?,
-            };
-        }
-        if *at != *wanted {
-            self.copied.rewritten.insert(wanted.into(), at.clone());
-        }
-        Ok(at)
-    }
-
-    fn new_folder(&mut self, next: Box<[u8]>, from: Option<(&Source<'_>, &Path)>) -> Result<Box<[u8]>, ScanError> {
-        match self.rules.below.at(&next) {
-            Ground::Folder { path, mode, uid, gid, xattrs } => {
-                if path != next {
-                    // The folders above the link's end come from below too.
-                    let (above, _) = entry::split(&path);
-                    if !above.is_empty() {
-                        self.folder(above, None)?;
-                    }
-                }
-                if self.at(&path).is_none() {
-                    let entry = Entry { mode, uid, gid, xattrs, ..own_folder(&path, (0, 0), 0) };
-                    self.put(Made { entry, from: None });
-                }
-                Ok(path)
-            }
-            Ground::Nothing => {
-                let (owner, mtime, from) = match from {
-                    Some((source, path)) => (source.owner, (self.rules.mtime)(path)?, Some(path.to_owned())),
-                    None => ((0, 0), 0, None),
-                };
-                self.put(Made { entry: own_folder(&next, owner, mtime), from });
-                Ok(next)
-            }
-            Ground::Other(what) => Err(ScanError::Name {
-                path: format!("/{}", String::from_utf8_lossy(&next)),
-                reason: format!("a folder is needed there, but the layers below have {what}"),
-            }),
-        }
-    }
-}
-
-fn own_folder(path: &[u8], owner: (u32, u32), mtime: i64) -> Entry {
-    let path = path.into();
-    Entry { path, kind: Kind::Directory, mode: 0o755, uid: owner.0, gid: owner.1, mtime, xattrs: None, source: None }
 }
 
 #[cfg(test)]
@@ -397,10 +363,10 @@ mod tests {
         let sources: Vec<Source<'_>> = items
             .iter()
             .map(|(from, to)| Source {
-                paths: vec![folder.join(from)],
+                picks: vec![Pick { path: folder.join(from), name: Box::default() }],
                 dest: to.trim_matches('/').as_bytes().into(),
                 into: to.ends_with('/'),
-                found: false,
+                pattern: None,
                 exclude: &none,
                 owner: (7, 8),
                 mode: None,

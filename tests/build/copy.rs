@@ -232,3 +232,120 @@ fn only_where_times_do_not_stay_compiled_python_is_told_to_be_stale() {
         assert!(copied.contains(stale) && copied.contains("exclude them from the copy"), "{copied}");
     }
 }
+
+/// Each of these made an empty folder or layer, with exit code 0 and without a word.
+#[test]
+fn a_source_that_is_left_out_whole_is_an_error() {
+    let project = Project::new();
+    for path in ["dist/index.html", "dist/app.js", "dist/sub/x.html", ".env", "logs/a.log"] {
+        project.write(path, path);
+    }
+    let build = |ignored: &str, item: &str| {
+        project.write(".dockerignore", ignored);
+        let platforms = "[image]\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n";
+        project.write("dockless.toml", format!("{platforms}[[layer]]\ncopy = [{{ dest = \"/app/\", {item} }}]\n"));
+        project.run(&["build"])
+    };
+    for (ignored, item, told) in [
+        ("dist\n", "src = \"dist\"", "dist cannot be in a layer: it is left out by .dockerignore"),
+        ("dist/*.html\n", "src = \"dist/*.html\"", "dist/*.html cannot be in a layer: all that it finds is left out"),
+        ("dist/*\n", "src = \"dist/*\"", "dist/* cannot be in a layer: all that it finds is left out by .dockerignore"),
+        ("", "src = \"dist/*.html\", exclude = [\"*.html\"]", "all that it finds is left out by exclude"),
+        ("", "src = \".env\", exclude = [\".env\"]", ".env cannot be in a layer: it is left out by exclude"),
+    ] {
+        let said = build(ignored, item).with_code(2);
+        assert!(said.stderr.contains(told), "{said:#?}");
+        assert!(said.stderr.contains("a line that begins with !") || told.contains("exclude"), "{said:#?}");
+    }
+    // Docker makes these, so they are made, but not without a word.
+    for (ignored, item, told) in [
+        ("logs/*\n", "src = \"logs\"", "all that is in logs is left out by .dockerignore"),
+        ("", "src = \"logs\", exclude = [\"*.log\"]", "all that is in logs is left out by exclude"),
+    ] {
+        let said = build(ignored, item).done();
+        assert_eq!(said.stderr.matches(told).count(), 1, "{said:#?}");
+        assert_eq!(project.image("oci", None).paths(0, 0), ["app/"]);
+    }
+    // What is taken back in a folder that is left out is there.
+    build("dist\n!dist/sub/x.html\n", "src = \"dist\"").done();
+    assert_eq!(project.image("oci", None).paths(0, 0), ["app/", "app/sub/", "app/sub/x.html"]);
+}
+
+/// `exclude` said nothing of what a pattern finds, and `init` writes such recipes of `COPY --exclude`.
+#[test]
+fn what_a_pattern_finds_is_excluded_as_what_a_folder_holds() {
+    let project = Project::new();
+    for path in ["app/main.py", "app/.env", "app/a.log", "app/sub/b.log", "app/sub/c.py", "app/old/d.py"] {
+        project.write(path, path);
+    }
+    let exclude = "exclude = [\".env\", \"*.log\", \"/old\"]";
+    let mut found = Vec::new();
+    for source in ["app", "app/*", "app/**"] {
+        project.write(
+            "dockless.toml",
+            format!("[[layer]]\ncopy = [{{ src = \"{source}\", dest = \"/app/\", {exclude} }}]\n"),
+        );
+        project.run(&["build", "-q"]).done();
+        found.push(project.image("oci", None).paths(0, 0));
+    }
+    assert_eq!(found[0], ["app/", "app/main.py", "app/sub/", "app/sub/c.py"]);
+    // A pattern finds `sub`, of which the content is copied.
+    assert_eq!(found[1], ["app/", "app/c.py", "app/main.py"]);
+    assert_eq!(found[2], found[1]);
+}
+
+/// An archive, a registry or a layout of an earlier run went into the next image without a word.
+#[test]
+fn images_within_a_source_are_told() {
+    let project = Project::with("[[layer]]\ncopy = [{ src = \".\", dest = \"/app\" }]\n");
+    project.write("x", "x").write("data.tar", vec![0; 2048]);
+    let told = |said: &Said| {
+        let lines = said.stderr.lines().filter(|line| line.contains("is an image, as an earlier build"));
+        lines
+            .filter_map(|line| line.split("layer-1: ").nth(1)?.split(' ').next())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let said = project.run(&["build", "-o", "out/image.tar"]).done();
+    assert_eq!(told(&said), [""; 0]);
+    project.run(&["build", "-o", "docker.tar", "--format", "docker-archive"]).done();
+    project.run(&["build", "-t", "localhost:5000/a:1", "--rehearse=registry"]).done();
+    let said = project.run(&["build", "-o", "other"]).done();
+    assert_eq!(told(&said), ["./docker.tar", "./oci", "./out/image.tar", "./registry"], "{said:#?}");
+    // What is named is meant.
+    let said = project.run(&["build", "-q", "-p", "linux/amd64", "--layer", "oci:/image", "-o", "third"]).done();
+    assert_eq!(told(&said), [""; 0]);
+}
+
+/// It was told to commit what was committed.
+#[test]
+fn times_of_commits_are_known_of_sources_beside_the_recipe() {
+    let project = Project::new();
+    project.write("web/index.html", "hi").write("web/sub/a.css", "a");
+    project.write("service/own", "own");
+    let layer = "[[layer]]\nmtime = \"git\"\n";
+    project.write("service/dockless.toml", format!("{layer}copy = [{{ src = \"../web\", dest = \"/web\" }}]\n"));
+    project.write(
+        "service/more.toml",
+        format!("{layer}copy = [{{ src = \"../web/**\", dest = \"/web/\" }}, {{ src = \"own\", dest = \"/own\" }}]\n"),
+    );
+    let git = |words: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]).args(words);
+        command.env("GIT_COMMITTER_DATE", "@1600000000 +0000").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        assert!(command.current_dir(project.at("")).output().expect("git").status.success(), "{words:?}");
+    };
+    git(&["init", "--quiet", "."]);
+    git(&["add", "-A"]);
+    git(&["commit", "--quiet", "-m", "all"]);
+    let path = std::env::var("PATH").expect("a PATH");
+    for (recipe, wanted) in [
+        ("service", &[("web", 0), ("web/index.html", 1), ("web/sub", 0), ("web/sub/a.css", 1)][..]),
+        ("service/more.toml", &[("own", 1), ("web", 0), ("web/a.css", 1), ("web/index.html", 1)]),
+    ] {
+        let words = ["build", "-q", "--compression", "none", recipe];
+        project.run_with(&words, &[("PATH", &path)]).done();
+        let wanted: Vec<_> = wanted.iter().map(|(path, time)| ((*path).to_owned(), time * 1_600_000_000)).collect();
+        assert_eq!(times(&project, 0), wanted, "{recipe}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::image::recipe::place::RecipeError;
 use crate::image::recipe::template::OUT;
 use crate::image::recipe::{Command, LayerKind, LayerRecipe, Recipe, RunRecipe};
 use crate::image::root::Root;
-use crate::layer::copy::{Rules, Source};
+use crate::layer::copy::{Pick, Rules, Source};
 use crate::layer::entry::{Entry, clean};
 use crate::layer::own::Own;
 use crate::layer::run::environment::{Environment, told};
@@ -391,10 +391,10 @@ impl Produced {
     ) -> Result<Vec<Entry>, RecipeError> {
         let out = self.place.out();
         let sources = [Source {
-            paths: vec![out.clone()],
+            picks: vec![Pick { path: out.clone(), name: Box::default() }],
             dest: destination(run, platform)?,
             into: false,
-            found: false,
+            pattern: None,
             exclude: &run.exclude,
             owner: run.owner,
             mode: None,

@@ -68,6 +68,13 @@ pub fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
     Ok(found)
 }
 
+/// The folder that a pattern names before its first wildcard, joined to `root` as [`expand`] does it.
+pub fn fixed(root: &Path, pattern: &str) -> PathBuf {
+    let start = if pattern.starts_with('/') { Path::new("/") } else { root };
+    let names = pattern.split('/').filter(|name| !name.is_empty() && *name != ".");
+    start.join(names.take_while(|name| !is_glob(name)).map(unescape).collect::<PathBuf>())
+}
+
 /// Within one name two stars are as good as one; only a name of its own crosses folders.
 fn single_stars(name: &str) -> String {
     let mut text = String::new();
@@ -176,6 +183,9 @@ mod tests {
         assert_eq!(listed("absent/*"), [] as [&str; 0]);
         assert_eq!(listed("a/x.js/*"), [] as [&str; 0]);
         assert!(matches!(expand(&root, "[a"), Err(GlobError::Pattern { .. })));
+        for (pattern, fixed_part) in [("a/*.js", "a"), ("*.js", ""), ("./../s*/x", ".."), ("\\[a]/b/**", "[a]/b")] {
+            assert_eq!(fixed(&root, pattern), root.join(fixed_part), "{pattern}");
+        }
         assert!(is_glob("a*") && is_glob("[id]") && !is_glob("a\\*") && is_glob("a\\\\*"));
     }
 }

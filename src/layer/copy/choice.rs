@@ -1,0 +1,53 @@
+//! What of the sources is left out, and by whom.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{Copy, Source, within};
+use crate::layer::scan::ScanError;
+
+/// What has left something out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The project's `.dockerignore`.
+    Ignored,
+    /// The `exclude` of the source.
+    Excluded,
+}
+
+impl LeftOut {
+    /// What it is called, and how something is taken back there.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ignored => (".dockerignore", "take it back there with a line that begins with !"),
+            Self::Excluded => ("exclude", "take it back there with a pattern that begins with !"),
+        }
+    }
+
+    /// The error of a source of which nothing is left.
+    pub(super) fn whole(self, source: &str, what: &str) -> ScanError {
+        let (by, repair) = self.words();
+        ScanError::Name { path: source.into(), reason: format!("{what} is left out by {by}; {repair}") }
+    }
+}
+
+impl Copy<'_> {
+    /// By what a path is left out. `name` is how `exclude` knows it.
+    pub(super) fn leaves(&self, source: &Source<'_>, name: &[u8], path: &Path) -> Option<LeftOut> {
+        let is_ignored = self.rules.ignore.is_some_and(|(folder, patterns)| {
+            within(path, folder).is_some_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
+        });
+        if is_ignored {
+            return Some(LeftOut::Ignored);
+        }
+        source.exclude.excludes(name).then_some(LeftOut::Excluded)
+    }
+
+    /// Whether something below a folder that is left out is taken back: by each that leaves it out.
+    pub(super) fn may_return(&self, source: &Source<'_>, name: &[u8], path: &Path) -> bool {
+        source.exclude.may_reinclude_below(name)
+            && self.rules.ignore.is_none_or(|(folder, patterns)| {
+                within(path, folder).is_none_or(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
+            })
+    }
+}
