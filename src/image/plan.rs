@@ -9,6 +9,7 @@ mod ground;
 mod known;
 mod roots;
 pub mod run;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
@@ -22,6 +23,7 @@ use self::existing::existing;
 use self::known::Found;
 use self::roots::Waiting;
 use self::run::{At, Produced, Runs};
+use self::times::{Commits, time_of};
 use super::base::{self, Bases, PlatformBase};
 use super::build::Caching;
 use super::config::{ConfigRecipe, PartialFile};
@@ -36,7 +38,6 @@ use crate::layer::compress::Codec;
 use crate::layer::contents::Contents;
 use crate::layer::copy::{self, Pick, Rules, Source};
 use crate::layer::entry::{Entry, clean};
-use crate::layer::git::last_commit_times;
 use crate::layer::own::Own;
 use crate::layer::pattern::{Patterns, glob};
 use crate::layer::scan::ScanError;
@@ -322,10 +323,10 @@ impl Reader<'_> {
             sources.push(self.source(item, platform)?);
         }
         let commits = match mtime {
-            Mtime::Git => Some(last_commit_times(self.folder()).map_err(|error| in_layer(layer, error))?),
+            Mtime::Git => Some(Commits::of(&self.recipe.folder, &sources).map_err(|error| in_layer(layer, error))?),
             Mtime::Zero | Mtime::At(_) => None,
         };
-        let time = |path: &Path| time_of(path, mtime, commits.as_ref(), &self.recipe.folder);
+        let time = |path: &Path| time_of(path, mtime, commits.as_ref());
         let ground = ground::Underground { root };
         let ignore = (!self.ignore.is_empty()).then_some((self.recipe.folder.as_path(), self.ignore));
         let rules = Rules { ignore, mtime: &time, below: &ground, own: self.given.own };
@@ -454,43 +455,4 @@ fn by_folder(folder: &Path, real_folder: Option<&Path>, path: PathBuf) -> PathBu
 /// A folder by a name that can be opened.
 fn folder_name(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
-fn time_of(
-    path: &Path,
-    mtime: Mtime,
-    commits: Option<&BTreeMap<Vec<u8>, i64>>,
-    folder: &Path,
-) -> Result<i64, ScanError> {
-    use std::os::unix::ffi::OsStrExt;
-    match (mtime, commits) {
-        (Mtime::At(seconds), _) => Ok(i64::try_from(seconds).unwrap_or(i64::MAX)),
-        // Folders have no commits of their own; a link has one, wherever on this machine it leads.
-        (Mtime::Git, Some(_)) if path.symlink_metadata().is_ok_and(|data| data.is_dir()) => Ok(0),
-        (Mtime::Git, Some(commits)) => copy::within(path, folder)
-            .and_then(|path| commits.get(path.as_os_str().as_bytes()))
-            .copied()
-            .ok_or_else(|| ScanError::Name {
-                path: path.display().to_string(),
-                reason: "mtime = \"git\", but the file has no commit as it is now; commit it, or exclude it".into(),
-            }),
-        _ => Ok(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_has_the_time_of_its_commit_wherever_it_leads() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let commits: BTreeMap<Vec<u8>, i64> = [("gone", 7), ("here", 8)].map(|(name, at)| (name.into(), at)).into();
-        for (name, target, time) in [("gone", "/nowhere/at/all", 7), ("here", "/", 8)] {
-            let path = folder.path().join(name);
-            std::os::unix::fs::symlink(target, &path).expect("a link");
-            assert_eq!(time_of(&path, Mtime::Git, Some(&commits), folder.path()).expect("a time"), time);
-        }
-        assert_eq!(time_of(folder.path(), Mtime::Git, Some(&commits), folder.path()).expect("a time"), 0);
-    }
 }

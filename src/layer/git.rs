@@ -74,9 +74,8 @@ pub fn last_commit_times(folder: &Path) -> Result<BTreeMap<Vec<u8>, i64>, GitErr
     let git = Git { folder };
     let state = match git.ask(&["rev-parse", "--is-inside-work-tree", "--is-shallow-repository", "--show-prefix"])? {
         Ok(state) => state,
-        Err(message) if message.contains("not a git repository") => {
-            return Err(GitError::NotARepository(folder.to_path_buf()));
-        }
+        // Git has one exit code for all that it refuses, and words that change.
+        Err(_) if !has_repository(folder) => return Err(GitError::NotARepository(folder.to_path_buf())),
         Err(message) => return Err(git.failed(message)),
     };
     // The prefix comes last: it is a path and may itself hold a line feed.
@@ -124,6 +123,13 @@ pub fn last_commit_times(folder: &Path) -> Result<BTreeMap<Vec<u8>, i64>, GitErr
     Ok(times)
 }
 
+/// Whether the folder or one above it has what makes a working tree.
+fn has_repository(folder: &Path) -> bool {
+    folder
+        .canonicalize()
+        .is_ok_and(|folder| folder.ancestors().any(|above| above.join(".git").symlink_metadata().is_ok()))
+}
+
 fn fields(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     output.split(|byte| *byte == 0).filter(|field| !field.is_empty())
 }
@@ -159,7 +165,7 @@ impl Git<'_> {
         for variable in CLEARED {
             command.env_remove(variable);
         }
-        // Messages in English, so that "not a git repository" can be told from the rest.
+        // What it complains of is shown among words in English.
         command.env("LC_ALL", "C");
         command.args(["--no-pager", "--no-replace-objects", "--no-optional-locks"]);
         command.args(["-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "log.showRoot=true"]);
@@ -290,6 +296,16 @@ mod tests {
         let repository = Repository::new();
         assert_eq!(repository.times(""), []);
         assert!(matches!(last_commit_times(&repository.path().join(".git")), Err(GitError::NotARepository(_))));
+    }
+
+    /// The words of git said which it was.
+    #[test]
+    fn a_repository_that_git_refuses_is_none_that_is_missing() {
+        let repository = Repository::new();
+        repository.commit(&[("sub/a", "1")], 1_000_000_000);
+        fs::write(repository.path().join(".git/config"), "[core\n").expect("a file");
+        let error = last_commit_times(&repository.path().join("sub")).expect_err("a broken repository");
+        assert!(matches!(error, GitError::Failed { .. }), "{error}");
     }
 
     #[test]

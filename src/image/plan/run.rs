@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Given, Reader, time_of};
+use super::times::time_of;
+use super::{Given, Reader};
 use crate::event::Event;
 use crate::image::recipe::load::FILE_NAME;
 use crate::image::recipe::place::RecipeError;
@@ -399,7 +400,7 @@ impl Produced {
             owner: run.owner,
             mode: None,
         }];
-        let time = |path: &Path| time_of(path, run.mtime, None, &out);
+        let time = |path: &Path| time_of(path, run.mtime, None);
         let ground = super::ground::Underground { root };
         // Neither the project's .dockerignore nor what the build writes has anything to do with it.
         let rules = Rules { ignore: None, mtime: &time, below: &ground, own: &Own::default() };
