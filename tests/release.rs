@@ -56,7 +56,14 @@ fn rehearsed(folder: &Path, targets: &[Target]) -> Outcome {
             records: &[],
             tags: &tags,
             bases: Bases::default(),
-            runs: Runs { folder: &run_folder, environment: &Environment::default(), jobs: 1, anew: false, never: true },
+            runs: Runs {
+                folder: &run_folder,
+                otherwise: &run_folder,
+                environment: &Environment::default(),
+                jobs: 1,
+                anew: false,
+                never: true,
+            },
             ready: None,
         },
         gate: Gate {

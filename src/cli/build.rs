@@ -78,6 +78,7 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     };
     let runs = Runs {
         folder: &context.settings.run_folder(),
+        otherwise: &context.settings.temporary_run_folder(),
         environment: &context.settings.environment,
         jobs: pool.width(),
         anew: args.image.kept.no_cache,

@@ -148,8 +148,13 @@ impl Settings {
     pub fn run_folder(&self) -> PathBuf {
         match &self.cache_folder {
             Some(folder) => folder.join("run"),
-            None => self.temporary_folder.join(format!("dockless-{}-run", rustix::process::geteuid().as_raw())),
+            None => self.temporary_run_folder(),
         }
+    }
+
+    /// The one in the folder for temporary files.
+    pub fn temporary_run_folder(&self) -> PathBuf {
+        self.temporary_folder.join(format!("dockless-{}-run", rustix::process::geteuid().as_raw()))
     }
 
     /// The certificate authorities to trust as well: the flag's file, else `SSL_CERT_FILE`, else `AWS_CA_BUNDLE`.

@@ -148,8 +148,12 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
         Base::Scratch | Base::Layout { .. } => None,
     };
     let cache = options.cache.layers.map(LayerCache::folder);
-    let own =
-        Own::of([output.path(), runs.folder].into_iter().chain(cache).chain(records.iter().map(PathBuf::as_path)));
+    let own = Own::of(
+        [output.path(), runs.folder, runs.otherwise]
+            .into_iter()
+            .chain(cache)
+            .chain(records.iter().map(PathBuf::as_path)),
+    );
     let given = Given {
         flags: options.flags,
         source_date_epoch: options.source_date_epoch,

@@ -471,3 +471,37 @@ fn two_builds_take_turns() {
         assert_eq!(one, two);
     });
 }
+
+/// A job of GitLab runs in /builds/x/0 and the next one in /builds/x/1: each ran its commands anew.
+#[test]
+fn a_result_is_taken_whatever_folder_the_recipe_lies_in() {
+    let project = Project::new();
+    for folder in ["0", "1"] {
+        project.write(
+            &format!("{folder}/dockless.toml"),
+            "[[layer]]\nrun = \"echo x >> ../count; cp in {out}\"\ninputs = [\"in\"]\ndest = \"/app\"\n",
+        );
+        project.write(&format!("{folder}/in"), "1");
+    }
+    let lines = ["0", "1"].map(|folder| build(&project, &["-q", folder]).done().line().to_owned());
+    assert_eq!(lines[0], lines[1]);
+    assert_eq!(fs::read_to_string(project.at("count")).expect("a file"), "x\n");
+    project.write("1/in", "2");
+    build(&project, &["-q", "1"]).done();
+    build(&project, &["-q", "0"]).done();
+    assert_eq!(fs::read_to_string(project.at("count")).expect("a file"), "x\nx\n", "what 0 has stays its own");
+}
+
+#[test]
+fn without_a_cache_folder_commands_are_run_elsewhere() {
+    let project = project("[[layer]]\nrun = \"cp in {out}\"\ninputs = [\"in\"]\ndest = \"/app\"\n");
+    project.write("in", "1").write("file", "no folder");
+    fs::create_dir(project.at("tmp")).expect("a folder");
+    let (cache, tmp) = (project.at("file/cache").display().to_string(), project.at("tmp").display().to_string());
+    let variables = [("DOCKLESS_CACHE_DIR", cache.as_str()), ("TMPDIR", tmp.as_str())];
+    let said = build_with(&project, &[], &variables).done();
+    assert_eq!(said.stderr.matches("results of commands are kept in").count(), 1, "{said:#?}");
+    assert!(said.stderr.contains("Not a directory"), "{said:#?}");
+    assert_eq!(content(&project, 0, "app/in"), "1");
+    build_with(&project, &["--no-run"], &variables).done();
+}

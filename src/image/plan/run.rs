@@ -41,6 +41,8 @@ pub type At = (usize, usize);
 pub struct Runs<'a> {
     /// The folder in which results are made and kept.
     pub folder: &'a Path,
+    /// The one that is taken where that cannot be made or written.
+    pub otherwise: &'a Path,
     /// The environment of the process: what of it a command sees is said by the layer.
     pub environment: &'a Environment,
     /// How many run at the same time, at least one.
@@ -85,10 +87,22 @@ pub(super) fn produce(
     }
     // In the order of their names, or two builds may each have what the other waits for.
     jobs.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut taken = Vec::new();
+    let mut taken: Vec<(Job<'_>, Place)> = Vec::new();
+    let mut folder = given.runs.folder;
     for (name, job) in jobs {
         let waiting = || given.observer.note(Event::Warning(&format!("layer {}: waiting for another build", job.id())));
-        let place = Place::take(given.runs.folder, &name, waiting).map_err(|error| {
+        let place = match Place::take(folder, &name, waiting) {
+            // All of them or none: what is kept is found in one folder.
+            Err(error) if taken.is_empty() && folder != given.runs.otherwise => {
+                let (from, to) = (folder.display(), given.runs.otherwise.display());
+                let text = format!("results of commands are kept in {to}, since {from} cannot be had: {error}");
+                given.observer.note(Event::Warning(&text));
+                folder = given.runs.otherwise;
+                Place::take(folder, &name, waiting)
+            }
+            place => place,
+        };
+        let place = place.map_err(|error| {
             let message = format!("layer {}: cannot make a folder for its result", job.layer.name);
             job.wrong(message).help("DOCKLESS_CACHE_DIR says where results are kept").caused_by(error)
         })?;
@@ -98,8 +112,12 @@ pub(super) fn produce(
     let mut produced = BTreeMap::new();
     let mut rest = Vec::new();
     for (job, place) in taken {
-        let kept = job.key.filter(|_| !given.runs.anew).and_then(|key| place.kept(key));
-        if let Some(mentions) = kept {
+        let kept = job.key.filter(|_| !given.runs.anew).and_then(|key| match place.kept(key) {
+            Some(mentions) => Some((None, mentions)),
+            None => Place::with(folder, key).map(|(other, mentions)| (Some(other), mentions)),
+        });
+        if let Some((other, mentions)) = kept {
+            let place = other.unwrap_or(place);
             given.observer.note(Event::RunFinished { id: &job.id(), cached: true });
             produced.insert(job.at, Produced { place, mentions });
             continue;

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Its name is made of the recipe, the layer and the platform, never of the time or the process: paths that a command
-//! writes into its result are the same each time. `kept.json` is removed before anything in `out` is touched, and
+//! writes into its result are the same each time. A checkout in another folder has other names, but what a result hangs on
+//! does not hang on the folder: where there is none at a layer's own name, one of the same key that nobody uses is taken
+//! instead ([`Place::with`]). `kept.json` is removed before anything in `out` is touched, and
 //! written, flushed and renamed after all of it is there, so a build that is killed leaves a result that nobody takes.
 //!
 //! Where there is no cache folder it lies in a folder for everyone's temporary files: one that somebody else has made in
@@ -30,6 +32,9 @@ use crate::oci::digest::Digest;
 
 /// The version of what is kept.
 const VERSION: u32 = 1;
+
+/// The file that says what `out` is the result of.
+const KEPT: &str = "kept.json";
 
 /// What nobody has asked for in so long is removed.
 const FORGOTTEN: Duration = Duration::from_hours(24 * 30);
@@ -97,6 +102,23 @@ impl Place {
         Ok(Self { folder, _lock: lock })
     }
 
+    /// The place of another name that has a result of this key, and the files in it that name the folder; `None` where there
+    /// is none, or somebody else is using it. It is not waited for: two builds might each have what the other waits for.
+    pub fn with(run: &Path, key: Digest) -> Option<(Self, Vec<String>)> {
+        let run = run.canonicalize().ok()?;
+        fs::read_dir(&run).ok()?.flatten().find_map(|entry| {
+            let folder = entry.path();
+            // Read before it is locked: whoever asks for its own place waits for no one who only looks.
+            read_kept(&folder).filter(|kept| kept.key == key && is_ours(&folder).unwrap_or(false))?;
+            let held = File::options().write(true).open(folder.join("lock")).ok()?;
+            held.try_lock().ok()?;
+            let _ = held.set_modified(SystemTime::now());
+            let place = Self { folder, _lock: held };
+            let mentions = place.kept(key)?;
+            Some((place, mentions))
+        })
+    }
+
     /// The folder that the command fills.
     pub fn out(&self) -> PathBuf {
         self.folder.join("out")
@@ -108,13 +130,13 @@ impl Place {
     }
 
     fn kept_file(&self) -> PathBuf {
-        self.folder.join("kept.json")
+        self.folder.join(KEPT)
     }
 
     /// Whether there is a result of this key: the files in it that name the folder.
     pub fn kept(&self, key: Digest) -> Option<Vec<String>> {
-        let kept: Kept = serde_json::from_slice(&fs::read(self.kept_file()).ok()?).ok()?;
-        if kept.version != VERSION || kept.key != key || !is_folder(&self.out()).ok()? {
+        let kept = read_kept(&self.folder).filter(|kept| kept.key == key)?;
+        if !is_folder(&self.out()).ok()? {
             return None;
         }
         // Files that lost their bytes with the power, or that someone has tidied up.
@@ -162,19 +184,28 @@ impl Place {
     }
 }
 
+fn read_kept(folder: &Path) -> Option<Kept> {
+    let kept: Kept = serde_json::from_slice(&fs::read(folder.join(KEPT)).ok()?).ok()?;
+    (kept.version == VERSION).then_some(kept)
+}
+
 /// Makes a folder that is ours alone, or sees that the one that is there is.
 fn own_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let data = path.symlink_metadata()?;
-    let ours = data.uid() == rustix::process::geteuid().as_raw();
-    if data.is_dir() && ours && data.mode() & 0o022 == 0 {
+    if is_ours(path)? {
         return Ok(());
     }
     let message = format!("{} is not a folder of this user alone; remove it", path.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Whether a path is a folder into which nobody else may write.
+fn is_ours(path: &Path) -> io::Result<bool> {
+    let data = path.symlink_metadata()?;
+    Ok(data.is_dir() && data.uid() == rustix::process::geteuid().as_raw() && data.mode() & 0o022 == 0)
 }
 
 fn is_folder(path: &Path) -> io::Result<bool> {
@@ -312,6 +343,28 @@ mod tests {
         fs::set_permissions(&run, Permissions::from_mode(0o777)).expect("a mode");
         let error = Place::take(&run, "new", || ()).expect_err("anyone may write there");
         assert!(error.to_string().contains("not a folder of this user alone"), "{error}");
+    }
+
+    #[test]
+    fn a_result_is_found_under_another_name_where_nobody_uses_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = folder.path().join("run");
+        let key = Digest::of(b"key");
+        let place = take(&run, "a");
+        place.empty().expect("empty");
+        fs::write(place.out().join("file"), "x").expect("a file");
+        place.keep(key, &place.look().expect("readable").expect("a folder")).expect("kept");
+        let own = take(&run, "b");
+        assert!(Place::with(&run, key).is_none(), "it is in use");
+        let out = place.out();
+        drop(place);
+        let (found, mentions) = Place::with(&run, key).expect("a result");
+        assert_eq!((found.out(), mentions), (out, Vec::new()));
+        assert!(Place::with(&run, key).is_none(), "it is in use again");
+        drop((found, own));
+        assert!(Place::with(&run, Digest::of(b"other")).is_none());
+        fs::write(run.join("a/out/file"), "").expect("a file");
+        assert!(Place::with(&run, key).is_none(), "its bytes are gone");
     }
 
     #[test]
