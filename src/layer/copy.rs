@@ -168,6 +168,9 @@ impl Copy<'_> {
     fn pick(&mut self, source: &Source<'_>, pick: &Pick) -> Result<(), ScanError> {
         let path = pick.path.as_path();
         let data = path.symlink_metadata().map_err(ScanError::read(path))?;
+        if source.pattern.is_some() && self.rules.own.holds(path, &data) {
+            return Ok(());
+        }
         let left_out = self.leaves(source, &pick.name, path);
         if data.is_dir() {
             return self.whole_folder(source, pick, left_out);
@@ -175,6 +178,11 @@ impl Copy<'_> {
         if let Some(by) = left_out {
             self.left_out = left_out;
             return if source.pattern.is_some() { Ok(()) } else { Err(by.whole(&path.display().to_string(), "it")) };
+        }
+        // Archives whose ending the pattern says are meant.
+        let any_file = |pattern: &String| Path::new(pattern).extension().is_none_or(|ending| ending != "tar");
+        if source.pattern.as_ref().is_some_and(any_file) && own::is_archive(path, &data) {
+            self.copied.images.push(path.into());
         }
         let dest = if source.into {
             let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
@@ -229,7 +237,7 @@ impl Copy<'_> {
         dest: &[u8],
     ) -> Result<(), ScanError> {
         let names = names(folder)?;
-        if folder != tree.folder && own::is_layout(&names) {
+        if (folder != tree.folder || source.pattern.is_some()) && own::is_layout(&names) {
             self.copied.images.push(folder.into());
         }
         for name in names {

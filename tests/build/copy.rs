@@ -312,8 +312,19 @@ fn images_within_a_source_are_told() {
     project.run(&["build", "-t", "localhost:5000/a:1", "--rehearse=registry"]).done();
     let said = project.run(&["build", "-o", "other"]).done();
     assert_eq!(told(&said), ["./docker.tar", "./oci", "./out/image.tar", "./registry"], "{said:#?}");
+    // A pattern finds them as well; what this build writes it does not find.
+    project.write(
+        "pattern.toml",
+        "[[layer]]\ncopy = [{ src = \"*\", dest = \"/app/\", exclude = [\"registry\", \"other\"] }]\n",
+    );
+    let twice = [(); 2].map(|()| {
+        let said = project.run(&["build", "pattern.toml", "-o", "mine"]).done();
+        assert_eq!(told(&said), ["docker.tar", "oci", "out/image.tar"], "{said:#?}");
+        said.line().to_owned()
+    });
+    assert_eq!(twice[0], twice[1]);
     // What is named is meant.
-    let said = project.run(&["build", "-q", "-p", "linux/amd64", "--layer", "oci:/image", "-o", "third"]).done();
+    let said = project.run(&["build", "-p", "linux/amd64", "--layer", "oci:/image", "-o", "third"]).done();
     assert_eq!(told(&said), [""; 0]);
 }
 

@@ -251,7 +251,7 @@ mod tests {
     fn what_is_half_written_is_no_source() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut output = Output::create(&folder.path().join("image.tar")).expect("an archive is begun");
-        output.write(&[7; 1 << 20]).expect("bytes");
+        output.write(&vec![7; 1 << 20]).expect("bytes");
         let there = || std::fs::read_dir(folder.path()).expect("the folder").flatten().collect::<Vec<_>>();
         for entry in there() {
             assert!(Own::default().holds(&entry.path(), &entry.metadata().expect("what it is")), "{entry:?}");
