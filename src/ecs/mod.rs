@@ -16,6 +16,7 @@ mod node;
 pub mod pattern;
 pub mod plan;
 mod reader;
+mod service;
 mod spelling;
 mod strict;
 pub mod target;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::json::ParseError;
 use super::node::{self, Node, Source};
 use super::reader;
+use super::service::{NEITHER, both, provider};
 use super::spelling::Spelling;
 use super::strict;
 use super::task_definition::{LaunchType, Stated, TaskDefinition};
@@ -217,59 +218,86 @@ impl<'a> Plan<'a> {
         Some(value)
     }
 
-    /// What the services that run a task definition say: those that name its ARN, or refer to it in the configuration.
+    /// What the services that run a task definition say: those that name its ARN or family, or refer to it in the
+    /// configuration.
     fn launch_types(&self, task: &Node, services: &[&Node], configuration: Option<&Node>) -> Stated<Vec<LaunchType>> {
         let configured = items(configuration.and_then(|module| module.get("resources")).map(|member| &member.value));
-        let mut said: Option<(Vec<LaunchType>, Vec<String>, &Node)> = None;
+        let mut all = Stated::Unset;
         for service in services {
             let Some(values) = service.get("values").map(|member| &member.value) else { continue };
-            let arn = task.get("values").and_then(|values| word(&values.value, "arn"));
+            let of_task = |key| task.get("values").and_then(|values| word(&values.value, key));
+            let mut several = false;
             let runs = match word(values, "task_definition") {
-                Some(wanted) => Some(wanted) == arn || wanted == word(task, "name").unwrap_or_default(),
-                None => configured.iter().filter(|other| word(other, "name") == word(service, "name")).any(|other| {
-                    let expression = other.get("expressions").and_then(|all| all.value.get("task_definition"));
-                    let references = expression.and_then(|expression| expression.value.get("references"));
-                    let name = format!("aws_ecs_task_definition.{}", word(task, "name").unwrap_or_default());
-                    items(references.map(|member| &member.value)).iter().any(|reference| match &reference.value {
-                        node::Value::String(text) => {
-                            text.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-                        }
-                        _ => false,
-                    })
-                }),
+                Some(wanted) => {
+                    let family = wanted.split(':').next();
+                    Some(wanted) == of_task("arn") || family.is_some() && family == of_task("family")
+                }
+                None => {
+                    let names = word(service, "name").map_or_else(Vec::new, |name| referred(configured, name));
+                    several = names.len() > 1;
+                    names.contains(&word(task, "name").unwrap_or_default())
+                }
             };
-            if !runs {
-                continue;
+            if runs {
+                all = both(all, self.said(service, values, several));
             }
-            let strategies = items(values.get("capacity_provider_strategy").map(|member| &member.value));
-            let words = word(values, "launch_type")
-                .filter(|_| strategies.is_empty())
-                .into_iter()
-                .chain(strategies.iter().filter_map(|strategy| word(strategy, "capacity_provider")));
-            let types = words.map(|word| match word {
-                "FARGATE_SPOT" => Some(LaunchType::Fargate),
-                word => word.parse().ok(),
-            });
-            let Some(types) = types.collect::<Option<Vec<_>>>().filter(|types| !types.is_empty()) else { continue };
-            let how = format!("said by {}", word(service, "address").unwrap_or("a service"));
-            let (all, hows, _) = said.get_or_insert_with(|| (Vec::new(), Vec::new(), service));
-            all.extend(types);
-            hows.push(how);
         }
-        match said {
-            Some((mut types, how, service)) => {
-                let mut seen = Vec::new();
-                types.retain(|kind| {
-                    !seen.contains(kind) && {
-                        seen.push(*kind);
-                        true
-                    }
-                });
-                Stated::Known { value: types, at: self.source.first_line(service.span.clone()), how }
+        all
+    }
+
+    /// What one service says; `several` where it may run another task definition as well.
+    fn said(&self, service: &Node, values: &Node, several: bool) -> Stated<Vec<LaunchType>> {
+        let address = word(service, "address").unwrap_or("a service");
+        let at = self.source.first_line(service.span.clone());
+        let open = |reason: String| Stated::Unresolved { reason, at: at.clone() };
+        let after_apply = |key: &str| self.unknown.get(address).is_some_and(|unknown| unknown.get(key).is_some());
+        if several {
+            return open(format!("which task definition {address} runs is known after apply"));
+        }
+        let strategies = items(values.get("capacity_provider_strategy").map(|member| &member.value));
+        let named = word(values, "launch_type").filter(|named| strategies.is_empty() && !named.is_empty());
+        let named = named.map(|named| named.parse().map_err(|error| format!("launch_type of {address}: {error}")));
+        let providers = strategies.iter().map(|strategy| match word(strategy, "capacity_provider") {
+            Some(name) => provider(name).map_err(|reason| format!("{address}: {reason}")),
+            None => Err(format!("capacity_provider of {address} is known after apply")),
+        });
+        match named.into_iter().chain(providers).collect::<Result<Vec<LaunchType>, String>>() {
+            Err(reason) => open(reason),
+            Ok(types) if types.is_empty() => {
+                // What is not configured is computed by the provider: both are known after apply.
+                let computed = ["launch_type", "capacity_provider_strategy"].iter().any(|key| after_apply(key));
+                open(if computed {
+                    format!("launch_type of {address} is known after apply: the state has it then")
+                } else {
+                    format!("{address} {NEITHER}")
+                })
             }
-            None => Stated::Unset,
+            Ok(mut types) => {
+                types.dedup();
+                Stated::Known { value: types, at, how: vec![format!("said by {address}")] }
+            }
         }
     }
+}
+
+/// The names of the task definitions to which a service refers.
+fn referred<'n>(configured: &'n [Node], service: &str) -> Vec<&'n str> {
+    let ours = configured.iter().filter(|other| word(other, "name") == Some(service));
+    let ours = ours.filter(|other| word(other, "type").is_none_or(|kind| kind == "aws_ecs_service"));
+    let mut names = Vec::new();
+    for other in ours {
+        let expression = other.get("expressions").and_then(|all| all.value.get("task_definition"));
+        let references = expression.and_then(|expression| expression.value.get("references"));
+        for reference in items(references.map(|member| &member.value)) {
+            let node::Value::String(text) = &reference.value else { continue };
+            let Some(rest) = text.strip_prefix("aws_ecs_task_definition.") else { continue };
+            let name = rest.split(['.', '[']).next().unwrap_or(rest);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
 }
 
 /// The containers: JSON in a string.

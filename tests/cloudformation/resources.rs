@@ -1,5 +1,7 @@
 //! Which resources are targets, and where they run.
 
+use dockless::ecs::task_definition::Stated;
+
 use super::{indented, json, read, target, template};
 
 fn with_service(compatibilities: &str, service: &str) -> String {
@@ -63,6 +65,42 @@ fn a_resource_is_there_only_under_its_condition() {
     assert!(read(&text, &[("Make", "yes")]).expect("a template").notes.is_empty());
     let message = read(&text, &[("Make", "no")]).expect_err("nothing is left");
     assert!(message.contains("conditions leave out all task definitions of this template: Task"), "{message}");
+}
+
+#[test]
+fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
+    let launch_types = |services: &str| {
+        let text = format!(
+            "Parameters:\n  Env: {{Type: String}}\n  Place: {{Type: String}}\nConditions:\n  Prod: !Equals [!Ref Env, prod]\n\
+             Resources:\n  T:\n    Type: AWS::ECS::TaskDefinition\n    Properties: {{ContainerDefinitions: []}}\n  \
+             U:\n    Type: AWS::ECS::TaskDefinition\n    Properties: {{ContainerDefinitions: []}}\n{services}"
+        );
+        let definitions = read(&text, &[("Env", "prod")]).expect("a template").definitions;
+        match &definitions[0].launch_types {
+            Stated::Known { value, .. } => value.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Stated::Unset => "UNSET".into(),
+            Stated::Unresolved { reason, .. } => reason.clone(),
+        }
+    };
+    let service = |id: &str, task: &str, more: &str| {
+        format!("  {id}: {{Type: AWS::ECS::Service, Properties: {{TaskDefinition: {task}{more}}}}}\n")
+    };
+    let fargate = service("F", "!Ref T", ", LaunchType: FARGATE");
+    assert_eq!(launch_types(&fargate), "FARGATE");
+    for (more, wanted) in [
+        ("", "S: it names neither a launch type nor a capacity provider: its cluster decides"),
+        (", Cluster: graviton", "S: it names neither a launch type nor a capacity provider: its cluster decides"),
+        (", LaunchType: !Ref Place", "LaunchType of S: parameter Place has no default (--parameter Place=…)"),
+    ] {
+        let open = service("S", "!Ref T", more);
+        assert_eq!(launch_types(&format!("{fargate}{open}")), wanted);
+        assert_eq!(launch_types(&format!("{open}{fargate}")), wanted);
+    }
+    // The branch that is not taken is not run.
+    assert_eq!(launch_types(&service("S", "!If [Prod, !Ref T, !Ref U]", ", LaunchType: EC2")), "EC2");
+    assert_eq!(launch_types(&service("S", "!If [Prod, !Ref U, !Ref T]", ", LaunchType: EC2")), "UNSET");
+    let open = service("S", "!If [!Equals [!Ref Place, a], !Ref U, !Ref T]", ", LaunchType: EC2");
+    assert_eq!(launch_types(&open), "which task definition S runs is not known");
 }
 
 #[test]
@@ -138,7 +176,7 @@ fn a_macro_among_the_properties_may_add_what_is_absent() {
     let all = read(&template("", &format!("{containers}\n{within}")), &[]).expect("a template").definitions;
     let container = &all[0].containers[0];
     assert_eq!(container.image.value().map(String::as_str), Some("x"));
-    assert!(matches!(container.entry_point, dockless::ecs::task_definition::Stated::Unresolved { .. }));
+    assert!(matches!(container.entry_point, Stated::Unresolved { .. }));
 }
 
 #[test]

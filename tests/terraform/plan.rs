@@ -98,6 +98,60 @@ fn a_service_says_where_it_runs() {
 }
 
 #[test]
+fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
+    let service = |name: &str, values: Value| {
+        json!({
+            "address": format!("aws_ecs_service.{name}"), "mode": "managed", "type": "aws_ecs_service", "name": name,
+            "values": values,
+        })
+    };
+    let refers = |name: &str, tasks: &[&str]| {
+        json!({
+            "address": format!("aws_ecs_service.{name}"), "type": "aws_ecs_service", "name": name,
+            "expressions": {"task_definition": {"references": tasks}},
+        })
+    };
+    let launch_types = |other: Value, tasks: &[&str]| {
+        let task = resource("aws_ecs_task_definition.app", &json!({"family": "app", "container_definitions": "[]"}));
+        let text = json!({
+            "format_version": "1.2",
+            "planned_values": {"root_module": {"resources": [
+                task, service("f", json!({"launch_type": "FARGATE"})), service("g", other),
+            ]}},
+            "resource_changes": [
+                {"address": "aws_ecs_service.g", "change": {"after_unknown": {"task_definition": true}}},
+            ],
+            "configuration": {"root_module": {"resources": [
+                refers("f", &["aws_ecs_task_definition.app.arn", "aws_ecs_task_definition.app"]), refers("g", tasks),
+            ]}},
+        });
+        let all = parse("plan.json", &text.to_string()).expect("a plan");
+        match &all[0].launch_types {
+            Stated::Known { value, .. } => value.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            Stated::Unset => "UNSET".into(),
+            Stated::Unresolved { reason, .. } => reason.clone(),
+        }
+    };
+    let app = ["aws_ecs_task_definition.app.arn", "aws_ecs_task_definition.app"];
+    let graviton = json!({"capacity_provider_strategy": [{"capacity_provider": "graviton", "weight": 1}]});
+    assert_eq!(
+        launch_types(graviton.clone(), &app),
+        "aws_ecs_service.g: capacity provider graviton may be of any kind but Fargate"
+    );
+    assert_eq!(
+        launch_types(json!({}), &app),
+        "aws_ecs_service.g names neither a launch type nor a capacity provider: its cluster decides"
+    );
+    assert_eq!(launch_types(json!({"launch_type": "EC2"}), &app), "FARGATE EC2");
+    assert_eq!(launch_types(json!({"launch_type": "EC2", "task_definition": "app:3"}), &[]), "FARGATE EC2");
+    assert_eq!(launch_types(graviton, &["aws_ecs_task_definition.other"]), "FARGATE");
+    assert_eq!(
+        launch_types(json!({"launch_type": "FARGATE"}), &["aws_ecs_task_definition.app", "aws_ecs_task_definition.b"]),
+        "which task definition aws_ecs_service.g runs is known after apply"
+    );
+}
+
+#[test]
 fn what_is_no_plan_is_refused() {
     for text in ["", "{}", "[]", "{\"format_version\": \"9.0\", \"values\": {}}", "{\"format_version\": \"1.0\","] {
         assert!(parse("plan.json", text).is_err(), "{text}");

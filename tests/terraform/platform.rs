@@ -1,7 +1,7 @@
 //! What a task asks for: its architecture, where it runs, and its instances.
 
 use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
-use dockless::ecs::task_definition::{CpuArchitecture, Notation, Stated};
+use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Notation, Stated, TaskDefinition};
 use dockless::ecs::terraform::parse;
 
 use super::{architecture, asked, container, files, one, read, task};
@@ -63,6 +63,102 @@ fn a_service_says_where_a_task_runs() {
         definition("launch_type = \"FARGATE\"").launch_types.source().as_deref(),
         Some("main.tf:5:1, said by aws_ecs_service.web")
     );
+}
+
+/// The launch types of two task definitions beside these services, or why they are not known.
+fn launch_types(services: &str) -> [String; 2] {
+    let task = |name: &str| {
+        format!(
+            "resource \"aws_ecs_task_definition\" \"{name}\" {{\n  family = \"{name}-1\"\n  container_definitions = \
+             \"[]\"\n}}\n"
+        )
+    };
+    let all = read(&format!("variable \"v\" {{}}\n{}{}{services}", task("a"), task("b")));
+    let words = |of: &TaskDefinition| match &of.launch_types {
+        Stated::Known { value, .. } => value.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Stated::Unset => "UNSET".into(),
+        Stated::Unresolved { reason, .. } => reason.clone(),
+    };
+    [words(&all[0]), words(&all[1])]
+}
+
+fn service(name: &str, task: &str, more: &str) -> String {
+    format!("resource \"aws_ecs_service\" \"{name}\" {{\n  task_definition = {task}\n  {more}\n}}\n")
+}
+
+#[test]
+fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
+    let fargate = service("f", "aws_ecs_task_definition.a.arn", "launch_type = \"FARGATE\"");
+    for (more, wanted) in [
+        ("", "aws_ecs_service.e names neither a launch type nor a capacity provider: its cluster decides"),
+        ("launch_type = var.v", "launch_type of aws_ecs_service.e: var.v has no default: pass --var v=…"),
+        (
+            "capacity_provider_strategy {\n capacity_provider = \"graviton\"\n}",
+            "aws_ecs_service.e: capacity provider graviton may be of any kind but Fargate",
+        ),
+    ] {
+        let other = service("e", "aws_ecs_task_definition.a.arn", more);
+        for services in [format!("{fargate}{other}"), format!("{other}{fargate}")] {
+            assert_eq!(launch_types(&services), [wanted, "UNSET"], "{services}");
+        }
+    }
+    assert_eq!(
+        launch_types(&format!("{fargate}{}", service("e", "aws_ecs_task_definition.a.arn", "launch_type = \"EC2\""))),
+        ["FARGATE EC2", "UNSET"]
+    );
+    // What is not made says nothing.
+    let none = "count = 0\n launch_type = \"FARGATE\"";
+    let external = service("e", "aws_ecs_task_definition.a.arn", "launch_type = \"EXTERNAL\"");
+    let all = format!("{}{external}", service("f", "aws_ecs_task_definition.a.arn", none));
+    assert_eq!(launch_types(&all), ["EXTERNAL", "UNSET"]);
+}
+
+#[test]
+fn what_is_said_of_an_open_service_can_be_said_beside_it() {
+    let text = format!(
+        "resource \"aws_ecs_task_definition\" \"a\" {{\n  family = \"a\"\n  container_definitions = \"[]\"\n}}\n{}{}",
+        service("f", "aws_ecs_task_definition.a.arn", "launch_type = \"FARGATE\""),
+        service("e", "aws_ecs_task_definition.a.arn", "")
+    );
+    let architecture = Some(CpuArchitecture::Arm64);
+    let options = TargetOptions { launch_type: Some(LaunchType::Ec2), architecture, ..TargetOptions::default() };
+    let Asked::Platform { platform, .. } = Target::new(one(&text), &options).asked else { panic!("a platform") };
+    assert_eq!(platform.to_string(), "linux/arm64");
+}
+
+#[test]
+fn a_service_runs_what_its_expression_comes_to() {
+    let fargate = "launch_type = \"FARGATE\"";
+    let (a, b) = (["FARGATE", "UNSET"], ["UNSET", "FARGATE"]);
+    for (task, wanted) in [
+        ("false ? aws_ecs_task_definition.a.arn : aws_ecs_task_definition.b.arn", b),
+        ("\"${aws_ecs_task_definition.b.family}:${aws_ecs_task_definition.b.revision}\"", b),
+        ("aws_ecs_task_definition.a.family", a),
+        ("\"a-1:7\"", a),
+        ("\"arn:aws:ecs:eu-west-1:123456789012:task-definition/b-1:7\"", b),
+        ("local.task", b),
+        ("\"${local.name}:${max(aws_ecs_task_definition.a.revision, data.aws_ecs_task_definition.d.revision)}\"", a),
+        ("data.aws_ecs_task_definition.d.arn", b),
+    ] {
+        let more = "locals {\n  task = aws_ecs_task_definition.b.arn\n  name = \"a-1\"\n}\n\
+                    data \"aws_ecs_task_definition\" \"d\" {\n  task_definition = aws_ecs_task_definition.b.family\n}\n";
+        assert_eq!(launch_types(&format!("{more}{}", service("s", task, fargate))), wanted, "{task}");
+    }
+    let either = "var.v ? aws_ecs_task_definition.a.arn : aws_ecs_task_definition.b.arn";
+    for reason in launch_types(&service("s", either, fargate)) {
+        assert!(reason.starts_with("which task definition aws_ecs_service.s runs is not known"), "{reason}");
+    }
+}
+
+#[test]
+fn a_service_of_another_module_says_where_a_task_runs() {
+    let root = "resource \"aws_ecs_task_definition\" \"a\" {\n  for_each = toset([\"x\", \"y\"])\n  family = each.key\n  \
+                container_definitions = \"[]\"\n}\nmodule \"s\" {\n  source = \"./s\"\n  \
+                task = aws_ecs_task_definition.a[\"y\"].arn\n}\n";
+    let module = format!("variable \"task\" {{}}\n{}", service("s", "var.task", "launch_type = \"FARGATE\""));
+    let all = parse(&files([("main.tf", root), ("s/main.tf", &*module)]), &Variables::default()).expect("two");
+    assert_eq!(all[0].launch_types, Stated::Unset);
+    assert_eq!(all[1].launch_types.source().as_deref(), Some("s/main.tf:2:1, said by module.s.aws_ecs_service.s"));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use super::evaluate::{Evaluator, SECRET, Scope};
 use crate::ecs::json::ParseError;
 use crate::ecs::node::Node;
 use crate::ecs::reader;
+use crate::ecs::service::{NEITHER, both, provider};
 use crate::ecs::spelling::Spelling;
-use crate::ecs::task_definition::{LaunchType, Location, TaskDefinition};
+use crate::ecs::task_definition::{LaunchType, Location, Stated, TaskDefinition};
 use crate::ecs::value::{Data, Member, Value};
 
 /// How many resources `Fn::ForEach` may make of a template.
@@ -38,13 +39,11 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// How a service runs a task definition.
+/// A service: what it runs, and where.
 struct Run {
-    /// The logical IDs that the service names.
+    /// The logical IDs of the task definitions that it may name.
     names: Vec<String>,
-    launch_types: Result<Vec<LaunchType>, String>,
-    at: Location,
-    how: String,
+    said: Stated<Vec<LaunchType>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -85,7 +84,7 @@ impl<'a> Evaluator<'a> {
         let mut definitions = Vec::new();
         for resource in resources {
             let properties = match resource.kind() {
-                "AWS::ECS::TaskDefinition" => self.task_definition(resource, &runs, notes),
+                "AWS::ECS::TaskDefinition" => self.task_definition(resource, notes),
                 "AWS::ECS::ExpressGatewayService" if resource.property("TaskDefinitionArn").is_none() => {
                     self.express(resource)
                 }
@@ -94,6 +93,10 @@ impl<'a> Evaluator<'a> {
             let mut definition = reader::definition(&properties, Spelling::Pascal, &resource.id)?;
             definition.id.clone_from(&resource.id);
             definition.location = resource.at.clone();
+            if definition.launch_types == Stated::Unset {
+                let ours = runs.iter().filter(|run| run.names.contains(&resource.id));
+                definition.launch_types = ours.map(|run| run.said.clone()).fold(Stated::Unset, both);
+            }
             if let Truth::Open(reason) = &resource.made {
                 let message = format!("{} is made only under a condition: {reason}", resource.id);
                 notes.push(Note { message, location: resource.at.clone() });
@@ -103,7 +106,7 @@ impl<'a> Evaluator<'a> {
         Ok(definitions)
     }
 
-    fn task_definition(&self, resource: &Resource<'a>, runs: &[Run], notes: &mut Vec<Note>) -> Value {
+    fn task_definition(&self, resource: &Resource<'a>, notes: &mut Vec<Note>) -> Value {
         let scope = Scope::of(&resource.loops);
         let properties = resource.get("Properties").and_then(|node| self.value(node, scope));
         let mut properties = properties.unwrap_or_else(|| Value::new(Data::Object(Vec::new()), resource.at.clone()));
@@ -135,31 +138,6 @@ impl<'a> Evaluator<'a> {
         for unread in without_misspelt(members) {
             let message = format!("{:?} is no property of CloudFormation: it is not read", unread.key);
             notes.push(Note { message, location: unread.key_at });
-        }
-        if members.iter().any(|member| member.key == "RequiresCompatibilities") {
-            return properties;
-        }
-        let ours: Vec<&Run> = runs.iter().filter(|run| run.names.contains(&resource.id)).collect();
-        if let Some(first) = ours.first() {
-            let mut types: Vec<LaunchType> = Vec::new();
-            let mut open = None;
-            for run in &ours {
-                match &run.launch_types {
-                    Ok(known) => known.iter().for_each(|kind| {
-                        if !types.contains(kind) {
-                            types.push(*kind);
-                        }
-                    }),
-                    Err(reason) => open = Some(reason),
-                }
-            }
-            let item = |kind: &LaunchType| Value::new(Data::String(kind.to_string()), first.at.clone());
-            let data = match open {
-                Some(reason) => Data::Unknown { reason: reason.clone(), expression: first.how.clone() },
-                None => Data::Array(types.iter().map(item).collect()),
-            };
-            let value = Value { how: vec![first.how.clone()], ..Value::new(data, first.at.clone()) };
-            members.push(Member { key: "RequiresCompatibilities".into(), key_at: first.at.clone(), value });
         }
         properties
     }
@@ -210,7 +188,28 @@ impl<'a> Evaluator<'a> {
         }
         let scope = Scope::of(&resource.loops);
         let mut names = Vec::new();
-        named(resource.property("TaskDefinition")?, &mut names);
+        self.named(resource.property("TaskDefinition")?, scope, &mut names);
+        let is_task = |one: &Resource<'a>, name: &String| one.id == *name && one.kind() == "AWS::ECS::TaskDefinition";
+        names.retain(|name| resources.iter().any(|one| is_task(one, name)));
+        names.dedup();
+        let said = match (names.len() > 1, self.launch_types(resource, resources)) {
+            (true, _) => {
+                let reason = format!("which task definition {} runs is not known", resource.id);
+                Stated::Unresolved { reason, at: resource.at.clone() }
+            }
+            (false, (Ok(value), at, how)) => Stated::Known { value, at, how: vec![how] },
+            (false, (Err(reason), at, how)) => Stated::Unresolved { reason: format!("{how}: {reason}"), at },
+        };
+        Some(Run { names, said })
+    }
+
+    /// Where a service runs its tasks, or why that is not known; where that is said, and by what.
+    fn launch_types(
+        &self,
+        resource: &Resource<'a>,
+        resources: &[Resource<'a>],
+    ) -> (Result<Vec<LaunchType>, String>, Location, String) {
+        let scope = Scope::of(&resource.loops);
         let how = |key: &str| format!("{key} of {}", resource.id);
         if let Some(node) = resource.property("LaunchType")
             && let Some(value) = self.value(node, scope)
@@ -221,21 +220,25 @@ impl<'a> Evaluator<'a> {
                 Data::Unknown { reason, .. } => Err(reason.clone()),
                 _ => Err("LaunchType is no text".into()),
             };
-            return Some(Run { names, launch_types, at: value.at, how: how("LaunchType") });
+            return (launch_types, value.at, how("LaunchType"));
         }
-        let own = resource.property("CapacityProviderStrategy").map(|node| (node, how("CapacityProviderStrategy")));
-        let (node, how) = if let Some(own) = own {
-            own
-        } else {
-            let mut clusters = Vec::new();
-            named(resource.property("Cluster")?, &mut clusters);
-            let ours = |one: &&Resource<'a>| one.kind() == "AWS::ECS::Cluster" && clusters.contains(&one.id);
-            let cluster = resources.iter().find(ours)?;
-            let key = "DefaultCapacityProviderStrategy";
-            (cluster.property(key)?, format!("{key} of {}", cluster.id))
-        };
-        let launch_types = self.providers(node, scope, resources);
-        Some(Run { names, launch_types, at: self.at(node), how })
+        let own = "CapacityProviderStrategy";
+        if let Some(node) = resource.property(own) {
+            return (self.providers(node, scope, resources), self.at(node), how(own));
+        }
+        let mut clusters = Vec::new();
+        if let Some(cluster) = resource.property("Cluster") {
+            self.named(cluster, scope, &mut clusters);
+        }
+        let ours = |one: &&Resource<'a>| one.kind() == "AWS::ECS::Cluster" && clusters.contains(&one.id);
+        let key = "DefaultCapacityProviderStrategy";
+        match resources.iter().find(ours).and_then(|cluster| Some((cluster, cluster.property(key)?))) {
+            Some((cluster, node)) => {
+                let scope = Scope::of(&cluster.loops);
+                (self.providers(node, scope, resources), self.at(node), format!("{key} of {}", cluster.id))
+            }
+            None => (Err(format!("it {NEITHER}")), resource.at.clone(), resource.id.clone()),
+        }
     }
 
     /// The launch types that a capacity provider strategy stands for.
@@ -250,19 +253,14 @@ impl<'a> Evaluator<'a> {
         };
         let mut types = Vec::new();
         for item in items {
-            let provider = item.get("CapacityProvider").map(|member| &member.value);
-            let kind = match provider.and_then(|node| self.value(node, scope)) {
+            let named = item.get("CapacityProvider").map(|member| &member.value);
+            let kind = match named.and_then(|node| self.value(node, scope)) {
                 Some(value) if value.sensitive => Err(SECRET.into()),
-                Some(Value { data: Data::String(name), .. }) if name == "FARGATE" || name == "FARGATE_SPOT" => {
-                    Ok(LaunchType::Fargate)
-                }
-                Some(Value { data: Data::String(name), .. }) => {
-                    Err(format!("capacity provider {name} is not in the template"))
-                }
+                Some(Value { data: Data::String(name), .. }) => provider(&name),
                 Some(Value { data: Data::Unknown { reason, .. }, .. }) => {
                     let mut names = Vec::new();
-                    if let Some(node) = provider {
-                        named(node, &mut names);
+                    if let Some(node) = named {
+                        self.named(node, scope, &mut names);
                     }
                     match resources
                         .iter()
@@ -283,30 +281,48 @@ impl<'a> Evaluator<'a> {
         }
         Ok(types)
     }
-}
 
-/// The names that a node refers to, wherever they stand in it.
-fn named(node: &Node, into: &mut Vec<String>) {
-    use crate::ecs::node::Value::{Array, Object, Tagged};
-    if let Some(call) = Call::of(node) {
-        match (call.name, call.text(), call.arguments().first().and_then(text)) {
-            ("Ref", Some(name), _) | ("GetAtt", None, Some(name)) => return into.push(name.into()),
-            ("GetAtt", Some(name), _) => return into.push(name.split('.').next().unwrap_or_default().into()),
-            ("Sub", Some(template), _) | ("Sub", None, Some(template)) => {
-                into.extend(parts(template).into_iter().filter_map(|part| match part {
-                    Part::Name(name) => Some(name.split('.').next().unwrap_or_default().to_owned()),
-                    Part::Text(_) => None,
-                }));
+    /// The names that a node refers to, wherever they stand in it: of an `Fn::If` that is decided, in its branch.
+    fn named(&self, node: &'a Node, scope: Scope<'_>, into: &mut Vec<String>) {
+        use crate::ecs::node::Value::{Array, Object, Tagged};
+        if let Some(call) = Call::of(node) {
+            match (call.name, call.text(), call.arguments()) {
+                ("Ref", Some(name), _) => return into.push(name.into()),
+                ("GetAtt", Some(name), _) => return into.push(name.split('.').next().unwrap_or_default().into()),
+                ("GetAtt", None, [name, ..]) => return into.extend(text(name).map(ToOwned::to_owned)),
+                ("Sub", Some(template), _) => into.extend(substituted(template)),
+                ("Sub", None, [template, ..]) => into.extend(text(template).into_iter().flat_map(substituted)),
+                ("If", _, [condition, yes, no]) => {
+                    let truth = match text(condition) {
+                        Some(name) => self.condition(name, scope),
+                        None => self.truth(condition, scope),
+                    };
+                    if truth != Truth::False {
+                        self.named(yes, scope, into);
+                    }
+                    if truth != Truth::True {
+                        self.named(no, scope, into);
+                    }
+                    return;
+                }
+                _ => {}
             }
+        }
+        match &node.value {
+            Array(items) => items.iter().for_each(|item| self.named(item, scope, into)),
+            Object(members) => members.iter().for_each(|member| self.named(&member.value, scope, into)),
+            Tagged(_, inner) => self.named(inner, scope, into),
             _ => {}
         }
     }
-    match &node.value {
-        Array(items) => items.iter().for_each(|item| named(item, into)),
-        Object(members) => members.iter().for_each(|member| named(&member.value, into)),
-        Tagged(_, inner) => named(inner, into),
-        _ => {}
-    }
+}
+
+/// The names in the text of an `Fn::Sub`, each without an attribute.
+fn substituted(template: &str) -> impl Iterator<Item = String> {
+    parts(template).into_iter().filter_map(|part| match part {
+        Part::Name(name) => Some(name.split('.').next().unwrap_or_default().to_owned()),
+        Part::Text(_) => None,
+    })
 }
 
 /// Takes out what `CloudFormation` does not know by that spelling and what decides neither platform nor program. The

@@ -165,6 +165,7 @@ impl<'a> Evaluator<'a> {
             reason: gap.reason.clone(),
             expression: self.template_text(expression, scope),
             at: Self::place(expression, scope.file),
+            of: gap.of.clone(),
         };
         Val::unknown(&Rc::new(gap))
     }
@@ -174,7 +175,8 @@ impl<'a> Evaluator<'a> {
         match self.eval(expression, scope) {
             Err(fail) if !fail.fatal && !self.strict.get() => {
                 let at = Self::place(expression, scope.file);
-                let gap = Gap { reason: fail.message, expression: self.template_text(expression, scope), at };
+                let gap =
+                    Gap { reason: fail.message, expression: self.template_text(expression, scope), at, of: Vec::new() };
                 Ok(Val::unknown(&Rc::new(gap)))
             }
             other => other,
@@ -256,7 +258,9 @@ impl<'a> Evaluator<'a> {
             if yes.equals(&no).unwrap_or(false) {
                 return Ok(yes);
             }
-            let open = self.open(gap, expression, scope);
+            let of = [&yes, &no].into_iter().filter_map(|way| way.gap()).flat_map(|gap| gap.of.iter().cloned());
+            let gap = Gap { of: of.collect(), reason: gap.reason.clone(), expression: String::new(), at: None };
+            let open = self.open(&Rc::new(gap), expression, scope);
             let lists = matches!((&yes.data, &no.data), (Data::List(_), Data::List(_)));
             return Ok(match open.gap() {
                 // Elements of one of the two, or of both: nobody knows which.

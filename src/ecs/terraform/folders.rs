@@ -207,7 +207,7 @@ impl Evaluator<'_> {
             }
             Err(why @ Unread::Absent) => Err(Fail::new(format!("{path} {why}"))),
             Err(why @ Unread::Refused(_)) => {
-                let gap = Gap { reason: format!("{path} {why}"), expression: String::new(), at: None };
+                let gap = Gap { reason: format!("{path} {why}"), expression: String::new(), at: None, of: Vec::new() };
                 Ok(Val::unknown(&Rc::new(gap)))
             }
         }

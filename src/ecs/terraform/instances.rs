@@ -54,7 +54,7 @@ impl Key {
             Self::Any { name, gap } => {
                 let part = |part: &str| {
                     let expression = format!("${{{name}.{part}}}");
-                    Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at }))
+                    Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at, of: Vec::new() }))
                 };
                 let parts: &[&str] = if *name == "count" { &["index"] } else { &["key", "value"] };
                 let members = parts.iter().map(|name| (Rc::from(*name), part(name))).collect();
@@ -112,7 +112,8 @@ impl Evaluator<'_> {
         match self.counted(stands, scope) {
             Err(fail) if !fail.fatal => {
                 let name = if stands.attribute("count").is_some() { "count" } else { "each" };
-                let gap = Rc::new(Gap { reason: fail.message, expression: format!("${{{name}}}"), at: fail.at });
+                let expression = format!("${{{name}}}");
+                let gap = Rc::new(Gap { reason: fail.message, expression, at: fail.at, of: Vec::new() });
                 Ok(Instances::Any(Key::Any { name, gap: Rc::clone(&gap) }, gap))
             }
             other => other,

@@ -235,7 +235,7 @@ fn pieces_of(text: &str, holes: &[Rc<Gap>]) -> Rc<[Piece]> {
 /// A sensitive value as one that is not known.
 pub(super) fn hidden(value: &Val) -> Gap {
     let expression = value.written.as_deref().unwrap_or("(sensitive value)").to_owned();
-    Gap { reason: "its value is sensitive".into(), expression, at: value.at }
+    Gap { reason: "its value is sensitive".into(), expression, at: value.at, of: Vec::new() }
 }
 
 /// A string with holes as one gap.
@@ -252,5 +252,6 @@ pub(super) fn whole(value: &Val) -> Gap {
             .collect(),
         (None, _) => value.gap().map(|gap| gap.expression.clone()).unwrap_or_default(),
     };
-    Gap { reason, expression, at: value.at.or(value.gap().and_then(|gap| gap.at)) }
+    let at = value.at.or(value.gap().and_then(|gap| gap.at));
+    Gap { reason, expression, at, of: value.gap().map(|gap| gap.of.clone()).unwrap_or_default() }
 }

@@ -13,6 +13,7 @@ mod instances;
 mod json;
 mod module;
 mod resource;
+mod services;
 mod source;
 mod tasks;
 mod template;
@@ -49,9 +50,7 @@ pub(super) fn read(root: &str, files: &(dyn Files + Sync), variables: &Variables
         let evaluator = Evaluator::new(root, files, variables);
         let definitions = evaluator.folder(root).map_err(|fail| evaluator.error(fail)).and_then(|folder| {
             evaluator.declared(&folder).map_err(|fail| evaluator.error(fail))?;
-            let mut found = Vec::new();
-            evaluator.tasks(&Module::new(folder, String::new(), None), &mut found)?;
-            Ok(found)
+            evaluator.tasks(&Module::new(folder, String::new(), None))
         });
         let sources =
             evaluator.files.borrow().iter().map(|file| (Arc::clone(&file.name), Arc::clone(&file.text))).collect();

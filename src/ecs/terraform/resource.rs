@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::evaluate::{Done, Evaluator, Fail};
 use super::instances::Key;
 use super::module::{Module, Scope};
+use super::services::runs;
 use super::source::Stands;
 use super::value::{Data, Gap, Place, Val};
 
@@ -80,6 +81,18 @@ impl Evaluator<'_> {
             )
         };
         let expression = format!("${{{}.{name}}}", resource.address);
-        Ok(Val::unknown(&Rc::new(Gap { reason, expression, at })))
+        let of = match (kind, data) {
+            ("aws_ecs_task_definition", false) => vec![resource.module.within(&resource.address).into()],
+            // It is looked up by the family or ARN of another.
+            ("aws_ecs_task_definition", true) => match resource.stands.attribute("task_definition") {
+                Some(expression) => match evaluate(expression) {
+                    Err(fail) if fail.fatal => return Err(fail),
+                    value => value.map(|value| runs(&value)).unwrap_or_default(),
+                },
+                None => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        Ok(Val::unknown(&Rc::new(Gap { reason, expression, at, of })))
     }
 }

@@ -9,11 +9,12 @@ use hcl_edit::structure::{Block, BlockLabel, Structure};
 use super::super::json::ParseError;
 use super::super::reader;
 use super::super::spelling::{KEYS, Spelling, nearest};
-use super::super::task_definition::{Gap as OpenGap, LaunchType, Location, Stated, TaskDefinition};
+use super::super::task_definition::{Gap as OpenGap, Location, Stated, TaskDefinition};
 use super::super::value::{Data as Tree, Member, Value};
 use super::evaluate::{Evaluator, Fail};
 use super::json::{hidden, whole};
 use super::module::{Called, Module, Name, Scope};
+use super::services::Services;
 use super::source::Stands;
 use super::value::{Data, Gap, Place, Val};
 use crate::ecs::cloudformation::Note;
@@ -25,9 +26,24 @@ const MAX_TASKS: usize = 1000;
 const TELLING: &[&str] = &["runtime_platform", "container_definitions", "requires_compatibilities", "cpu_architecture"];
 
 impl Evaluator<'_> {
-    /// The task definitions below a module, in the order of the files.
-    pub(super) fn tasks(&self, module: &Rc<Module>, found: &mut Vec<TaskDefinition>) -> Result<(), ParseError> {
-        let services = self.services(module).map_err(|fail| self.error(fail))?;
+    /// The task definitions of a root module, in the order of the files, with what services say of them.
+    pub(super) fn tasks(&self, root: &Rc<Module>) -> Result<Vec<TaskDefinition>, ParseError> {
+        let mut found = Vec::new();
+        let mut services = Services::default();
+        self.below(root, &mut found, &mut services)?;
+        for task in found.iter_mut().filter(|task| task.launch_types == Stated::Unset) {
+            task.launch_types = services.of(task);
+        }
+        Ok(found)
+    }
+
+    /// The task definitions and services below a module.
+    fn below(
+        &self,
+        module: &Rc<Module>,
+        found: &mut Vec<TaskDefinition>,
+        services: &mut Services,
+    ) -> Result<(), ParseError> {
         let folder = Rc::clone(&module.folder);
         for stands in &folder.order {
             if found.len() > MAX_TASKS {
@@ -37,19 +53,15 @@ impl Evaluator<'_> {
             let labels: Vec<&str> = stands.block.labels.iter().map(BlockLabel::as_str).collect();
             match (stands.block.ident.as_str(), labels.as_slice()) {
                 ("resource", ["aws_ecs_task_definition", name]) => {
-                    for mut task in self.resource_tasks(module, stands, name, placed)? {
-                        if task.launch_types == Stated::Unset
-                            && let Some(said) = services.get(*name)
-                        {
-                            task.launch_types = said.clone();
-                        }
-                        found.push(task);
-                    }
+                    found.extend(self.resource_tasks(module, stands, name, placed)?);
+                }
+                ("resource", [kind @ ("aws_ecs_service" | "aws_ecs_task_set"), name]) => {
+                    self.service(module, stands, &format!("{kind}.{name}"), services).map_err(placed)?;
                 }
                 ("module", [name]) => match &*self.called(module, name).map_err(placed)? {
                     Called::Instances(instances) => {
                         for child in instances.all() {
-                            self.tasks(child, found)?;
+                            self.below(child, found, services)?;
                         }
                     }
                     Called::Absent(gap) => found.extend(self.absent_task(module, stands, name, gap, placed)?),
@@ -151,7 +163,8 @@ impl Evaluator<'_> {
                 Ok(decoded) => decoded,
                 Err(fail) if fail.fatal => return Err(fail),
                 Err(fail) => {
-                    let gap = Gap { reason: fail.message, expression: whole(value).expression, at: value.at };
+                    let gap =
+                        Gap { reason: fail.message, expression: whole(value).expression, at: value.at, of: Vec::new() };
                     Val::unknown(&Rc::new(gap))
                 }
             },
@@ -166,7 +179,7 @@ impl Evaluator<'_> {
         Ok(self.blocks(block, name, scope)?.into_iter().next())
     }
 
-    fn blocks(&self, block: &Block, name: &str, scope: &Scope<'_>) -> Result<Vec<Val>, Fail> {
+    pub(super) fn blocks(&self, block: &Block, name: &str, scope: &Scope<'_>) -> Result<Vec<Val>, Fail> {
         let mut found = Vec::new();
         for inner in block.body.get_blocks(name) {
             found.push(self.attributes(inner, scope)?);
@@ -191,7 +204,8 @@ impl Evaluator<'_> {
                 }
                 Err(None) => {
                     let reason = format!("dynamic {name}: expected a list or a map, found {}", collection.kind());
-                    let gap = Gap { reason, expression: String::new(), at: Self::place(&each.value, scope.file) };
+                    let at = Self::place(&each.value, scope.file);
+                    let gap = Gap { reason, expression: String::new(), at, of: Vec::new() };
                     found.push(Val::unknown(&Rc::new(gap)));
                     continue;
                 }
@@ -213,51 +227,6 @@ impl Evaluator<'_> {
         }
         let at = hcl_edit::Span::span(block).map(|span| Place { file: scope.file, start: span.start, end: span.end });
         Ok(Val { at, ..Val::map(members) })
-    }
-
-    /// The launch types that the services of a module say of its task definitions, by the resource's name.
-    fn services(&self, module: &Rc<Module>) -> Result<BTreeMap<String, Stated<Vec<LaunchType>>>, Fail> {
-        let mut said: BTreeMap<String, Stated<Vec<LaunchType>>> = BTreeMap::new();
-        for stands in &module.folder.order {
-            let labels: Vec<&str> = stands.block.labels.iter().map(BlockLabel::as_str).collect();
-            let ["aws_ecs_service", service] = labels.as_slice() else { continue };
-            let Some(wanted) = stands.attribute("task_definition") else { continue };
-            let wanted = self.written(wanted, stands.file);
-            let Some(at) = wanted.find("aws_ecs_task_definition.") else { continue };
-            let rest = &wanted[at + "aws_ecs_task_definition.".len()..];
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(rest.len());
-            let scope = Scope { module, file: stands.file, names: None, given: None };
-            let mut words = Vec::new();
-            let strategies = self.blocks(&stands.block, "capacity_provider_strategy", &scope)?;
-            let named =
-                stands.attribute("launch_type").map(|expression| self.settled(expression, &scope)).transpose()?;
-            let providers = strategies.iter().map(|strategy| match &strategy.data {
-                Data::Map(map) => map.members.get("capacity_provider").cloned().unwrap_or_else(Val::null),
-                _ => strategy.clone(),
-            });
-            for word in named.into_iter().filter(|value| !value.is_null()).chain(providers) {
-                words.push(word.scalar().and_then(|word| match &*word {
-                    "FARGATE_SPOT" => Some(LaunchType::Fargate),
-                    word => word.parse().ok(),
-                }));
-            }
-            // A provider of one's own may be of any kind but Fargate.
-            let Some(mut types) = words.into_iter().collect::<Option<Vec<_>>>().filter(|types| !types.is_empty())
-            else {
-                continue;
-            };
-            types.dedup();
-            let how = vec![format!("said by {}", module.within(&format!("aws_ecs_service.{service}")))];
-            let known = Stated::Known { value: types, at: self.heading(stands), how };
-            said.entry(rest[..end].to_owned())
-                .and_modify(|before| {
-                    if let (Stated::Known { value, .. }, Stated::Known { value: more, .. }) = (before, &known) {
-                        value.extend(more.iter().filter(|kind| !value.contains(kind)).copied().collect::<Vec<_>>());
-                    }
-                })
-                .or_insert(known);
-        }
-        Ok(said)
     }
 
     /// What a call of a module that is not on disk tells of the task definition that it will make, if it makes one.
@@ -338,7 +307,7 @@ impl Evaluator<'_> {
     }
 
     /// The first line of a block.
-    fn heading(&self, stands: &Stands) -> Location {
+    pub(super) fn heading(&self, stands: &Stands) -> Location {
         let root = super::source::File::new(&self.root, "".into());
         self.locate(stands.place(), &root.location(0..0), true)
     }

@@ -45,7 +45,7 @@ impl Evaluator<'_> {
         match inner.filter(plain) {
             Some(inner) => {
                 let expression = format!("${{{inner}{tail}}}");
-                Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at }))
+                Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at, of: gap.of.clone() }))
             }
             None => self.open(gap, expression, scope),
         }
@@ -155,7 +155,8 @@ impl Evaluator<'_> {
             return Err(Fail::new(format!("{root} is not among the values that this template was given")));
         }
         let unknown = |reason: &str| {
-            let gap = Gap { reason: reason.into(), expression: self.template_text(expression, scope), at };
+            let expression = self.template_text(expression, scope);
+            let gap = Gap { reason: reason.into(), expression, at, of: Vec::new() };
             Ok((Val::unknown(&Rc::new(gap)), operators.len()))
         };
         match (root, attribute(0), attribute(1)) {

@@ -23,6 +23,8 @@ pub(super) struct Gap {
     pub(super) reason: String,
     pub(super) expression: String,
     pub(super) at: Option<Place>,
+    /// The task definitions that it stands for, where it is made from one or may be one of several: their addresses.
+    pub(super) of: Vec<Rc<str>>,
 }
 
 /// A value and where it comes from.

@@ -40,7 +40,8 @@ impl Evaluator<'_> {
             Ok(None) => {
                 let none_of_ours = || {
                     let reason = format!("{name}() is not evaluated: a plan has its value (`terraform show -json`)");
-                    Rc::new(Gap { reason, expression: String::new(), at: Self::place(expression, scope.file) })
+                    let at = Self::place(expression, scope.file);
+                    Rc::new(Gap { reason, expression: String::new(), at, of: Vec::new() })
                 };
                 let gap = arguments.iter().find_map(Val::any_gap).cloned().unwrap_or_else(none_of_ours);
                 self.open(&gap, expression, scope)

@@ -1,0 +1,38 @@
+//! Where services run a task definition that does not say it itself.
+//!
+//! A service that runs a task definition and does not settle where is a reason not to know it, whatever the others say.
+
+use super::task_definition::{LaunchType, Stated};
+
+/// Why a service that names neither settles nothing (Amazon ECS API Reference, `CreateService`: without both, the default
+/// strategy of the cluster holds, else EC2).
+pub(super) const NEITHER: &str = "names neither a launch type nor a capacity provider: its cluster decides";
+
+/// The launch type that a capacity provider stands for, where its name says it: those of AWS itself.
+pub(super) fn provider(name: &str) -> Result<LaunchType, String> {
+    match name {
+        "FARGATE" | "FARGATE_SPOT" => Ok(LaunchType::Fargate),
+        _ => Err(format!("capacity provider {name} may be of any kind but Fargate")),
+    }
+}
+
+/// What two services say of one task definition.
+pub(super) fn both(one: Stated<Vec<LaunchType>>, other: Stated<Vec<LaunchType>>) -> Stated<Vec<LaunchType>> {
+    match (one, other) {
+        (Stated::Unset, said) | (said, Stated::Unset) => said,
+        (open @ Stated::Unresolved { .. }, _) | (_, open @ Stated::Unresolved { .. }) => open,
+        (Stated::Known { mut value, at, mut how }, Stated::Known { value: more, how: also, .. }) => {
+            for kind in more {
+                if !value.contains(&kind) {
+                    value.push(kind);
+                }
+            }
+            for step in also {
+                if !how.contains(&step) {
+                    how.push(step);
+                }
+            }
+            Stated::Known { value, at, how }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What services and task sets say of the task definitions that they run.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::super::service::{NEITHER, both, provider};
+use super::super::task_definition::{LaunchType, Location, Stated, TaskDefinition};
+use super::evaluate::{Evaluator, Fail};
+use super::module::{Module, Scope};
+use super::source::Stands;
+use super::value::{Data, Piece, Val};
+
+const TASK: &str = "aws_ecs_task_definition.";
+
+/// What is said of task definitions, by their addresses or families.
+#[derive(Default)]
+pub(super) struct Services(BTreeMap<Rc<str>, Stated<Vec<LaunchType>>>);
+
+impl Services {
+    /// What is said of one. An address without a key stands for all instances.
+    pub(super) fn of(&self, task: &TaskDefinition) -> Stated<Vec<LaunchType>> {
+        let name = task.id.rfind(TASK).map_or(0, |at| at + TASK.len());
+        let all = task.id[name..].find('[').map(|key| &task.id[..name + key]);
+        let names = [Some(task.id.as_str()), all, task.family.value().map(String::as_str)];
+        let said = names.into_iter().flatten().filter_map(|name| self.0.get(name).cloned());
+        said.fold(Stated::Unset, both)
+    }
+
+    fn add(&mut self, name: Rc<str>, said: &Stated<Vec<LaunchType>>) {
+        let before = self.0.remove(&name).unwrap_or(Stated::Unset);
+        self.0.insert(name, both(before, said.clone()));
+    }
+}
+
+impl Evaluator<'_> {
+    /// Adds what a service says, each instance that it has.
+    pub(super) fn service(
+        &self,
+        module: &Rc<Module>,
+        stands: &Stands,
+        address: &str,
+        services: &mut Services,
+    ) -> Result<(), Fail> {
+        let Some(wanted) = stands.attribute("task_definition") else { return Ok(()) };
+        let at = self.heading(stands);
+        let instances = self.instances(stands, &Scope { module, file: stands.file, names: None, given: None })?;
+        for key in instances.all() {
+            let service = module.within(&format!("{address}{}", key.suffix()));
+            key.bind(|names| {
+                let scope = Scope { module, file: stands.file, names, given: None };
+                let value = self.settled(wanted, &scope)?;
+                let mut names = runs(&value);
+                if names.is_empty() && value.gap().is_some() {
+                    names = mentioned(&self.written(wanted, stands.file), module);
+                }
+                let mut said = self.said(stands, &scope, &service, &at)?;
+                if let ([_, _, ..], Some(gap)) = (names.as_slice(), value.gap()) {
+                    let reason = format!("which task definition {service} runs is not known: {}", gap.reason);
+                    said = Stated::Unresolved { reason, at: at.clone() };
+                }
+                for name in names {
+                    self.spend(1)?;
+                    services.add(name, &said);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where a service runs its tasks.
+    fn said(
+        &self,
+        stands: &Stands,
+        scope: &Scope<'_>,
+        service: &str,
+        at: &Location,
+    ) -> Result<Stated<Vec<LaunchType>>, Fail> {
+        let mut types: Vec<LaunchType> = Vec::new();
+        let mut add = |kind: Result<LaunchType, String>| {
+            let kind = kind.map_err(|reason| Stated::Unresolved { reason, at: at.clone() })?;
+            if !types.contains(&kind) {
+                types.push(kind);
+            }
+            Ok(())
+        };
+        let named = stands.attribute("launch_type").map(|expression| self.settled(expression, scope)).transpose()?;
+        let named = named.filter(|value| !value.is_null());
+        let strategies = self.blocks(&stands.block, "capacity_provider_strategy", scope)?;
+        let providers = strategies.iter().map(|strategy| match &strategy.data {
+            Data::Map(map) => map.members.get("capacity_provider").cloned().unwrap_or_else(Val::null),
+            _ => strategy.clone(),
+        });
+        let named = named.map(|value| word(&value, service, "launch_type").and_then(|word| kind(&word, service)));
+        let providers = providers.map(|value| {
+            word(&value, service, "capacity_provider")
+                .and_then(|name| provider(&name).map_err(|reason| format!("{service}: {reason}")))
+        });
+        for kind in named.into_iter().chain(providers) {
+            if let Err(open) = add(kind) {
+                return Ok(open);
+            }
+        }
+        if types.is_empty() {
+            return Ok(Stated::Unresolved { reason: format!("{service} {NEITHER}"), at: at.clone() });
+        }
+        Ok(Stated::Known { value: types, at: at.clone(), how: vec![format!("said by {service}")] })
+    }
+}
+
+fn kind(word: &str, service: &str) -> Result<LaunchType, String> {
+    word.parse().map_err(|error| format!("launch_type of {service}: {error}"))
+}
+
+fn word(value: &Val, service: &str, argument: &str) -> Result<Rc<str>, String> {
+    match (value.scalar(), value.gap()) {
+        (Some(_), _) if value.sensitive => Err(format!("{argument} of {service} is sensitive")),
+        (Some(word), _) => Ok(word),
+        (None, Some(gap)) => Err(format!("{argument} of {service}: {}", gap.reason)),
+        (None, None) => Err(format!("{argument} of {service}: expected a string, found {}", value.kind())),
+    }
+}
+
+/// The task definitions that a value names: by the resources that it is made from, else by the family in it, as in
+/// `app:3` or an ARN.
+pub(super) fn runs(value: &Val) -> Vec<Rc<str>> {
+    let family = |text: &str, more: bool| {
+        let name = text.split_once(":task-definition/").map_or(text, |(_, name)| name);
+        let name = match name.split_once(':') {
+            Some((name, _)) => Some(name),
+            // What follows may be the rest of the name.
+            None if more => None,
+            None => Some(name),
+        };
+        name.filter(|name| !name.is_empty()).map(Rc::from).into_iter().collect()
+    };
+    match &value.data {
+        Data::Unknown(gap) => gap.of.clone(),
+        Data::Text(text) => family(text, false),
+        Data::Holes(pieces) => {
+            let mut names: Vec<Rc<str>> = Vec::new();
+            for piece in pieces.iter() {
+                if let Piece::Hole(gap) = piece {
+                    names.extend(gap.of.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+                }
+            }
+            match pieces.first() {
+                Some(Piece::Known(text)) if names.is_empty() => family(text, true),
+                _ => names,
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The task definitions of a module that an expression mentions.
+fn mentioned(expression: &str, module: &Module) -> Vec<Rc<str>> {
+    let mut names: Vec<Rc<str>> = Vec::new();
+    for after in expression.split(TASK).skip(1) {
+        let end = after.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').unwrap_or(after.len());
+        let name: Rc<str> = module.within(&format!("{TASK}{}", &after[..end])).into();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
