@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::terraform::{Files, Unread, is_terraform};
+use super::terraform::{Files, Unread, is_configuration};
 
 /// How large one file of a Terraform configuration may be.
 const MAX_FILE: u64 = 4 << 20;
@@ -163,7 +163,7 @@ impl Files for Modules {
         if let Some((alone, only)) = &self.only
             && *alone == resolved
         {
-            names.retain(|name| !is_terraform(name) || name == only);
+            names.retain(|name| !is_configuration(name) || name == only);
         }
         if let Some(folders) = &self.folders
             && let Ok(mut folders) = folders.lock()

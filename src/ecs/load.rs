@@ -17,7 +17,7 @@ use super::live::LiveSource;
 use super::plan;
 use super::target::{SelectError, Target, TargetOptions, select};
 use super::task_definition::TaskDefinition;
-use super::terraform::{self, Files as _, is_terraform, tidy};
+use super::terraform::{self, Files as _, is_configuration, is_terraform, tidy};
 
 /// What a source held.
 #[derive(Debug, Clone)]
@@ -139,8 +139,9 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
     if !names.iter().any(|name| is_terraform(name)) {
         return Err(LoadError::NotSupported {
             source_name: source.into(),
-            message: if names.iter().any(|name| name.ends_with(".tf.json")) {
-                "this folder holds Terraform in JSON (*.tf.json) only, which is not read".into()
+            message: if names.iter().any(|name| is_configuration(name)) {
+                "this folder holds Terraform in JSON (*.tf.json) or OpenTofu's files (*.tofu) only, which are not read"
+                    .into()
             } else {
                 "this folder holds no Terraform configuration (*.tf)".into()
             },

@@ -99,6 +99,46 @@ fn an_override_file_is_merged_by_terraform_alone() {
 }
 
 #[test]
+fn a_file_in_a_form_that_is_not_read_is_refused_where_it_may_say_something() {
+    let with = |name: &str, text: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), "main.tf", &container("image = \"x\""));
+        write(folder.path(), "versions.tf", "terraform {\n}\n");
+        write(folder.path(), name, text);
+        // The file alone is one, whatever stands beside it.
+        assert!(loaded(&folder.path().join("main.tf")).is_ok(), "{name}");
+        loaded(folder.path()).map(|loaded| loaded.targets.len())
+    };
+    for (name, text, wanted) in [
+        ("override.tf.json", "{\"variable\": {\"a\": {\"default\": \"b\"}}}", "an override file, which is not merged"),
+        ("x_override.tf.json", "{\"locals\": {\"a\": \"b\"}}", "an override file, which is not merged"),
+        ("x.tf.json", "{\"module\": {\"b\": {\"source\": \"./m\"}}}", "x.tf.json:1:1: module in Terraform's JSON"),
+        ("x.tf.json", "{\"locals\": {\"a\": \"b\"}}", "x.tf.json:1:1: locals in Terraform's JSON"),
+        ("x.tf.json", "{\"resource\": {\"aws_ecs_service\": {}}}", "x.tf.json:1:1: a resource of ECS in Terraform's"),
+        ("x.tf.json", "[{\"locals\": {}}]", "x.tf.json:1:1: a list in Terraform's JSON"),
+        ("x.tf.json", "{\"locals\"", "this is not JSON"),
+        ("main.tofu", "terraform {\n}\n", "what takes the place of a file of Terraform in a file of OpenTofu"),
+        (
+            "x.tofu",
+            "locals {\n}\n",
+            "x.tofu:1:1: locals in a file of OpenTofu, which is not read: give a plan (`tofu show",
+        ),
+        ("x.tofu.json", "{\"locals\": {}}", "x.tofu.json:1:1: locals in a file of OpenTofu"),
+    ] {
+        let error = with(name, text).expect_err(name);
+        assert!(error.contains(wanted), "{name}: {error}");
+    }
+    for (name, text) in [
+        ("override.tf.json", "{\"provider\": {\"aws\": {}}}"),
+        ("x.tf.json", "{\"//\": \"a remark\", \"terraform\": {}, \"resource\": {\"aws_s3_bucket\": {}}}"),
+        ("versions.tofu", "terraform {\n}\n"),
+        (".x.tofu", "locals {\n}\n"),
+    ] {
+        assert_eq!(with(name, text), Ok(1), "{name}");
+    }
+}
+
+#[test]
 fn values_may_come_from_a_file_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), "a/main.tf", &format!("variable \"image\" {{}}\n{}", container("image = var.image")));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hcl_edit::parser::parse_body;
-use hcl_edit::structure::Block;
+use hcl_edit::structure::Body;
 use thiserror::Error;
 
 use super::super::json::ParseError;
@@ -15,7 +15,7 @@ use super::super::strict;
 use super::evaluate::{Done, Evaluator, Fail};
 use super::module::Module;
 use super::source::{File, Folder};
-use super::value::{Gap, Val};
+use super::value::{Gap, Place, Val};
 
 /// Why a file is not read, as what follows its name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -48,8 +48,33 @@ fn is_read(path: &str) -> bool {
     !(name.starts_with('.') || name.ends_with('~') || name.starts_with('#') && name.ends_with('#'))
 }
 
-/// What the names of configurations in JSON end in.
-const JSON: &str = ".tf.json";
+/// Whether a file is one of a configuration in any form: HCL or JSON, of Terraform or OpenTofu.
+pub(in super::super) fn is_configuration(name: &str) -> bool {
+    is_read(name) && [".tf", ".tf.json", ".tofu", ".tofu.json"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a block says only how Terraform runs.
+fn is_setting(block: &str) -> bool {
+    matches!(block, "terraform" | "provider")
+}
+
+/// Whether Terraform merges a file into the others, attribute by attribute, by its name without the ending.
+fn is_override(stem: &str) -> bool {
+    stem == "override" || stem.ends_with("_override")
+}
+
+const OVERRIDE: &str = "an override file, which is not merged: give a plan (`terraform show -json`)";
+
+/// The sections of a configuration in JSON to which others refer, or which have task definitions.
+const REFERRED: &[&str] = &["variable", "locals", "module", "data", "output"];
+
+fn body(text: &str, number: usize) -> Result<Body, Fail> {
+    parse_body(text).map_err(|error| {
+        let at = error.location().offset().min(text.len());
+        let place = Place { file: number, start: at, end: at };
+        Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
+    })
+}
 
 /// How large a file may be.
 const MAX_FILE: usize = 1 << 20;
@@ -101,40 +126,78 @@ impl Evaluator<'_> {
         }
         let names = self.disk.list(path).map_err(|why| Fail::fatal(format!("{path} {why}")))?;
         let mut folder = Folder { path: path.to_owned(), ..Folder::default() };
+        // The names of files that declare something.
+        let mut declaring = Vec::new();
         for name in names.iter().filter(|name| is_terraform(name)) {
             let (number, file) = self.open_file(&join(path, name))?;
             let text = &*file.text;
-            let whole = super::value::Place { file: number, start: 0, end: 0 };
+            let whole = Place { file: number, start: 0, end: 0 };
             self.measure(text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
-            let body = parse_body(text).map_err(|error| {
-                let at = error.location().offset().min(text.len());
-                let place = super::value::Place { file: number, start: at, end: at };
-                Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
-            })?;
-            // Terraform merges such a file into the others, attribute by attribute.
+            let body = body(text, number)?;
             let stem = name.trim_end_matches(".tf");
-            let settings = |block: &Block| matches!(block.ident.as_str(), "terraform" | "provider");
-            if stem == "override" || stem.ends_with("_override") {
-                if body.blocks().all(settings) {
+            let settings = body.blocks().all(|block| is_setting(block.ident.as_str()));
+            if is_override(stem) {
+                if settings {
                     continue;
                 }
-                let message = "an override file, which is not merged: give a plan (`terraform show -json`)";
-                return Err(Fail { at: Some(whole), ..Fail::fatal(message.into()) });
+                return Err(Fail { at: Some(whole), ..Fail::fatal(OVERRIDE.into()) });
+            }
+            if !settings {
+                declaring.push(stem);
             }
             folder.add(number, body);
         }
-        for name in names.iter().filter(|name| is_read(name) && name.ends_with(JSON)) {
-            let (number, file) = self.open_file(&join(path, name))?;
-            if file.text.contains("aws_ecs_task_definition") {
-                let at = Some(super::value::Place { file: number, start: 0, end: 0 });
-                let message = "a task definition in Terraform's JSON, which is not read: give a plan \
-                               (`terraform show -json`)";
-                return Err(Fail { at, ..Fail::fatal(message.into()) });
-            }
+        for name in names.iter().filter(|name| is_configuration(name) && !is_terraform(name)) {
+            let stem = name.strip_suffix(".tofu");
+            let replaces = stem.is_some_and(|stem| declaring.contains(&stem));
+            self.other_form(&join(path, name), replaces)?;
         }
         let folder = Rc::new(folder);
         self.folders.borrow_mut().insert(path.to_owned(), Rc::clone(&folder));
         Ok(folder)
+    }
+
+    /// Refuses a file in a form that is not read, if it may change what the others say: Terraform's JSON, and OpenTofu's
+    /// files, of which `main.tofu` takes the place of `main.tf`.
+    fn other_form(&self, path: &str, replaces: bool) -> Result<(), Fail> {
+        let (number, file) = self.open_file(path)?;
+        let whole = Place { file: number, start: 0, end: 0 };
+        let refuse = |what: &str, form: &str, plan: &str| {
+            let message = format!("{what} in {form}, which is not read: give a plan (`{plan} show -json`)");
+            Err(Fail { at: Some(whole), ..Fail::fatal(message) })
+        };
+        let tofu = |what: &str| refuse(what, "a file of OpenTofu", "tofu");
+        if !path.ends_with(".json") {
+            self.measure(&file.text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
+            let body = body(&file.text, number)?;
+            return match body.blocks().find(|block| !is_setting(block.ident.as_str())) {
+                Some(block) => tofu(block.ident.as_str()),
+                None if replaces => tofu("what takes the place of a file of Terraform"),
+                None => Ok(()),
+            };
+        }
+        let node = strict::parse(&file.text).map_err(|error| Fail {
+            at: Some(Place { start: error.span.start, end: error.span.end, ..whole }),
+            ..Fail::fatal(format!("this is not JSON: {}", error.message))
+        })?;
+        let members = match node.value {
+            node::Value::Object(members) => members,
+            _ => return refuse("a list", "Terraform's JSON", "terraform"),
+        };
+        let of_ecs = [("aws_ecs_task_definition", "a task definition"), ("aws_ecs_", "a resource of ECS")];
+        let of_ecs = of_ecs.iter().find(|(kind, _)| file.text.contains(kind)).map(|(_, what)| *what);
+        let stem = path.rsplit('/').next().and_then(|name| name.split_once('.')).map_or(path, |(stem, _)| stem);
+        let declares = members.iter().map(|member| member.key.as_str()).find(|key| !is_setting(key) && *key != "//");
+        match (declares, of_ecs) {
+            (Some(what), _) if path.ends_with(".tofu.json") => tofu(what),
+            (Some(_), _) if is_override(stem) => Err(Fail { at: Some(whole), ..Fail::fatal(OVERRIDE.into()) }),
+            (_, Some(what)) => refuse(what, "Terraform's JSON", "terraform"),
+            // Other resources say nothing of a task.
+            _ => match members.iter().find(|member| REFERRED.contains(&member.key.as_str())) {
+                Some(member) => refuse(&member.key, "Terraform's JSON", "terraform"),
+                None => Ok(()),
+            },
+        }
     }
 
     /// The folder that a call names, or why it is not on disk.

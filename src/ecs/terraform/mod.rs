@@ -29,7 +29,7 @@ use super::target::Variables;
 use super::task_definition::{Location, TaskDefinition};
 use crate::ecs::cloudformation::Note;
 use evaluate::Evaluator;
-pub(super) use folders::{Files, Unread, is_terraform, tidy};
+pub(super) use folders::{Files, Unread, is_configuration, is_terraform, tidy};
 use module::Module;
 
 /// For the deepest evaluation that is allowed, in a build without optimisation.
