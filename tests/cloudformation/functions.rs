@@ -26,6 +26,12 @@ fn texts_are_made_of_texts() {
         ("!FindInMap [Images, !Ref 'AWS::Region', Same]", "same"),
         ("!FindInMap [Images, !Ref 'AWS::Region', App]", "!FindInMap [\"Images\", !Ref AWS::Region, \"App\"]"),
         ("!FindInMap [Images, nowhere, App, {DefaultValue: two}]", "two"),
+        (
+            "!FindInMap [Images, !Ref 'AWS::Region', Same, {DefaultValue: two}]",
+            "!FindInMap [\"Images\", !Ref AWS::Region, \"Same\", {\"DefaultValue\": \"two\"}]",
+        ),
+        ("!FindInMap [Images, !Ref 'AWS::Region', Same, {DefaultValue: same}]", "same"),
+        ("!FindInMap [Images, !Ref 'AWS::Region', None, {DefaultValue: two}]", "two"),
         ("!ImportValue image", "!ImportValue image"),
         ("!GetAtt Repository.RepositoryUri", "!GetAtt Repository.RepositoryUri"),
         ("!Sub '${Repository.RepositoryUri}:v1'", "!Sub ${Repository.RepositoryUri}:v1"),

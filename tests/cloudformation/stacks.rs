@@ -18,6 +18,17 @@ fn nesting(path: &str, more: &str) -> String {
 }
 
 #[test]
+fn what_is_passed_to_a_stored_parameter_is_the_name_of_its_value() {
+    let stored = "Parameters:\n  Arch:\n    Type: AWS::SSM::Parameter::Value<String>";
+    let mut files = Memory(BTreeMap::from([("inner.yaml", architecture(stored, "!Ref Arch"))]));
+    let outer = nesting("inner.yaml", "      Parameters: {Arch: /app/arch}\n");
+    let found = json(read_with(&outer, &[], &mut files).expect("a template").definitions.remove(0));
+    assert_eq!(found["architecture"], "UNRESOLVED");
+    let source = found["architecture_source"].as_str().expect("a reason");
+    assert!(source.contains("parameter Arch is read from the SSM Parameter Store under the name"), "{source}");
+}
+
+#[test]
 fn parameters_are_passed_on() {
     let inner = architecture(ARCH, "!Ref Arch");
     let mut files = Memory(BTreeMap::from([("inner.yaml", inner)]));

@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// What a mapping says. Where the first key is not known, but every one gives the same, it is that.
+    /// What a mapping says. Where the first key is not known, but every one and the default give the same, it is that.
     pub(super) fn find_in_map(&self, node: &'a Node, call: Call<'a>, scope: Scope<'_>) -> Value {
         let (map, first, second, default) = match call.arguments() {
             [map, first, second] => (map, first, second, None),
@@ -154,9 +154,14 @@ impl<'a> Evaluator<'a> {
         let first = match key(first) {
             Ok(first) => first,
             Err(reason) => {
-                // Each entry is looked at only while they agree.
-                let mut all =
-                    entries.iter().map(|entry| entry.value.get(&second).and_then(|m| found(&m.value, "every key")));
+                let otherwise = || default.and_then(|default| self.value(&default.value, scope));
+                let of_entry = |entry: &'a node::Member| match entry.value.get(&second) {
+                    Some(member) => found(&member.value, "every key"),
+                    None => otherwise(),
+                };
+                // Each entry is looked at only while they agree. A key that is none of them leads to the default.
+                let beyond = default.map(|_| otherwise());
+                let mut all = entries.iter().map(of_entry).chain(beyond);
                 let Some(Some(one)) = all.next() else { return self.unknown(node, reason) };
                 let agree = all.all(|other| other.is_some_and(|other| same(&one.data, &other.data)));
                 return if agree { one } else { self.unknown(node, reason) };

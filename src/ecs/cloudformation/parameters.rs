@@ -54,6 +54,7 @@ fn value(declared: Declared<'_>, source: &Source<'_>, given: &mut Given<'_>) -> 
     let allowed = declared.allowed();
     let say = match given {
         Given::Flags(_) => format!("(--parameter {name}=…)"),
+        Given::Passed { by, .. } if declared.is_stored() => format!("under the name that {by} passes, if it does"),
         Given::Passed { by, .. } => format!("and {by} passes none"),
     };
     let mut value = match given {
@@ -63,7 +64,8 @@ fn value(declared: Declared<'_>, source: &Source<'_>, given: &mut Given<'_>) -> 
             value
         }),
     };
-    let stored = value.is_none() && declared.is_stored();
+    // What a stack passes is the name of what is stored; what a flag gives, its value.
+    let stored = declared.is_stored() && (value.is_none() || matches!(given, Given::Passed { .. }));
     if value.is_none()
         && let Some(default) = declared.default()
     {
