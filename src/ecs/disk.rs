@@ -15,7 +15,7 @@ use super::terraform::{Files, Unread, is_configuration};
 const MAX_FILE: u64 = 4 << 20;
 /// How large all files that are read together may be.
 const MAX_ALL: u64 = 64 << 20;
-/// How many names a folder may have.
+/// How many files of a configuration one folder may have.
 const MAX_NAMES: usize = 10_000;
 /// How far above the source a module may stand where there is no repository.
 const CLIMB: usize = 3;
@@ -60,22 +60,18 @@ impl Repository {
         if !nearest.is_some_and(|nearest| nearest.starts_with(&self.root)) {
             return Err(Unread::Refused(format!("stands outside {}, so it is not read", self.root.display())));
         }
-        resolved.map_err(|_| Unread::Absent)
+        resolved.map_err(unread)
     }
 
     /// The text of a file that may stand anywhere.
     fn text(&self, path: &Path, limit: u64) -> Result<String, Unread> {
         let refused = |why: &str| Unread::Refused(why.into());
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => Unread::Absent,
-            _ => Unread::Refused(format!("cannot be read: {error}")),
-        };
         // A pipe would keep who opens it waiting.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
+        if !fs::metadata(path).map_err(unread)?.is_file() {
             return Err(refused("is no file"));
         }
         let mut bytes = Vec::new();
-        File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
+        File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(unread)?;
         if bytes.len() as u64 > limit {
             return Err(Unread::Refused(format!("is larger than {} MiB", limit >> 20)));
         }
@@ -85,6 +81,14 @@ impl Repository {
         };
         *left = rest;
         String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 text"))
+    }
+}
+
+/// Only what is surely not there is absent: a closed folder or a loop of links may hide anything.
+fn unread(error: io::Error) -> Unread {
+    match error.kind() {
+        io::ErrorKind::NotFound => Unread::Absent,
+        _ => Unread::Refused(format!("cannot be read: {error}")),
     }
 }
 
@@ -151,12 +155,15 @@ impl Files for Modules {
 
     fn list(&self, folder: &str) -> Result<Vec<String>, Unread> {
         let resolved = self.repository.resolve(Path::new(folder))?;
-        let failed = |error: io::Error| Unread::Refused(format!("cannot be read: {error}"));
         let mut names = Vec::new();
-        for entry in fs::read_dir(&resolved).map_err(failed)?.take(MAX_NAMES) {
-            let entry = entry.map_err(failed)?;
-            if let Ok(name) = entry.file_name().into_string() {
-                names.push(name);
+        for entry in fs::read_dir(&resolved).map_err(unread)? {
+            // What else the folder holds may be more than the limit.
+            match entry.map_err(unread)?.file_name().into_string() {
+                Ok(name) if is_configuration(&name) || name.contains(".tfvars") => names.push(name),
+                _ => {}
+            }
+            if names.len() > MAX_NAMES {
+                return Err(Unread::Refused(format!("has more than {MAX_NAMES} files of a configuration")));
             }
         }
         names.sort_unstable();

@@ -174,6 +174,46 @@ fn what_may_not_be_read_is_not_known_to_be_absent() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_looked_at_is_not_known_to_be_absent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink("loop", folder.path().join("loop")).expect("a link");
+    for name in ["loop", "loop/arm"] {
+        let expression = format!("fileexists(\"${{path.module}}/{name}\") ? \"a\" : \"b\"");
+        write(folder.path(), "main.tf", &container(&format!("image = {expression}")));
+        let found = loaded(folder.path()).expect("a folder");
+        let Stated::Unresolved { reason, .. } = &found.targets[0].definition.containers[0].image else {
+            panic!("open")
+        };
+        assert!(reason.contains(&format!("{name} cannot be read: ")), "{reason}");
+    }
+}
+
+#[test]
+fn a_folder_with_many_other_files_is_read_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for index in 0..10_500 {
+        fs::write(folder.path().join(format!("{index}.txt")), "").expect("written");
+    }
+    for index in 0..3 {
+        let text = container("image = \"x\"").replace("\"app\" {", &format!("\"app{index}\" {{"));
+        write(folder.path(), &format!("{index}.tf"), &text);
+    }
+    assert_eq!(loaded(folder.path()).expect("a folder").targets.len(), 3);
+}
+
+#[test]
+fn a_folder_with_too_many_files_of_a_configuration_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for index in 0..=10_000 {
+        fs::write(folder.path().join(format!("{index}.tf")), "").expect("written");
+    }
+    let error = load(&folder.path().display().to_string(), None, &TargetOptions::default()).expect_err("too many");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert_eq!(cause, "has more than 10000 files of a configuration");
+}
+
 #[test]
 fn hidden_files_are_none_of_a_configuration() {
     let folder = tempfile::tempdir().expect("a folder");

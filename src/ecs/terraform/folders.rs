@@ -32,7 +32,7 @@ pub(in super::super) enum Unread {
 pub(in super::super) trait Files {
     /// The text of a file.
     fn read(&self, path: &str) -> Result<Arc<str>, Unread>;
-    /// The names in a folder, sorted.
+    /// The names of what a folder has of a configuration, `*.tfvars` included, sorted.
     fn list(&self, folder: &str) -> Result<Vec<String>, Unread>;
     /// The whole path of a folder, where it has one.
     fn absolute(&self, folder: &str) -> Option<String>;
@@ -224,8 +224,10 @@ impl Evaluator<'_> {
                 }
             }
         };
-        if self.disk.list(&path).is_err() {
-            return Ok(Err(format!("comes from {source}, but there is no folder {path}")));
+        match self.disk.list(&path) {
+            Ok(_) => {}
+            Err(Unread::Absent) => return Ok(Err(format!("comes from {source}, but there is no folder {path}"))),
+            Err(why) => return Ok(Err(format!("comes from {source}, but {path} {why}"))),
         }
         self.folder(&path).map(Ok)
     }
