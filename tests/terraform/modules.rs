@@ -53,6 +53,25 @@ fn a_module_that_is_not_on_disk_is_said_to_be() {
 }
 
 #[test]
+fn a_module_that_is_not_on_disk_has_its_instances() {
+    let module = |name: &str, instances: &str, architecture: &str| {
+        format!(
+            "module \"{name}\" {{\n  source = \"example/ecs-service/aws\"\n  {instances}\n  container_definitions = {{}}\n  \
+             runtime_platform = {{ cpu_architecture = {architecture} }}\n}}\n"
+        )
+    };
+    let root = module("legacy", "count = var.legacy ? 1 : 0", "\"ARM64\"")
+        + &module("web", "for_each = { a = \"ARM64\", b = \"X86_64\" }", "each.value")
+        + &module("some", "count = var.open", "\"ARM64\"")
+        + "module \"none\" {\n  source = \"example/ecs/aws\"\n  count = 0\n}\n"
+        + "variable \"legacy\" {\n  default = false\n}\nvariable \"open\" {}\n";
+    let all = parse(&files([("main.tf", &*root)]), &Variables::default()).expect("Terraform");
+    let found: Vec<_> = all.iter().map(|one| (one.id.as_str(), architecture(one))).collect();
+    let wanted = [("module.web[\"a\"]", "ARM64"), ("module.web[\"b\"]", "X86_64"), ("module.some[*]", "ARM64")];
+    assert_eq!(found, wanted.map(|(id, architecture)| (id, architecture.to_owned())));
+}
+
+#[test]
 fn a_module_from_anywhere_is_told_by_its_arguments() {
     let module = |arguments: &str| {
         let root = format!("module \"web\" {{\n source = \"git::https://example.com/web.git\"\n {arguments}\n}}\n");

@@ -12,6 +12,7 @@ use super::super::spelling::{KEYS, Spelling, nearest};
 use super::super::task_definition::{Gap as OpenGap, Location, Stated, TaskDefinition};
 use super::super::value::{Data as Tree, Member, Value};
 use super::evaluate::{Evaluator, Fail};
+use super::instances::Key;
 use super::json::{hidden, whole};
 use super::module::{Called, Module, Name, Scope};
 use super::services::Services;
@@ -64,7 +65,7 @@ impl Evaluator<'_> {
                             self.below(child, found, services)?;
                         }
                     }
-                    Called::Absent(gap) => found.extend(self.absent_task(module, stands, name, gap, placed)?),
+                    Called::Absent(gap) => found.extend(self.absent_tasks(module, stands, name, gap, placed)?),
                 },
                 _ => {}
             }
@@ -229,30 +230,52 @@ impl Evaluator<'_> {
         Ok(Val { at, ..Val::map(members) })
     }
 
-    /// What a call of a module that is not on disk tells of the task definition that it will make, if it makes one.
-    fn absent_task(
+    /// What a call of a module that is not on disk tells of the task definitions that it will make, if it makes any: one
+    /// for each instance.
+    fn absent_tasks(
         &self,
         module: &Rc<Module>,
         stands: &Stands,
         name: &str,
         gap: &Rc<Gap>,
         placed: impl Fn(Fail) -> ParseError,
-    ) -> Result<Option<TaskDefinition>, ParseError> {
+    ) -> Result<Vec<TaskDefinition>, ParseError> {
         let source = stands.attribute("source").map(|source| self.written(source, stands.file)).unwrap_or_default();
         let ecs = source.contains("ecs") || source.contains("fargate");
         let tells = |key: &&str| stands.attribute(key).is_some();
         // Modules of other things have an architecture as well.
         let of_task = TELLING.iter().any(|key| tells(key) && (ecs || *key != "cpu_architecture"));
         if !of_task && !ecs && !TELLING.iter().any(tells) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        if !of_task {
+        let scope = Scope { module, file: stands.file, names: None, given: None };
+        let instances = self.instances(stands, &scope).map_err(&placed)?;
+        if !of_task && !instances.all().is_empty() {
             let message =
                 format!("{name} comes from {source}, which is not on disk: task definitions in it are not read");
             self.left_out.borrow_mut().push(Note { message, location: self.heading(stands) });
-            return Ok(None);
         }
-        let scope = Scope { module, file: stands.file, names: None, given: None };
+        if !of_task {
+            return Ok(Vec::new());
+        }
+        let task = |key: &Key| {
+            let address = module.within(&format!("module.{name}{}", key.suffix()));
+            key.bind(|names| {
+                let scope = Scope { module, file: stands.file, names, given: None };
+                self.absent_task(stands, &scope, &address, gap, &placed)
+            })
+        };
+        instances.all().into_iter().map(task).collect()
+    }
+
+    fn absent_task(
+        &self,
+        stands: &Stands,
+        scope: &Scope<'_>,
+        address: &str,
+        gap: &Rc<Gap>,
+        placed: impl Fn(Fail) -> ParseError,
+    ) -> Result<TaskDefinition, ParseError> {
         let location = self.heading(stands);
         let tree = || -> Result<Value, Fail> {
             let absent = self.shared(&Val::unknown(gap), &location, 0)?;
@@ -261,7 +284,7 @@ impl Evaluator<'_> {
                 members.push(Member { key: key.into(), key_at: value.at.clone(), value });
             };
             let argument = |key: &str| {
-                let value = stands.attribute(key).map(|expression| self.settled(expression, &scope)).transpose();
+                let value = stands.attribute(key).map(|expression| self.settled(expression, scope)).transpose();
                 value.map(|value| value.filter(|value| !value.is_null()))
             };
             for key in ["family", "requires_compatibilities", "cpu", "memory", "ephemeral_storage"] {
@@ -298,12 +321,11 @@ impl Evaluator<'_> {
             add("container_definitions", containers.unwrap_or_else(|| absent.clone()));
             Ok(Value::new(Tree::Object(members), location.clone()))
         };
-        let address = module.within(&format!("module.{name}"));
-        let mut task = reader::definition(&tree().map_err(placed)?, Spelling::Terraform, &address)?;
-        task.id = address;
+        let mut task = reader::definition(&tree().map_err(placed)?, Spelling::Terraform, address)?;
+        task.id = address.into();
         let at = self.locate(gap.at, &location, false);
         task.other_containers.get_or_insert_with(|| OpenGap { reason: gap.reason.clone(), at });
-        Ok(Some(task))
+        Ok(task)
     }
 
     /// The first line of a block.
