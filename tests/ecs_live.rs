@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use dockless::ecs::live::{LiveError, LiveSource, load};
-use dockless::ecs::load::Loaded;
+use dockless::ecs::sources::Loaded;
 use dockless::ecs::target::TargetOptions;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;

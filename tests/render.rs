@@ -299,6 +299,35 @@ fn cloudformation_gets_the_value_of_its_parameter() {
     assert!(said.code == Some(2) && said.stderr.contains("not the value of one parameter"), "{}", said.stderr);
 }
 
+#[test]
+fn only_what_may_be_given_is_a_name() {
+    let folder = Folder::new();
+    let task = "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
+                container_definitions = jsonencode([{ name = \"app\", image = var.image }])\n}\n";
+    folder.write(
+        "infra/main.tf",
+        "variable \"image\" {}\n# variable \"ghost\" {}\nmodule \"m\" {\n  source = \"./m\"\n  image = var.image\n}\n",
+    );
+    folder.write("infra/m/main.tf", &format!("variable \"image\" {{}}\nvariable \"inner\" {{}}\n{task}"));
+    folder.write("template.yaml", "Parameters:\n  Image: {Type: String}\nResources:\n  N:\n    Type: AWS::CloudFormation::Stack\n    Properties: {TemplateURL: inner.yaml, Parameters: {Own: !Ref Image}}\n");
+    folder.write("inner.yaml", "Parameters:\n  Own: {Type: String}\nResources:\n  T:\n    Type: AWS::ECS::TaskDefinition\n    Properties:\n      ContainerDefinitions: [{Name: app, Image: !Ref Own}]\n");
+    let render = |source: &str, format: &str, name: &str| {
+        let image = format!("{name}={IMAGE}");
+        folder.run(&["render", source, "--for", format, "--image", &image], None, &[])
+    };
+    for (source, format, names, wanted) in [
+        ("infra", "terraform", ["inner", "ghost"], "declared are image"),
+        ("template.yaml", "cloudformation", ["Own", "Other"], "declared are Image"),
+    ] {
+        for name in names {
+            let said = render(source, format, name);
+            assert!(said.code == Some(2) && said.stderr.contains(wanted), "{name}: {}", said.stderr);
+        }
+        let said = render(source, format, "app");
+        assert!(said.code == Some(0), "{source}: {}", said.stderr);
+    }
+}
+
 /// The embedded registry; stopped when dropped.
 struct Registry {
     host: String,

@@ -1,9 +1,10 @@
 //! The readers of task definitions: what they answer, where they say it stands, and what they refuse.
 
 use dockless::ecs::json::parse;
-use dockless::ecs::load::{LoadError, load};
+use dockless::ecs::load::{LoadError, load, read};
 use dockless::ecs::pattern::Pattern;
-use dockless::ecs::target::{Asked, Target, TargetOptions, select};
+use dockless::ecs::sources::Sources;
+use dockless::ecs::target::{Asked, Target, TargetOptions, Variables, select};
 use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Port, Stated, TaskDefinition};
 
 const FULL: &str = r#"{
@@ -218,6 +219,70 @@ fn selects_targets_and_prints_them() {
             + r#""operating_system":"LINUX","launch_types":["FARGATE"],"platform":"linux/arm64","#
             + r#""containers":[{"name":"app","image":"example.com/app:v1","ports":[8000,"9000-9010"]}]}"#
     );
+}
+
+/// What two documents hold, of which only the first has a container `app` on ARM64.
+fn two() -> Sources {
+    let other = FULL.replace("\"web\"", "\"batch\"").replace("\"app\"", "\"job\"").replace("ARM64", "X86_64");
+    let mut both = read("-", Some(FULL), &TargetOptions::default()).expect("a source");
+    both.add(read("-", Some(&other), &TargetOptions::default()).expect("a source"));
+    both
+}
+
+#[test]
+fn what_is_asked_for_is_looked_for_in_all_sources() {
+    let ids = |options: TargetOptions| {
+        let loaded = two().select(&options).map_err(|error| error.to_string())?;
+        Ok::<_, String>(loaded.targets.into_iter().map(|target| target.definition.id).collect::<Vec<_>>())
+    };
+    let container = |name: &str| TargetOptions { container: Some(name.into()), ..TargetOptions::default() };
+    assert_eq!(ids(container("app")), Ok(vec!["web".into()]));
+    assert_eq!(ids(container("job")), Ok(vec!["batch".into()]));
+    let error = "no task definition has a container \"x\": there is app, job".to_owned();
+    assert_eq!(ids(container("x")), Err(error));
+    let targets = TargetOptions { targets: vec![Pattern::name("b*")], ..TargetOptions::default() };
+    assert_eq!(ids(targets), Ok(vec!["batch".into()]));
+    // A variable that none of them has is refused, whatever kinds of sources they are.
+    let values = vec![("zz".to_owned(), "1".to_owned())];
+    let variables = Variables { values, ..Variables::default() };
+    let error = ids(TargetOptions { variables, ..TargetOptions::default() }).expect_err("no such variable");
+    assert!(error.ends_with("has a variable \"zz\": there is none"), "{error}");
+    let parameters = [("Arch".to_owned(), "ARM64".to_owned())].into();
+    let error = ids(TargetOptions { parameters, ..TargetOptions::default() }).expect_err("no such parameter");
+    assert!(error.ends_with("has a parameter \"Arch\": there is none"), "{error}");
+}
+
+#[test]
+fn what_is_said_in_vain_is_told() {
+    let notes = |options: TargetOptions| -> Vec<String> {
+        let notes = two().select(&options).expect("targets").notes;
+        notes.into_iter().map(|note| format!("{}: {}", note.location, note.message)).collect()
+    };
+    let architecture = |said| TargetOptions { architecture: Some(said), ..TargetOptions::default() };
+    assert_eq!(
+        notes(architecture(CpuArchitecture::X86_64)),
+        ["-:5:42: --architecture X86_64 does not change ARM64, which is stated here"]
+    );
+    let launch_type = |said| TargetOptions { launch_type: Some(said), ..TargetOptions::default() };
+    assert_eq!(
+        notes(launch_type(LaunchType::Ec2)),
+        ["-:3:30: --launch-type EC2 does not change FARGATE, which is stated here, nor what another target states"]
+    );
+    assert!(notes(launch_type(LaunchType::Fargate)).is_empty());
+}
+
+#[test]
+fn a_name_that_is_no_file_may_be_one_at_ecs() {
+    for (source, wanted) in [
+        ("arn:aws:ecs:eu-central-1:123456789012:task-definition/app:1", "is written ecs:app:1"),
+        ("arn:aws-cn:ecs:cn-north-1:123456789012:service/prod/web", "is written ecs-service:prod/web"),
+        ("app:1", "the task definition app:1 at ECS is written ecs:app:1"),
+        ("app", "the task definition app at ECS is written ecs:app"),
+        ("infra/none.json", "is written ecs:FAMILY[:REVISION], what a service runs ecs-service:CLUSTER/SERVICE"),
+    ] {
+        let error = load(source, None, &TargetOptions::default()).expect_err("no file");
+        assert!(error.help().is_some_and(|help| help.ends_with(wanted)), "{source}: {:?}", error.help());
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Task definitions as flags and recipe name them, and the verdict on an image as it is shown.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 use dockless::ecs::cloudformation::{self, Note, Parameters};
 use dockless::ecs::json::ParseError;
 use dockless::ecs::live::{self, LiveError, LiveSource};
-use dockless::ecs::load::{LoadError, Loaded, load};
+use dockless::ecs::load::{LoadError, read};
 use dockless::ecs::pattern::Pattern;
+use dockless::ecs::sources::Sources;
 use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
 use dockless::ecs::task_definition::{self, CpuArchitecture, LaunchType, Location, OperatingSystem};
 use dockless::image::inspect::Facts;
@@ -37,6 +39,10 @@ pub struct Wanted {
     pub targets: Vec<Target>,
     notes: Vec<Note>,
     sources: BTreeMap<Arc<str>, Arc<str>>,
+    /// The variables of the Terraform configurations among the sources: what `--var` may give.
+    pub variables: BTreeSet<String>,
+    /// The parameters of the templates among the sources: what `--parameter` may give.
+    pub parameters: BTreeSet<String>,
     options: rules::Options,
     strict: bool,
 }
@@ -120,24 +126,38 @@ pub fn wanted(
                 .hint(format!("name it with --task-definition, or leave out {flag}")));
         }
     }
-    let options = options(&gate.selection, recipe, context)?;
+    let mut options = options(&gate.selection, recipe, context)?;
     let from = From { options: &options, context, registry };
-    let mut wanted = match recipe {
+    let sources = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
-            let mut wanted = Wanted::default();
+            let mut sources = Sources::default();
             for source in &verify.task_definitions {
                 let live = LiveSource::parse(&source.value).is_some();
                 let path = if live { source.value.clone() } else { folder.join(&source.value).display().to_string() };
-                wanted.load(&path, &from).map_err(|failure| match &source.place {
+                let found = load(&path, &from).map_err(|failure| match &source.place {
                     // What is wrong within the file is shown there; that it is missing, here.
                     Some(place) if !failure.has_place() => failure.at(snippet(place, "")),
                     _ => failure,
                 })?;
+                sources.add(found);
             }
-            wanted
+            sources
         }
-        _ => load_all(&gate.task_definitions, &from)?,
+        _ => {
+            let sources = load_all(&gate.task_definitions, &from)?;
+            // What the recipe gives is for the sources that it names: others need not have it.
+            let Selection { variables, parameters, .. } = &gate.selection;
+            options.variables.values.retain(|(name, _)| {
+                sources.variables.contains(name) || variables.iter().any(|(given, _)| given == name)
+            });
+            options.parameters.retain(|name, _| {
+                sources.parameters.contains(name) || parameters.iter().any(|given| given.key == *name)
+            });
+            sources
+        }
     };
+    check_read(&sources, &gate.selection)?;
+    let mut wanted = Wanted::of(sources, &options)?;
     let mut allow = Vec::new();
     for values::Allow { rule, path } in &gate.allow {
         allow.push(allowed(rule, path.as_deref())?);
@@ -149,7 +169,6 @@ pub fn wanted(
             None => failure,
         })?);
     }
-    wanted.check_read(&gate.selection)?;
     wanted.options = rules::Options { allow, ..rules::Options::default() };
     wanted.strict = gate.strict || said.is_some_and(|said| said.strict);
     Ok(wanted)
@@ -158,9 +177,9 @@ pub fn wanted(
 /// The targets that sources hold.
 pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> Result<Wanted, Failure> {
     let (options, registry) = (options(selection, None, context)?, Registry::default());
-    let wanted = load_all(sources, &From { options: &options, context, registry: &registry })?;
-    wanted.check_read(selection)?;
-    Ok(wanted)
+    let found = load_all(sources, &From { options: &options, context, registry: &registry })?;
+    check_read(&found, selection)?;
+    Wanted::of(found, &options)
 }
 
 /// The first flag that says which task definitions are meant, or what their source leaves open.
@@ -178,6 +197,24 @@ pub fn first_of(selection: &Selection) -> Option<&'static str> {
     flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
 }
 
+/// Refuses values for what no source has: the verdict would be on others than those that were meant.
+fn check_read(found: &Sources, selection: &Selection) -> Result<(), Failure> {
+    let is_terraform =
+        found.texts.keys().any(|name| Path::new(&**name).extension().is_some_and(|ending| ending == "tf"));
+    let takes_parameters = || {
+        let mut sources = found.texts.iter();
+        sources.any(|(name, text)| cloudformation::is_template(name, text) || cloudformation::is_assembly(text))
+    };
+    let flag = match selection {
+        Selection { parameters, .. } if !parameters.is_empty() && !takes_parameters() => "--parameter",
+        Selection { variables, .. } if !variables.is_empty() && !is_terraform => "--var",
+        Selection { variable_files, .. } if !variable_files.is_empty() && !is_terraform => "--var-file",
+        _ => return Ok(()),
+    };
+    let what = if flag == "--parameter" { "a CloudFormation template" } else { "a Terraform configuration" };
+    Err(Failure::new(format!("{flag} is for {what}, and no source is one")).hint(format!("leave out {flag}")))
+}
+
 impl Gate {
     /// The first flag that says how strictly an image is judged.
     fn judging(&self) -> Option<&'static str> {
@@ -192,16 +229,33 @@ struct From<'a> {
     registry: &'a Registry,
 }
 
-fn load_all(sources: &[String], from: &From<'_>) -> Result<Wanted, Failure> {
-    let mut wanted = Wanted::default();
+fn load_all(sources: &[String], from: &From<'_>) -> Result<Sources, Failure> {
+    let mut all = Sources::default();
     for source in sources {
-        wanted.load(source, from)?;
+        all.add(load(source, from)?);
     }
-    Ok(wanted)
+    Ok(all)
+}
+
+/// What a source holds.
+fn load(source: &str, from: &From<'_>) -> Result<Sources, Failure> {
+    let input = (source == "-").then(standard_input).transpose()?;
+    let found = match live(source, from)? {
+        Some(found) => found,
+        None => read(source, input.as_deref(), from.options).map_err(not_loaded)?,
+    };
+    // A verdict on no task would be that everything runs.
+    if found.definitions.is_empty() {
+        return Err(Failure::new(format!("{source} holds no task definition")).hint(
+            "name the folder or file that has it; a module that is not on disk is not read: run `terraform init`, or \
+             give a plan (`terraform show -json PLANFILE`)",
+        ));
+    }
+    Ok(found)
 }
 
 /// What ECS has. A path that exists goes before it.
-fn live(source: &str, from: &From<'_>) -> Result<Option<Loaded>, Failure> {
+fn live(source: &str, from: &From<'_>) -> Result<Option<Sources>, Failure> {
     let Some(live) = LiveSource::parse(source).filter(|_| !Path::new(source).exists()) else { return Ok(None) };
     let live = live.map_err(not_live)?;
     let session = image::session(from.context, from.registry)?;
@@ -218,7 +272,7 @@ fn live(source: &str, from: &From<'_>) -> Result<Option<Loaded>, Failure> {
             let help = error.advice().map(|advice| advice.to_string());
             Failure::new(error).hint_if(help)
         })?;
-        live::load(&config, &live, from.options).await.map(Some).map_err(not_live)
+        live::read(&config, &live).await.map(Some).map_err(not_live)
     })
 }
 
@@ -242,7 +296,7 @@ pub fn standard_input() -> Result<String, Failure> {
 
 /// Why a source gave no targets, with the place.
 pub fn not_loaded(error: LoadError) -> Failure {
-    let help = error.help().map(str::to_owned);
+    let help = error.help().map(Cow::into_owned);
     let failure = match error {
         LoadError::Parse { error, text } => {
             let snippet = underlined(&error, &text);
@@ -274,40 +328,15 @@ fn allowed(rule: &str, path: Option<&str>) -> Result<Allow, Failure> {
 }
 
 impl Wanted {
-    fn load(&mut self, source: &str, from: &From<'_>) -> Result<(), Failure> {
-        let input = (source == "-").then(standard_input).transpose()?;
-        let loaded = match live(source, from)? {
-            Some(loaded) => loaded,
-            None => load(source, input.as_deref(), from.options).map_err(not_loaded)?,
-        };
-        // A verdict on no task would be that everything runs.
-        if loaded.targets.is_empty() {
-            return Err(Failure::new(format!("{source} holds no task definition")).hint(
-                "name the folder or file that has it; a module that is not on disk is not read: run `terraform init`, \
-                 or give a plan (`terraform show -json PLANFILE`)",
-            ));
+    /// What is asked for of all sources together.
+    fn of(sources: Sources, options: &TargetOptions) -> Result<Self, Failure> {
+        if sources.definitions.is_empty() {
+            return Ok(Self::default());
         }
-        self.targets.extend(loaded.targets);
-        self.sources.extend(loaded.sources);
-        self.notes.extend(loaded.notes);
-        Ok(())
-    }
-
-    /// Refuses values for what no source has: the verdict would be on others than those that were meant.
-    fn check_read(&self, selection: &Selection) -> Result<(), Failure> {
-        let is_terraform = self.sources().any(|name| Path::new(name).extension().is_some_and(|ending| ending == "tf"));
-        let takes_parameters = || {
-            let mut sources = self.sources.iter();
-            sources.any(|(name, text)| cloudformation::is_template(name, text) || cloudformation::is_assembly(text))
-        };
-        let flag = match selection {
-            Selection { parameters, .. } if !parameters.is_empty() && !takes_parameters() => "--parameter",
-            Selection { variables, .. } if !variables.is_empty() && !is_terraform => "--var",
-            Selection { variable_files, .. } if !variable_files.is_empty() && !is_terraform => "--var-file",
-            _ => return Ok(()),
-        };
-        let what = if flag == "--parameter" { "a CloudFormation template" } else { "a Terraform configuration" };
-        Err(Failure::new(format!("{flag} is for {what}, and no source is one")).hint(format!("leave out {flag}")))
+        let loaded = sources.select(options).map_err(Failure::new)?;
+        let (variables, parameters) = (loaded.variables, loaded.parameters);
+        let (targets, notes, sources) = (loaded.targets, loaded.notes, loaded.sources);
+        Ok(Self { targets, notes, sources, variables, parameters, ..Self::default() })
     }
 
     /// The names of all files that were read.
@@ -325,11 +354,6 @@ impl Wanted {
         let mut sources = self.sources.iter();
         let (name, text) = sources.next()?;
         sources.next().is_none().then_some((name, text))
-    }
-
-    /// The texts of all sources.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.sources.values().map(AsRef::as_ref)
     }
 
     /// Says what of the sources was not read.

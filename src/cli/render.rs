@@ -303,16 +303,13 @@ const STAND_IN: &str = "stand-in.invalid/image:1";
 /// How many variables are tried.
 const VARIABLES: usize = 500;
 
-/// The variables or parameters that the sources declare.
+/// The variables or parameters that may be given.
 fn declared(format: Format, wanted: &Wanted) -> Vec<String> {
-    match format {
-        Format::Terraform => wanted
-            .texts()
-            .flat_map(|text| text.split("variable \"").skip(1))
-            .filter_map(|rest| rest.split_once('"').map(|(name, _)| name.to_owned()))
-            .collect(),
-        Format::Cloudformation => wanted.texts().flat_map(cloudformation::declared).collect(),
-    }
+    let names = match format {
+        Format::Terraform => &wanted.variables,
+        Format::Cloudformation => &wanted.parameters,
+    };
+    names.iter().cloned().collect()
 }
 
 /// The variable of the root module, or the parameter, whose value is the container's image, through whatever modules,

@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::json::{self, ParseError};
-use super::load::Loaded;
-use super::target::{SelectError, TargetOptions, select};
+use super::sources::{Loaded, Sources};
+use super::target::{SelectError, TargetOptions};
 use super::task_definition::{LaunchType, Location, Stated};
 use crate::aws::refusal;
 use crate::aws::session::{NoPlainHttp, NotOfAws};
@@ -159,6 +159,11 @@ enum Runs {
 
 /// The targets of a live source.
 pub async fn load(config: &SdkConfig, source: &LiveSource, options: &TargetOptions) -> Result<Loaded, LiveError> {
+    Ok(read(config, source).await?.select(options)?)
+}
+
+/// What a live source holds.
+pub async fn read(config: &SdkConfig, source: &LiveSource) -> Result<Sources, LiveError> {
     let service = aws_sdk_ecs::config::Builder::from(config).interceptor(NoPlainHttp).retry_classifier(NotOfAws);
     let client = Client::from_conf(service.build());
     let asked = Asked { client: &client, source, region: config.region().map(|region| region.as_ref().to_owned()) };
@@ -191,8 +196,7 @@ pub async fn load(config: &SdkConfig, source: &LiveSource, options: &TargetOptio
             }
         }
     }
-    let targets = select(definitions, options)?;
-    Ok(Loaded { targets, sources: BTreeMap::from([(file.into(), text)]), notes: Vec::new() })
+    Ok(Sources { definitions, texts: BTreeMap::from([(file.into(), text)]), ..Sources::default() })
 }
 
 /// A question to ECS.

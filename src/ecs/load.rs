@@ -2,6 +2,7 @@
 //!
 //! Only this file and [`super::disk`] open files. A file is read up to the limit of its format and no further, so that a device or an endless pipe does no harm.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,25 +11,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::cloudformation::{self, Files, Note};
+use super::cloudformation::{self, Files};
 use super::disk::{Modules, Repository, beside};
 use super::json::{self, ParseError};
 use super::live::LiveSource;
 use super::plan;
-use super::target::{SelectError, Target, TargetOptions, select};
+use super::sources::{Loaded, Sources};
+use super::target::{SelectError, TargetOptions};
 use super::task_definition::TaskDefinition;
 use super::terraform::{self, Files as _, is_configuration, is_terraform, tidy};
-
-/// What a source held.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The targets that were asked for.
-    pub targets: Vec<Target>,
-    /// The texts by file name, as [`Location`](super::task_definition::Location) names them.
-    pub sources: BTreeMap<Arc<str>, Arc<str>>,
-    /// What was not read, and what is so only under a condition.
-    pub notes: Vec<Note>,
-}
 
 /// Why a source gave no targets.
 #[derive(Debug, Error)]
@@ -87,40 +78,57 @@ pub enum LoadError {
 
 impl LoadError {
     /// What to do, where something can be said.
-    pub fn help(&self) -> Option<&str> {
+    pub fn help(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::NotSupported { help, .. } => Some(help),
-            Self::Parse { error, .. } => error.help.as_deref(),
-            Self::Live { .. } => {
-                Some("save it first: aws ecs describe-task-definition --task-definition FAMILY > task-definition.json")
+            Self::NotSupported { help, .. } => Some(help.into()),
+            Self::Parse { error, .. } => error.help.as_deref().map(Into::into),
+            Self::Live { .. } => Some(
+                "save it first: aws ecs describe-task-definition --task-definition FAMILY > task-definition.json"
+                    .into(),
+            ),
+            Self::NotText { .. } => Some("save it as UTF-8 (PowerShell's `>` writes UTF-16)".into()),
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(at_ecs(&path.to_string_lossy()).into())
             }
-            Self::NotText { .. } => Some("save it as UTF-8 (PowerShell's `>` writes UTF-16)"),
             _ => None,
+        }
+    }
+}
+
+/// How a task definition is written that is no file but at ECS: an ARN has its name in it.
+fn at_ecs(source: &str) -> String {
+    let resource = source.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4));
+    let word = |text: &str| !text.contains(['/', '\\', '.', ':']);
+    match resource.and_then(|resource| resource.split_once('/')) {
+        Some(("task-definition", name)) => format!("a task definition at ECS is written ecs:{name}"),
+        Some(("service", name)) if name.contains('/') => format!("a service at ECS is written ecs-service:{name}"),
+        _ if word(source.split(':').next().unwrap_or(source)) => {
+            format!("name a file or folder; the task definition {source} at ECS is written ecs:{source}")
+        }
+        _ => {
+            "a task definition at ECS is written ecs:FAMILY[:REVISION], what a service runs ecs-service:CLUSTER/SERVICE"
+                .into()
         }
     }
 }
 
 /// The targets of a source: the path of a file or folder, or `-` for the text that came by standard input.
 pub fn load(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Loaded, LoadError> {
-    let manifest = manifest(source);
-    let source = manifest.as_deref().unwrap_or(source);
-    let Read { definitions, sources, notes } = match configuration(source, options)? {
-        Some(read) => read,
-        None => document(source, input, options)?,
-    };
-    let targets = select(definitions, options)?;
-    Ok(Loaded { targets, sources, notes })
+    Ok(read(source, input, options)?.select(options)?)
 }
 
-/// What stands in a source, before anything is chosen.
-struct Read {
-    definitions: Vec<TaskDefinition>,
-    sources: BTreeMap<Arc<str>, Arc<str>>,
-    notes: Vec<Note>,
+/// What a source holds, before anything of it is chosen.
+pub fn read(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Sources, LoadError> {
+    let manifest = manifest(source);
+    let source = manifest.as_deref().unwrap_or(source);
+    match configuration(source, options)? {
+        Some(found) => Ok(found),
+        None => document(source, input, options),
+    }
 }
 
 /// A Terraform configuration: a folder with its root module, or one file that is taken for the whole of it.
-fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, LoadError> {
+fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Sources>, LoadError> {
     let path = Path::new(source);
     let failed = |error: io::Error| LoadError::Io { path: path.into(), source: error };
     let folder = path.is_dir();
@@ -152,7 +160,10 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
     }
     let found = terraform::read(&root, &modules, &options.variables);
     match found.definitions {
-        Ok(definitions) => Ok(Some(Read { definitions, sources: found.sources, notes: found.notes })),
+        Ok(definitions) => {
+            let (texts, notes, variables) = (found.sources, found.notes, found.variables);
+            Ok(Some(Sources { definitions, texts, notes, variables, ..Sources::default() }))
+        }
         Err(error) => {
             let text = found.sources.get(&error.location.file).cloned().unwrap_or_default();
             Err(LoadError::Parse { error, text })
@@ -161,7 +172,7 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Read>, 
 }
 
 /// One document, by what it holds.
-fn document(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Read, LoadError> {
+fn document(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Sources, LoadError> {
     let text = text(source, input)?;
     let text: Arc<str> = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
     if cloudformation::is_template(source, &text) || cloudformation::is_assembly(&text) {
@@ -172,19 +183,19 @@ fn document(source: &str, input: Option<&str>, options: &TargetOptions) -> Resul
         None => json::parse(source, &text),
     };
     let definitions = definitions.map_err(|error| LoadError::Parse { error, text: Arc::clone(&text) })?;
-    Ok(Read { definitions, sources: BTreeMap::from([(source.into(), text)]), notes: Vec::new() })
+    Ok(Sources { definitions, texts: BTreeMap::from([(source.into(), text)]), ..Sources::default() })
 }
 
 /// The manifest of the folder that `cdk synth` writes.
 fn manifest(source: &str) -> Option<String> {
     let manifest = Path::new(source).join("manifest.json").display().to_string();
     // Other tools have manifests as well, beside a Terraform configuration for example.
-    let text = read(&manifest).ok()?;
+    let text = opened(&manifest).ok()?;
     cloudformation::is_assembly(&text).then_some(manifest)
 }
 
 /// The targets of a template, or of all templates that the manifest of a cloud assembly names.
-fn template(source: &str, text: &Arc<str>, options: &TargetOptions) -> Result<Read, LoadError> {
+fn template(source: &str, text: &Arc<str>, options: &TargetOptions) -> Result<Sources, LoadError> {
     let sources = BTreeMap::from([(source.into(), Arc::clone(text))]);
     let mut opened = Opened { repository: Repository::around(Path::new(source)).ok(), sources };
     let read = if cloudformation::is_assembly(text) {
@@ -197,7 +208,13 @@ fn template(source: &str, text: &Arc<str>, options: &TargetOptions) -> Result<Re
         let text = opened.sources.get(&error.location.file).unwrap_or(text);
         LoadError::Parse { text: Arc::clone(text), error }
     })?;
-    Ok(Read { definitions: stacks.definitions, sources: opened.sources, notes: stacks.notes })
+    Ok(Sources {
+        definitions: stacks.definitions,
+        texts: opened.sources,
+        notes: stacks.notes,
+        parameters: stacks.parameters,
+        ..Sources::default()
+    })
 }
 
 /// The templates that a template nests, each kept with its name.
@@ -235,11 +252,11 @@ pub fn text(source: &str, input: Option<&str>) -> Result<String, LoadError> {
     match (source, input) {
         ("-", Some(text)) => Ok(text.to_owned()),
         ("-", None) => Err(LoadError::NoInput),
-        _ => read(source),
+        _ => opened(source),
     }
 }
 
-fn read(source: &str) -> Result<String, LoadError> {
+fn opened(source: &str) -> Result<String, LoadError> {
     let path = Path::new(source);
     if LiveSource::parse(source).is_some() && !path.exists() {
         return Err(LoadError::Live { source_name: source.into() });

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod plan;
 mod reader;
 mod service;
+pub mod sources;
 mod spelling;
 mod strict;
 pub mod target;

@@ -55,6 +55,22 @@ pub enum SelectError {
         /// The containers that there are.
         present: String,
     },
+    /// No Terraform configuration has such a variable.
+    #[error("--var {wanted}: no Terraform configuration here has a variable {wanted:?}: there is {present}")]
+    NoVariable {
+        /// Its name.
+        wanted: String,
+        /// The variables that there are.
+        present: String,
+    },
+    /// No template has such a parameter.
+    #[error("--parameter {wanted}: no template here has a parameter {wanted:?}: there is {present}")]
+    NoParameter {
+        /// Its name.
+        wanted: String,
+        /// The parameters that there are.
+        present: String,
+    },
 }
 
 /// The platform that a target asks for.

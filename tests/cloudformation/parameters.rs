@@ -1,5 +1,6 @@
 //! Where a value comes from: a default, a flag, nothing at all.
 
+use dockless::ecs::sources::Sources;
 use dockless::ecs::target::{Asked, Target, TargetOptions};
 
 use super::{architecture, image, read, target, template};
@@ -42,8 +43,14 @@ fn a_flag_goes_before_the_default() {
     assert_eq!(found["architecture_source"], "t.yaml:2:3, given by --parameter Arch");
     let message = read(&text, &[("Arch", "arm64")]).expect_err("not allowed");
     assert!(message.starts_with("t.yaml:2:3: --parameter Arch: \"arm64\" is none of X86_64, ARM64"), "{message}");
-    let message = read(&text, &[("Architecture", "ARM64")]).expect_err("not there");
-    assert!(message.contains("there is no parameter \"Architecture\": there is Arch"), "{message}");
+    let parameters = read(&text, &[]).expect("a template").parameters;
+    let options = TargetOptions {
+        parameters: [("Architecture".to_owned(), "ARM64".to_owned()), ("AWS::Region".to_owned(), "x".to_owned())]
+            .into(),
+        ..TargetOptions::default()
+    };
+    let error = Sources { parameters, ..Sources::default() }.select(&options).expect_err("not there").to_string();
+    assert_eq!(error, "--parameter Architecture: no template here has a parameter \"Architecture\": there is Arch");
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn nested_files_are_read_below_the_repository_only() {
     fs::write(&source, nesting("../shared/inner.yaml", "")).expect("a file");
     let told = |source: &Path| {
         let error = load(&source.display().to_string(), None, &TargetOptions::default()).expect_err("nothing is read");
-        error.help().unwrap_or_default().to_owned()
+        error.help().unwrap_or_default().into_owned()
     };
     assert!(told(&source).contains("stands outside "), "{}", told(&source));
     fs::create_dir(at("repository/.git")).expect("a folder");

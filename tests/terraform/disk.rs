@@ -15,7 +15,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     fs::write(path, text).expect("written");
 }
 
-fn loaded(source: &Path) -> Result<dockless::ecs::load::Loaded, String> {
+fn loaded(source: &Path) -> Result<dockless::ecs::sources::Loaded, String> {
     let loaded = load(&source.display().to_string(), None, &TargetOptions::default());
     loaded.map_err(|error| format!("{error} {}", error.help().unwrap_or_default()))
 }
@@ -229,7 +229,7 @@ fn a_byte_order_mark_moves_no_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let platform = "container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = var.arch\n  }";
     let text = format!("variable \"arch\" {{ default = \"ARM64\" }}\n{}", super::task(platform));
-    let source = |found: dockless::ecs::load::Loaded| {
+    let source = |found: dockless::ecs::sources::Loaded| {
         let definition = &found.targets[0].definition;
         let at = definition.architecture.location().expect("known").clone();
         let text = found.sources.get(&at.file).expect("its text");

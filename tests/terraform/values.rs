@@ -1,6 +1,7 @@
 //! Expressions: what they give, what stays open and why, and what is never shown.
 
-use dockless::ecs::target::Variables;
+use dockless::ecs::load::load;
+use dockless::ecs::target::{TargetOptions, Variables};
 use dockless::ecs::task_definition::{Port, Stated};
 use dockless::ecs::terraform::parse;
 
@@ -275,13 +276,18 @@ fn what_asks_for_itself_is_not_known() {
 
 #[test]
 fn a_flag_for_a_variable_that_is_not_there_is_refused() {
-    let files = files(vec![("main.tf", "variable \"arch\" {}\nvariable \"image\" {}\n")]);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("main.tf"), "variable \"arch\" {}\nvariable \"image\" {}\n").expect("written");
     let given = |name: &str| vec![(name.to_owned(), "x".to_owned())];
-    let flag = |name: &str| parse(&files, &Variables { values: given(name), ..Variables::default() });
-    assert!(flag("arch").is_ok_and(|all| all.is_empty()));
-    let message = flag("arhc").expect_err("no such variable").message;
-    assert_eq!(message, "--var arhc: . has no variable \"arhc\": there is arch, image");
+    let with = |variables: Variables| {
+        load(&folder.path().display().to_string(), None, &TargetOptions { variables, ..TargetOptions::default() })
+    };
+    assert!(with(Variables { values: given("arch"), ..Variables::default() }).is_ok());
+    let error = with(Variables { values: given("arhc"), ..Variables::default() }).expect_err("no such variable");
+    assert_eq!(
+        error.to_string(),
+        "--var arhc: no Terraform configuration here has a variable \"arhc\": there is arch, image"
+    );
     // As in Terraform: the environment may hold what is meant for others.
-    let environment = [("arhc".to_owned(), "x".to_owned())].into_iter().collect();
-    assert!(parse(&files, &Variables { environment, ..Variables::default() }).is_ok());
+    assert!(with(Variables { environment: given("arhc"), ..Variables::default() }).is_ok());
 }

@@ -20,7 +20,7 @@ mod stack;
 mod template;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use assembly::is_assembly;
 
@@ -68,17 +68,13 @@ pub struct Stacks {
     pub definitions: Vec<TaskDefinition>,
     /// What was not read, and what is made only under a condition that is open.
     pub notes: Vec<Note>,
+    /// The parameters that may be given: those of templates that no other nests.
+    pub parameters: BTreeSet<String>,
 }
 
 /// Whether a text looks like a template, whatever its name.
 pub fn is_template(name: &str, text: &str) -> bool {
     text.contains("Resources") && json::tree(name, text).is_ok_and(|root| has_resources(&root))
-}
-
-/// The names of the parameters that a template declares; none where it is no template.
-pub fn declared(text: &str) -> Vec<String> {
-    let Ok(root) = json::tree("template", text) else { return Vec::new() };
-    Template { root: &root }.parameters().map(|parameter| parameter.name().to_owned()).collect()
 }
 
 fn has_resources(root: &Node) -> bool {
@@ -95,11 +91,10 @@ pub fn parse(name: &str, text: &str, parameters: &Parameters, files: &mut dyn Fi
     let mut reading = Reading::new(files, parameters);
     let definitions = reading.template(name, text)?;
     let source = Source::new(name, text);
-    reading.all_parameters_known(source.location(0..0))?;
     if definitions.is_empty() {
         return Err(nothing(Template { root: &json::tree(name, text)? }, &source, &reading.notes));
     }
-    Ok(Stacks { definitions, notes: reading.notes })
+    Ok(Stacks { definitions, notes: reading.notes, parameters: reading.known })
 }
 
 /// The task definitions of all templates that the manifest of a cloud assembly names. Where two of them have the same
@@ -113,12 +108,10 @@ pub fn parse_assembly(
     let mut reading = Reading::new(files, parameters);
     let mut found = Vec::new();
     reading.assembly(name, text, 0, &mut found)?;
-    let top = Source::new(name, text).location(0..0);
-    reading.all_parameters_known(top.clone())?;
     if found.is_empty() {
         let message = "no template of this cloud assembly has an AWS::ECS::TaskDefinition".into();
         let help = reading.notes.first().map(|note| note.message.clone());
-        return Err(ParseError { message, help, location: top });
+        return Err(ParseError { message, help, location: Source::new(name, text).location(0..0) });
     }
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for (_, definition) in &found {
@@ -130,7 +123,8 @@ pub fn parse_assembly(
         }
         definition
     };
-    Ok(Stacks { definitions: found.into_iter().map(named).collect(), notes: reading.notes })
+    let definitions = found.into_iter().map(named).collect();
+    Ok(Stacks { definitions, notes: reading.notes, parameters: reading.known })
 }
 
 fn nothing(template: Template<'_>, source: &Source<'_>, notes: &[Note]) -> ParseError {

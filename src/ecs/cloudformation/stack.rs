@@ -13,7 +13,7 @@ use super::template::{Declared, Template, members};
 use super::{Files, MAX_BYTES, Note, Parameters};
 use crate::ecs::json::{self, ParseError};
 use crate::ecs::node::{Node, Source};
-use crate::ecs::task_definition::{Location, TaskDefinition};
+use crate::ecs::task_definition::TaskDefinition;
 use crate::ecs::value::{Data, Value};
 
 /// How deep stacks may nest.
@@ -30,7 +30,7 @@ pub(super) struct Reading<'r> {
     /// How many templates were opened.
     opened: usize,
     /// The parameters of the templates that are no other's.
-    known: BTreeSet<String>,
+    pub(super) known: BTreeSet<String>,
 }
 
 impl<'r> Reading<'r> {
@@ -67,16 +67,6 @@ impl<'r> Reading<'r> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Refuses a parameter that no template has: it may be misspelt.
-    pub(super) fn all_parameters_known(&self, at: Location) -> Result<(), ParseError> {
-        let unknown = |name: &&String| !name.starts_with("AWS::") && !self.known.contains(*name);
-        let Some(name) = self.flags.keys().find(unknown) else { return Ok(()) };
-        let present: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        let present = if present.is_empty() { "none".into() } else { present.join(", ") };
-        let message = format!("there is no parameter {name:?}: there is {present}");
-        Err(ParseError { message, help: None, location: at })
     }
 
     /// The task definitions of a cloud assembly with the names of their stacks.

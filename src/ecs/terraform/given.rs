@@ -11,7 +11,7 @@ use super::super::strict;
 use super::evaluate::{Evaluator, Fail};
 use super::folders::join;
 use super::module::{Module, Scope};
-use super::source::{Folder, Stands};
+use super::source::Stands;
 use super::value::{Place, Val};
 
 /// A value as it was given.
@@ -57,17 +57,6 @@ impl Evaluator<'_> {
                 Ok(Some(Val { at, ..value }.through(from.clone())))
             }
         }
-    }
-
-    /// That each variable which a flag gives a value is one of the root module, as Terraform wants it: a mistyped name
-    /// would leave the verdict to a default.
-    pub(super) fn declared(&self, root: &Folder) -> Result<(), Fail> {
-        let Some((name, _)) = self.variables.values.iter().find(|(name, _)| !root.variables.contains_key(name)) else {
-            return Ok(());
-        };
-        let known: Vec<&str> = root.variables.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        Err(Fail::fatal(format!("--var {name}: {} has no variable {name:?}: there is {known}", self.root)))
     }
 
     fn all_given(&self) -> Result<Rc<BTreeMap<String, Given>>, Fail> {

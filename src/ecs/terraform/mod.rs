@@ -21,7 +21,7 @@ mod traversal;
 mod types;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::json::ParseError;
@@ -42,24 +42,27 @@ pub(super) struct Found {
     pub(super) sources: BTreeMap<Arc<str>, Arc<str>>,
     /// What may hold others.
     pub(super) notes: Vec<Note>,
+    /// The variables of the root module.
+    pub(super) variables: BTreeSet<String>,
 }
 
 /// The task definitions of the root module in a folder.
 pub(super) fn read(root: &str, files: &(dyn Files + Sync), variables: &Variables) -> Found {
     let work = || {
         let evaluator = Evaluator::new(root, files, variables);
+        let mut variables = BTreeSet::new();
         let definitions = evaluator.folder(root).map_err(|fail| evaluator.error(fail)).and_then(|folder| {
-            evaluator.declared(&folder).map_err(|fail| evaluator.error(fail))?;
+            variables.extend(folder.variables.keys().cloned());
             evaluator.tasks(&Module::new(folder, String::new(), None))
         });
         let sources =
             evaluator.files.borrow().iter().map(|file| (Arc::clone(&file.name), Arc::clone(&file.text))).collect();
-        Found { definitions, sources, notes: evaluator.left_out.take() }
+        Found { definitions, sources, notes: evaluator.left_out.take(), variables }
     };
     let failed = |message: &str| {
         let location = Location { file: root.into(), line: 1, column: 1, span: 0..0 };
         let error = ParseError { message: message.into(), help: None, location };
-        Found { definitions: Err(error), sources: BTreeMap::new(), notes: Vec::new() }
+        Found { definitions: Err(error), sources: BTreeMap::new(), notes: Vec::new(), variables: BTreeSet::new() }
     };
     std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work) {
         Ok(thread) => thread.join().unwrap_or_else(|_| failed("reading this configuration failed")),
