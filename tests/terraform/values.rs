@@ -269,6 +269,61 @@ fn keys_of_a_container_are_read_as_the_provider_reads_them() {
 }
 
 #[test]
+fn equality_is_that_of_terraform() {
+    // What `terraform console` says (1.11), or that it is not known.
+    let variables = "variable \"l\" {\n type = list(string)\n default = []\n}\n\
+                     variable \"la\" {\n type = list(string)\n default = [\"a\"]\n}\n\
+                     variable \"ms\" {\n type = map(string)\n default = { a = \"1\" }\n}\n\
+                     variable \"o\" {\n type = object({ a = string })\n default = { a = \"1\" }\n}\n\
+                     variable \"any\" {\n default = [\"a\"]\n}\nvariable \"open\" {}\n";
+    for (expression, wanted) in [
+        ("var.l == []", Some("false")),
+        ("var.la == [\"a\"]", Some("false")),
+        ("var.la != [\"a\"]", Some("true")),
+        ("var.la == tolist([\"a\"])", Some("true")),
+        ("var.ms == { a = \"1\" }", Some("false")),
+        ("var.ms == tomap({ a = \"1\" })", Some("true")),
+        ("var.o == { a = \"1\" }", Some("true")),
+        ("var.any == [\"a\"]", Some("true")),
+        ("[] == []", Some("true")),
+        ("[[\"a\"]] == [var.la]", Some("false")),
+        ("toset([\"a\"]) == [\"a\"]", Some("false")),
+        ("toset([\"b\", \"a\"]) == toset([\"a\", \"b\"])", Some("true")),
+        ("contains(tolist([\"1\", \"2\"]), 1)", Some("false")),
+        ("contains([1, 2], \"1\")", Some("false")),
+        ("contains([1, 2], 1)", Some("true")),
+        ("alltrue([null])", Some("false")),
+        ("alltrue([])", Some("true")),
+        ("anytrue([null])", Some("false")),
+        ("0.25 == 0.25", Some("true")),
+        ("0.25 == 0.3", Some("false")),
+        ("1 + 1 == 2", Some("true")),
+        ("[1, var.open] == [2, 3]", Some("false")),
+        ("(true ? var.la : []) == [\"b\"]", Some("false")),
+        // One type is made of two, or of what a function gives.
+        ("(true ? [\"a\"] : var.la) == [\"a\"]", None),
+        ("(true ? { l = [\"a\"] } : { l = var.la }).l == [\"a\"]", None),
+        ("split(\",\", \"a\") == [\"a\"]", None),
+        ("lookup({ b = var.la }, \"a\", []) == []", Some("true")),
+        ("lookup(tomap({ b = var.la }), \"a\", []) == []", None),
+        ("lookup(merge({}, { b = 1 }), \"a\", []) != []", Some("false")),
+        ("concat(var.la, [\"b\"]) == [\"a\", \"b\"]", Some("true")),
+        ("[1, var.open] == [1, 3]", None),
+        // Terraform's numbers are exact where these are not.
+        ("0.1 + 0.2 == 0.3", None),
+        ("0.1 + 0.2 <= 0.3", None),
+        ("9007199254740993 == 9007199254740992", None),
+    ] {
+        let text = format!("{variables}{}", container(&format!("image = \"x${{{expression}}}\"")));
+        let Stated::Known { value, .. } = &one(&text).containers[0].image else {
+            assert_eq!(wanted, None, "{expression}");
+            continue;
+        };
+        assert_eq!(value.strip_prefix('x'), wanted, "{expression}");
+    }
+}
+
+#[test]
 fn what_asks_for_itself_is_not_known() {
     let definition = one(&format!("locals {{\n a = local.b\n b = local.a\n}}\n{}", container("image = local.a")));
     assert!(matches!(&definition.containers[0].image, Stated::Unresolved { reason, .. } if reason.contains("itself")));

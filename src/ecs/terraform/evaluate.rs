@@ -14,6 +14,7 @@ use hcl_edit::expr::{
 use hcl_edit::template::Element;
 
 use super::super::target::Variables;
+use super::equality::Kind;
 use super::folders::Files;
 use super::module::{Name, Scope};
 use super::source::{File, Folder};
@@ -193,7 +194,7 @@ impl<'a> Evaluator<'a> {
             Expression::String(text) => Ok(Val::at(Data::Text(text.as_str().into()), at)),
             Expression::Array(items) => {
                 let items = items.iter().map(|item| self.settled(item, scope)).collect::<Result<Vec<_>, _>>()?;
-                Ok(Val::at(Data::List(items.into()), at))
+                Ok(Val::written(Data::List(items.into()), at))
             }
             Expression::Object(object) => self.object(object, scope, at),
             Expression::StringTemplate(template) => {
@@ -244,7 +245,7 @@ impl<'a> Evaluator<'a> {
             };
             map.members.insert(key, self.settled(value.expr(), scope)?);
         }
-        Ok(Val::at(Data::Map(Rc::new(map)), at))
+        Ok(Val::written(Data::Map(Rc::new(map)), at))
     }
 
     fn conditional(&self, conditional: &Conditional, expression: &Expression, scope: &Scope<'_>) -> Done {
@@ -255,8 +256,8 @@ impl<'a> Evaluator<'a> {
             let [yes, no] = [&conditional.true_expr, &conditional.false_expr]
                 .map(|way| self.strictly(false, || self.settled(way, scope)));
             let (yes, no) = (yes?, no?);
-            if yes.equals(&no).unwrap_or(false) {
-                return Ok(yes);
+            if yes.alike(&no) {
+                return Ok(yes.of_any_type());
             }
             let of = [&yes, &no].into_iter().filter_map(|way| way.gap()).flat_map(|gap| gap.of.iter().cloned());
             let gap = Gap { of: of.collect(), reason: gap.reason.clone(), expression: String::new(), at: None };
@@ -271,7 +272,8 @@ impl<'a> Evaluator<'a> {
         let Some(truth) = condition.truth() else {
             return Err(Fail::new(format!("a condition: expected true or false, found {}", condition.kind())));
         };
-        let mut value = self.eval(if truth { &conditional.true_expr } else { &conditional.false_expr }, scope)?;
+        let way = if truth { &conditional.true_expr } else { &conditional.false_expr };
+        let mut value = self.eval(way, scope)?.of_any_type();
         value.sensitive |= condition.sensitive;
         if value.sensitive {
             value.written.get_or_insert_with(|| format!("${{{}}}", self.written(expression, scope.file)).into());
@@ -319,7 +321,7 @@ impl<'a> Evaluator<'a> {
         let at = Self::place(expression, scope.file);
         let sensitive = left.sensitive || right.sensitive;
         let how = left.how.clone().or_else(|| right.how.clone());
-        let done = |data| Ok(Val { data, at, how, written: None, sensitive, set: false });
+        let done = |data| Ok(Val { data, at, how, written: None, sensitive, kind: Kind::Open });
         if matches!(operator, B::Eq | B::NotEq) {
             return match left.equals(&right) {
                 Ok(equal) => done(Data::Bool(equal == (operator == B::Eq))),
@@ -339,6 +341,10 @@ impl<'a> Evaluator<'a> {
         let (Some(a), Some(b)) = (left.number(), right.number()) else { return Err(wrong()) };
         if b == 0.0 && matches!(operator, B::Div | B::Mod) {
             return Err(Fail::new("a division by zero".into()));
+        }
+        let compares = matches!(operator, B::Less | B::LessEq | B::Greater | B::GreaterEq);
+        if compares && let Err(gap) = Val::new(Data::Number(a)).equals(&Val::new(Data::Number(b))) {
+            return Ok(self.open(&gap, expression, scope));
         }
         done(match operator {
             B::Plus => Data::Number(a + b),
@@ -444,10 +450,10 @@ impl<'a> Evaluator<'a> {
         }
         if each.key_expr.is_none() {
             items.extend(rest.map(|gap| Val::new(Data::Rest(gap))));
-            return Ok(Val { sensitive: collection.sensitive, ..Val::at(Data::List(items.into()), at) });
+            return Ok(Val { sensitive: collection.sensitive, ..Val::written(Data::List(items.into()), at) });
         }
         map.members.extend(groups.into_iter().map(|(key, values)| (key, Val::list(values))));
         map.rest = rest;
-        Ok(Val { sensitive: collection.sensitive, ..Val::at(Data::Map(Rc::new(map)), at) })
+        Ok(Val { sensitive: collection.sensitive, ..Val::written(Data::Map(Rc::new(map)), at) })
     }
 }

@@ -179,7 +179,7 @@ impl Evaluator<'_> {
             }
             node::Value::Null | node::Value::Tagged(..) => Data::Null,
         };
-        Ok(Val::at(data, at))
+        Ok(Val::written(data, at))
     }
 }
 

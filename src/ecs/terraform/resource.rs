@@ -68,7 +68,7 @@ impl Evaluator<'_> {
             (_, "name" | "family" | "bucket" | "region", _) | (_, _, false)
                 if let Some(expression) = resource.stands.attribute(name) =>
             {
-                return evaluate(expression);
+                return Ok(evaluate(expression)?.of_any_type());
             }
             _ => {}
         }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use hcl_edit::expr::{Expression, ObjectKey};
 
+use super::equality::Kind;
 use super::evaluate::{Done, Evaluator, Fail};
 use super::module::Scope;
 use super::value::{Data, Map, Val};
@@ -79,7 +80,7 @@ pub(super) fn convert(
                         };
                         made.members.insert(name.into(), member);
                     }
-                    Ok(Val { data: Data::Map(Rc::new(made)), ..value })
+                    Ok(Val { data: Data::Map(Rc::new(made)), kind: Kind::Written, ..value })
                 }
                 ("map", inner) => {
                     let Data::Map(map) = &value.data else { return wrong("a map") };
@@ -89,7 +90,7 @@ pub(super) fn convert(
                         let member = convert(evaluator, inner, member.clone(), scope, &of, depth + 1)?;
                         made.members.insert(Rc::clone(key), member);
                     }
-                    Ok(Val { data: Data::Map(Rc::new(made)), ..value })
+                    Ok(Val { data: Data::Map(Rc::new(made)), kind: Kind::Typed, ..value })
                 }
                 (kind @ ("list" | "set"), inner) => {
                     let Data::List(items) = &value.data else { return wrong("a list") };
@@ -97,7 +98,7 @@ pub(super) fn convert(
                         .iter()
                         .map(|item| convert(evaluator, inner, item.clone(), scope, &format!("{of}[*]"), depth + 1));
                     let items = items.collect::<Result<Vec<_>, _>>()?;
-                    let list = Val { data: Data::List(items.into()), set: false, ..value };
+                    let list = Val { data: Data::List(items.into()), kind: Kind::Typed, ..value };
                     if kind == "set" { evaluator.set(&list) } else { Ok(list) }
                 }
                 _ => Ok(value),

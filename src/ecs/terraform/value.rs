@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::equality::Kind;
 use super::module::Module;
 use super::resource::Resource;
 
@@ -36,8 +37,8 @@ pub(super) struct Val {
     /// What a sensitive value is made from, to be shown in its place.
     pub(super) written: Option<Rc<str>>,
     pub(super) sensitive: bool,
-    /// Whether a list is a set, whose elements are their own keys.
-    pub(super) set: bool,
+    /// What type of collection it is.
+    pub(super) kind: Kind,
 }
 
 /// A step on the way of a value, after those before it.
@@ -80,11 +81,16 @@ pub(super) struct Map {
 
 impl Val {
     pub(super) fn new(data: Data) -> Self {
-        Self { data, at: None, how: None, written: None, sensitive: false, set: false }
+        Self { data, at: None, how: None, written: None, sensitive: false, kind: Kind::Open }
     }
 
     pub(super) fn at(data: Data, at: Option<Place>) -> Self {
         Self { at, ..Self::new(data) }
+    }
+
+    /// A tuple or object, as it is written.
+    pub(super) fn written(data: Data, at: Option<Place>) -> Self {
+        Self { kind: Kind::Written, ..Self::at(data, at) }
     }
 
     pub(super) fn null() -> Self {
@@ -151,6 +157,10 @@ impl Val {
     pub(super) fn part(&self, part: &Val) -> Val {
         let mut part = part.clone();
         part.sensitive |= self.sensitive;
+        // What makes one type of two changes the types of their elements as well.
+        if self.kind == Kind::Open && part.kind != Kind::Set {
+            part.kind = Kind::Open;
+        }
         for step in self.steps() {
             part = part.through(step);
         }
@@ -159,7 +169,7 @@ impl Val {
 
     /// The key of an element: its number, or in a set itself.
     pub(super) fn key(&self, index: usize, item: &Val) -> Val {
-        if self.set { item.clone() } else { Val::count(index) }
+        if self.kind == Kind::Set { item.clone() } else { Val::count(index) }
     }
 
     /// The steps of its way, the first first.
@@ -212,45 +222,6 @@ impl Val {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.data, Data::Null)
-    }
-
-    /// Whether two values are equal; the gap in the way where that is not known.
-    pub(super) fn equals(&self, other: &Val) -> Result<bool, Rc<Gap>> {
-        for side in [self, other] {
-            if let Some(gap) = side.gap() {
-                return Err(Rc::clone(gap));
-            }
-        }
-        Ok(match (&self.data, &other.data) {
-            (Data::Null, Data::Null) => true,
-            (Data::Bool(a), Data::Bool(b)) => a == b,
-            (Data::Number(a), Data::Number(b)) => a.to_bits() == b.to_bits(),
-            (Data::Text(a), Data::Text(b)) => a == b,
-            (Data::List(a), Data::List(b)) => {
-                if let Some(gap) = a.iter().chain(b.iter()).find_map(|item| match &item.data {
-                    Data::Rest(gap) => Some(gap),
-                    _ => None,
-                }) {
-                    return Err(Rc::clone(gap));
-                }
-                let mut same = a.len() == b.len();
-                for (a, b) in a.iter().zip(b.iter()) {
-                    same = same && a.equals(b)?;
-                }
-                same
-            }
-            (Data::Map(a), Data::Map(b)) => {
-                if let Some(gap) = a.rest.as_ref().or(b.rest.as_ref()) {
-                    return Err(Rc::clone(gap));
-                }
-                let mut same = a.members.len() == b.members.len();
-                for ((key, a), (other, b)) in a.members.iter().zip(&b.members) {
-                    same = same && key == other && a.equals(b)?;
-                }
-                same
-            }
-            _ => false,
-        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::super::equality::Kind;
 use super::super::evaluate::{Done, Evaluator, Fail};
 use super::super::value::{Data, Gap, Map, Val, whole};
 
@@ -32,6 +33,26 @@ fn closed_map(value: &Val) -> Option<&Map> {
     }
 }
 
+/// As a list or map, whose elements become of one type.
+fn typed(value: &Val) -> Val {
+    let open = |item: &Val| item.clone().of_any_type();
+    let data = match &value.data {
+        Data::List(items) => Data::List(items.iter().map(open).collect()),
+        Data::Map(map) => {
+            let members = map.members.iter().map(|(key, item)| (Rc::clone(key), open(item))).collect();
+            Data::Map(Rc::new(Map { members, rest: map.rest.clone() }))
+        }
+        other => other.clone(),
+    };
+    Val { data, kind: Kind::Typed, ..value.clone() }
+}
+
+/// What `concat` and `merge` make: a tuple or an object, where one of the arguments is one.
+fn together(arguments: &[Val]) -> Kind {
+    let written = arguments.iter().any(|argument| argument.kind == Kind::Written && argument.gap().is_none());
+    if written { Kind::Written } else { Kind::Open }
+}
+
 fn wrong(value: &Val, expected: &str) -> Fail {
     Fail::new(format!("expected {expected}, found {}", value.kind()))
 }
@@ -58,7 +79,7 @@ impl Evaluator<'_> {
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         let items: Vec<Val> = kept.into_iter().map(|(_, item)| item).collect();
-        Ok(Val { data: Data::List(items.into()), set: true, ..value.clone() })
+        Ok(Val { data: Data::List(items.into()), kind: Kind::Set, ..value.clone() })
     }
 
     #[expect(clippy::too_many_lines, reason = "a match arm a function, each a few lines")]
@@ -77,13 +98,13 @@ impl Evaluator<'_> {
                 for list in lists {
                     all.extend(items(list).ok_or_else(|| wrong(list, "a list"))?);
                 }
-                Val::list(all)
+                Val { kind: together(lists), ..Val::list(all) }
             }
             ("flatten", [list]) => {
                 let Some(list) = items(list) else { return Err(wrong(list, "a list")) };
                 let mut flat = Vec::new();
                 self.flatten(list, &mut flat, 0)?;
-                Val::list(flat)
+                Val::written(Data::List(flat.into()), None)
             }
             ("merge", maps) => return self.merge(maps),
             ("length", [value]) => match (&value.data, closed(value), closed_map(value)) {
@@ -97,7 +118,9 @@ impl Evaluator<'_> {
                 (Data::Map(members), Some(key)) => match (members.members.get(&key), &members.rest, default.first()) {
                     (Some(value), ..) => map.part(value),
                     (None, Some(_), _) => return Ok(None),
-                    (None, None, Some(default)) => default.clone(),
+                    (None, None, Some(default)) if map.kind == Kind::Written => default.clone(),
+                    // It becomes of the type of the others.
+                    (None, None, Some(default)) => default.clone().of_any_type(),
                     (None, None, None) => return Err(Fail::new(format!("there is no {key:?}"))),
                 },
                 _ if unknown(map) || unknown(key) => return Ok(None),
@@ -180,9 +203,6 @@ impl Evaluator<'_> {
                 for item in &all {
                     match item.equals(wanted) {
                         Ok(true) => return Ok(Some(Val::bool(true))),
-                        Ok(false) if item.scalar().is_some() && item.scalar() == wanted.scalar() => {
-                            return Ok(Some(Val::bool(true)));
-                        }
                         Ok(false) => {}
                         Err(_) => open = true,
                     }
@@ -204,7 +224,7 @@ impl Evaluator<'_> {
                 Val::list(kept)
             }
             ("toset", [list]) => return self.set(list).map(Some),
-            ("tolist" | "tomap", [value]) => Val { set: false, ..value.clone() },
+            ("tolist" | "tomap", [value]) => typed(value),
             ("sort", [list]) => match closed(list) {
                 Some(mut items) if items.iter().all(|item| item.scalar().is_some()) => {
                     items.sort_by_key(Val::scalar);
@@ -228,7 +248,7 @@ impl Evaluator<'_> {
                 };
                 let keep =
                     |item: &Val| item.scalar().is_some_and(|text| others.contains(&text)) == (name != "setsubtract");
-                Val { set: true, ..Val::list(a.into_iter().filter(keep).collect()) }
+                Val { kind: Kind::Set, ..Val::list(a.into_iter().filter(keep).collect()) }
             }
             ("zipmap", [keys, values]) => {
                 let (Some(keys), Some(values)) = (closed(keys), closed(values)) else { return Ok(None) };
@@ -276,7 +296,8 @@ impl Evaluator<'_> {
             ("alltrue" | "anytrue", [list]) => {
                 let decides = name == "anytrue";
                 let Some(all) = items(list) else { return Err(wrong(list, "a list")) };
-                if all.iter().any(|item| item.truth() == Some(decides)) {
+                // Null is not true.
+                if all.iter().any(|item| item.truth() == Some(decides) || item.is_null() && !decides) {
                     return Ok(Some(Val::bool(decides)));
                 }
                 if all.iter().any(unknown) {
@@ -349,6 +370,6 @@ impl Evaluator<'_> {
             };
             rest = gap.or(rest);
         }
-        Ok(Some(Val::new(Data::Map(Rc::new(Map { members, rest })))))
+        Ok(Some(Val { kind: together(maps), ..Val::new(Data::Map(Rc::new(Map { members, rest }))) }))
     }
 }
