@@ -68,31 +68,20 @@ pub(super) fn plain(key: &str) -> String {
     key.replace(['_', '-'], "").to_ascii_lowercase()
 }
 
+/// How many bytes of a key are compared.
+const MOST: usize = 40;
+
 /// The key that was probably meant by another: at most two characters are wrong, and it is long enough to be no other
 /// word.
 pub(super) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
     let given = plain(given);
-    let close = |known: &&&str| given != plain(known) && known.len() >= 10 && distance(&given, &plain(known)) <= 2;
+    // A key is a stranger's, and what is much longer than any of ours is far from all of them.
+    let given = given.get(..MOST).unwrap_or(&given);
+    let close = |known: &&&str| {
+        let plain = plain(known);
+        given != plain && known.len() >= 10 && strsim::damerau_levenshtein(given, &plain) <= 2
+    };
     known.iter().find(close).copied()
-}
-
-/// How many characters are added, taken, changed or swapped with their neighbour between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for (i, one) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, other) in b.iter().enumerate() {
-            let change = rows[i][j] + usize::from(one != other);
-            let mut least = change.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *one == b[j - 1] && a[i - 1] == *other {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
