@@ -4,7 +4,7 @@
 //! sensitive or not resolved as not known. Keys are compared without case and underscores, as all the formats spell
 //! them (`ephemeralStorage.sizeInGiB`, `ephemeral_storage.size_in_gib`).
 
-use super::task_definition::{Location, Stated};
+use super::location::{Location, Stated};
 use super::value::{Data, Value};
 
 /// The sizes of a task.

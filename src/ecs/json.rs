@@ -7,8 +7,7 @@
 
 use std::path::Path;
 
-use thiserror::Error;
-
+pub use super::error::ParseError;
 use super::node::{Member, Node, Source, Value};
 use super::spelling::Spelling;
 use super::task_definition::{Location, TaskDefinition};
@@ -17,18 +16,6 @@ use super::{foreign, reader, strict, yaml};
 
 /// How large a source may be. ECS takes 64 KiB; comments and white space may come on top.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-
-/// Why a text is not a task definition, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{location}: {message}")]
-pub struct ParseError {
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
-    /// Where.
-    pub location: Location,
-}
 
 /// The task definitions that a text holds: one, today. `name` is that of the source; its ending tells YAML from JSON.
 pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::task_definition::Location;
+use super::location::Location;
 
 /// How deep arrays and objects may stand in one another. A task definition needs less than ten.
 pub(super) const MAX_DEPTH: usize = 64;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json::ParseError;
+use super::error::ParseError;
 use super::node::{self, Node, Source};
 use super::reader;
 use super::service::{NEITHER, both, provider};

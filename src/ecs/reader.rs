@@ -1,7 +1,7 @@
 //! From a tree to a task definition. A wrong type is an error that says what was expected, as ECS would refuse it.
 
 use super::details::{details, sizes};
-use super::json::ParseError;
+use super::error::ParseError;
 use super::spelling::{Spelling, nearest, plain};
 use super::task_definition::{
     ContainerDefinition, Gap, LaunchType, Location, Notation, Port, SearchPath, Stated, TaskDefinition,

@@ -2,7 +2,8 @@
 //!
 //! A service that runs a task definition and does not settle where is a reason not to know it, whatever the others say.
 
-use super::task_definition::{LaunchType, Stated};
+use super::location::Stated;
+use super::task_definition::LaunchType;
 
 /// Why a service that names neither settles nothing (Amazon ECS API Reference, `CreateService`: without both, the default
 /// strategy of the cluster holds, else EC2).

@@ -3,8 +3,8 @@
 //! The readers of the formats build it, [`super::reader`] makes task definitions of it. What a source does not settle
 //! is a value like another, with its reason and the expression as it stands.
 
+use super::location::Location;
 use super::node::{self, Node, Source};
-use super::task_definition::Location;
 
 /// A value with the place that it comes from.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::Note;
 use super::call::{Call, Part, parts, text};
 use super::condition::Truth;
 use super::evaluate::{Evaluator, SECRET, Scope};
-use crate::ecs::json::ParseError;
+use crate::ecs::error::ParseError;
 use crate::ecs::node::Node;
 use crate::ecs::reader;
 use crate::ecs::service::{NEITHER, both, provider};

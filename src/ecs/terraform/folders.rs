@@ -9,7 +9,7 @@ use hcl_edit::parser::parse_body;
 use hcl_edit::structure::Body;
 use thiserror::Error;
 
-use super::super::json::ParseError;
+use super::super::error::ParseError;
 use super::super::node;
 use super::super::strict;
 use super::evaluate::{Done, Evaluator, Fail};

@@ -25,7 +25,7 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::json::ParseError;
+use super::error::ParseError;
 use super::target::Variables;
 use super::task_definition::{Location, TaskDefinition};
 use crate::ecs::cloudformation::Note;

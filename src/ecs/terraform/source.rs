@@ -9,8 +9,8 @@ use hcl_edit::Span as _;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Structure};
 
+use super::super::location::Location;
 use super::super::node::Lines;
-use super::super::task_definition::Location;
 use super::value::Place;
 
 /// A file that was read.

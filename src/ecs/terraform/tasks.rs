@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, BlockLabel, Structure};
 
-use super::super::json::ParseError;
+use super::super::error::ParseError;
 use super::super::reader;
 use super::super::spelling::{KEYS, Spelling, nearest};
 use super::super::task_definition::{Gap as OpenGap, Location, Stated, TaskDefinition};
