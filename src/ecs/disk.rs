@@ -60,18 +60,20 @@ impl Repository {
         if !nearest.is_some_and(|nearest| nearest.starts_with(&self.root)) {
             return Err(Unread::Refused(format!("stands outside {}, so it is not read", self.root.display())));
         }
-        resolved.map_err(unread)
+        resolved.map_err(|error| unread(&error))
     }
 
     /// The text of a file that may stand anywhere.
     fn text(&self, path: &Path, limit: u64) -> Result<String, Unread> {
         let refused = |why: &str| Unread::Refused(why.into());
         // A pipe would keep who opens it waiting.
-        if !fs::metadata(path).map_err(unread)?.is_file() {
+        if !fs::metadata(path).map_err(|error| unread(&error))?.is_file() {
             return Err(refused("is no file"));
         }
         let mut bytes = Vec::new();
-        File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(unread)?;
+        File::open(path)
+            .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+            .map_err(|error| unread(&error))?;
         if bytes.len() as u64 > limit {
             return Err(Unread::Refused(format!("is larger than {} MiB", limit >> 20)));
         }
@@ -85,7 +87,7 @@ impl Repository {
 }
 
 /// Only what is surely not there is absent: a closed folder or a loop of links may hide anything.
-fn unread(error: io::Error) -> Unread {
+fn unread(error: &io::Error) -> Unread {
     match error.kind() {
         io::ErrorKind::NotFound => Unread::Absent,
         _ => Unread::Refused(format!("cannot be read: {error}")),
@@ -156,9 +158,9 @@ impl Files for Modules {
     fn list(&self, folder: &str) -> Result<Vec<String>, Unread> {
         let resolved = self.repository.resolve(Path::new(folder))?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(&resolved).map_err(unread)? {
+        for entry in fs::read_dir(&resolved).map_err(|error| unread(&error))? {
             // What else the folder holds may be more than the limit.
-            match entry.map_err(unread)?.file_name().into_string() {
+            match entry.map_err(|error| unread(&error))?.file_name().into_string() {
                 Ok(name) if is_configuration(&name) || name.contains(".tfvars") => names.push(name),
                 _ => {}
             }

@@ -227,16 +227,13 @@ impl<'a> Plan<'a> {
             let Some(values) = service.get("values").map(|member| &member.value) else { continue };
             let of_task = |key| task.get("values").and_then(|values| word(&values.value, key));
             let mut several = false;
-            let runs = match word(values, "task_definition") {
-                Some(wanted) => {
-                    let family = wanted.split(':').next();
-                    Some(wanted) == of_task("arn") || family.is_some() && family == of_task("family")
-                }
-                None => {
-                    let names = word(service, "name").map_or_else(Vec::new, |name| referred(configured, name));
-                    several = names.len() > 1;
-                    names.contains(&word(task, "name").unwrap_or_default())
-                }
+            let runs = if let Some(wanted) = word(values, "task_definition") {
+                let family = wanted.split(':').next();
+                Some(wanted) == of_task("arn") || family.is_some() && family == of_task("family")
+            } else {
+                let names = word(service, "name").map_or_else(Vec::new, |name| referred(configured, name));
+                several = names.len() > 1;
+                names.contains(&word(task, "name").unwrap_or_default())
             };
             if runs {
                 all = both(all, self.said(service, values, several));

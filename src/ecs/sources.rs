@@ -50,9 +50,9 @@ impl Sources {
     /// What was asked for. A target, container, variable or parameter is refused that none of the sources has: its name
     /// may be misspelt, and then the verdict would be one on something else.
     pub fn select(self, options: &TargetOptions) -> Result<Loaded, SelectError> {
-        let present = |names: &BTreeSet<String>| match names.is_empty() {
-            true => "none".to_owned(),
-            false => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        let present = |names: &BTreeSet<String>| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         };
         if let Some((wanted, _)) = options.variables.values.iter().find(|(name, _)| !self.variables.contains(name)) {
             return Err(SelectError::NoVariable { wanted: wanted.clone(), present: present(&self.variables) });

@@ -48,7 +48,7 @@ fn is_read(path: &str) -> bool {
     !(name.starts_with('.') || name.ends_with('~') || name.starts_with('#') && name.ends_with('#'))
 }
 
-/// Whether a file is one of a configuration in any form: HCL or JSON, of Terraform or OpenTofu.
+/// Whether a file is one of a configuration in any form: HCL or JSON, of Terraform or `OpenTofu`.
 pub(in super::super) fn is_configuration(name: &str) -> bool {
     is_read(name) && [".tf", ".tf.json", ".tofu", ".tofu.json"].iter().any(|ending| name.ends_with(ending))
 }
@@ -157,8 +157,8 @@ impl Evaluator<'_> {
         Ok(folder)
     }
 
-    /// Refuses a file in a form that is not read, if it may change what the others say: Terraform's JSON, and OpenTofu's
-    /// files, of which `main.tofu` takes the place of `main.tf`.
+    /// Refuses a file in a form that is not read, if it may change what the others say: Terraform's JSON, and
+    /// `OpenTofu`'s files, of which `main.tofu` takes the place of `main.tf`.
     fn other_form(&self, path: &str, replaces: bool) -> Result<(), Fail> {
         let (number, file) = self.open_file(path)?;
         let whole = Place { file: number, start: 0, end: 0 };
@@ -167,7 +167,7 @@ impl Evaluator<'_> {
             Err(Fail { at: Some(whole), ..Fail::fatal(message) })
         };
         let tofu = |what: &str| refuse(what, "a file of OpenTofu", "tofu");
-        if !path.ends_with(".json") {
+        if Path::new(path).extension().is_none_or(|ending| ending != "json") {
             self.measure(&file.text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
             let body = body(&file.text, number)?;
             return match body.blocks().find(|block| !is_setting(block.ident.as_str())) {
@@ -180,9 +180,8 @@ impl Evaluator<'_> {
             at: Some(Place { start: error.span.start, end: error.span.end, ..whole }),
             ..Fail::fatal(format!("this is not JSON: {}", error.message))
         })?;
-        let members = match node.value {
-            node::Value::Object(members) => members,
-            _ => return refuse("a list", "Terraform's JSON", "terraform"),
+        let node::Value::Object(members) = node.value else {
+            return refuse("a list", "Terraform's JSON", "terraform");
         };
         let of_ecs = [("aws_ecs_task_definition", "a task definition"), ("aws_ecs_", "a resource of ECS")];
         let of_ecs = of_ecs.iter().find(|(kind, _)| file.text.contains(kind)).map(|(_, what)| *what);
