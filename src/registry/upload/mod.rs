@@ -15,10 +15,10 @@
 
 mod body;
 pub mod dialect;
+mod session;
 pub(super) mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -27,6 +27,8 @@ use url::Url;
 
 use self::body::{Fault, Meter, Parts};
 use self::dialect::{Dialect, Plan};
+pub(super) use self::session::{FAREWELL, cancel_at_once, open};
+pub use self::session::{Session, Started, cancel, start};
 use super::client::Repository;
 use super::error::Error;
 use super::http::pace::Action;
@@ -35,7 +37,6 @@ use crate::blob::BlobSource;
 use crate::blob::growing::Whole;
 use crate::event::Observer;
 use crate::oci::descriptor::Descriptor;
-use crate::oci::digest::Digest;
 
 /// The most upload sessions that a blob gets.
 pub const SESSIONS: u32 = 5;
@@ -46,36 +47,6 @@ const SMALLEST_PART: u64 = 1 << 20;
 /// The largest part that a registry may ask for, in bytes: parts are kept in memory.
 const LARGEST_PART: u64 = 64 << 20;
 
-/// How long we wait for the cancelling of a session; nothing depends on it.
-const CANCEL: Duration = Duration::from_secs(5);
-
-/// How long an answer is waited for when all is given up: enough for a registry that is there.
-pub(in crate::registry) const FAREWELL: Duration = Duration::from_millis(500);
-
-/// An open upload session.
-pub struct Session {
-    url: Url,
-    least: u64,
-    /// The last request has been made and what came of it is not known: the registry may be storing the blob at this moment.
-    closing: bool,
-}
-
-impl Session {
-    /// Whether the registry takes only parts larger than those we would send and than we keep in memory: then all goes in one
-    /// request, which needs none.
-    fn asks_too_much(&self, part: u64) -> bool {
-        self.least > part.max(LARGEST_PART)
-    }
-}
-
-/// What came of asking for a session.
-pub enum Started {
-    /// The blob is there already, taken over from another repository.
-    Mounted,
-    /// The registry waits for the blob.
-    Session(Session),
-}
-
 /// A blob that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
@@ -83,64 +54,6 @@ pub struct Sent {
     pub bytes: u64,
     /// How often something was sent again.
     pub retries: u32,
-}
-
-/// Opens an upload session, after the registry has been asked to take the blob over from each of these repositories, one
-/// after the other.
-pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Result<Started, Error> {
-    let mut kept: Option<Session> = None;
-    for from in from.iter().filter(|from| **from != repository.name()) {
-        let mut ask = asking(repository);
-        ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
-        ask.scopes.push(format!("repository:{from}:pull"));
-        match repository.http.send(&repository.registry, &ask).await {
-            Ok(answer) if answer.status == 201 => {
-                answer.drain().await;
-                if let Some(session) = &kept {
-                    cancel(repository, session).await;
-                }
-                return Ok(Started::Mounted);
-            }
-            // Not mounted, and no reason is given; but the session is as good as any other.
-            Ok(answer) if answer.status == 202 => {
-                let session = opened(repository, answer).await?;
-                if let Some(before) = kept.replace(session) {
-                    cancel(repository, &before).await;
-                }
-            }
-            // Some registries refuse to mount what others answer with a session. The plain POST says whether it is the
-            // mount or the push that is not allowed.
-            Ok(answer) => answer.drain().await,
-            Err(Error::Unauthorized(_) | Error::Denied(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    match kept {
-        Some(session) => Ok(Started::Session(session)),
-        None => open(repository).await.map(Started::Session),
-    }
-}
-
-/// Opens an upload session.
-pub(in crate::registry) async fn open(repository: &Repository) -> Result<Session, Error> {
-    let answer = repository.http.send(&repository.registry, &asking(repository)).await?;
-    match answer.status {
-        200..=202 => opened(repository, answer).await,
-        _ => Err(answer.into_error().await),
-    }
-}
-
-/// The POST for a session.
-fn asking(repository: &Repository) -> Ask {
-    Ask { action: Some(Action::InitiateLayerUpload), ..repository.ask(Method::POST, "blobs/uploads/") }
-}
-
-async fn opened(repository: &Repository, answer: Answer) -> Result<Session, Error> {
-    let url = repository.registry.follow(&answer.attempt, &answer.url, &answer.location()?)?;
-    // GHCR takes 4 MiB at most, ECR 5 MiB at least: the registry's word goes before ours.
-    let least = answer.header("oci-chunk-min-length").and_then(|least| least.trim().parse().ok()).unwrap_or(0);
-    answer.drain().await;
-    Ok(Session { url, least, closing: false })
 }
 
 /// Sends a blob, in the given session first. It is held to its descriptor on the way.
@@ -446,24 +359,6 @@ impl Sender<'_> {
     async fn is_there(&self, whole: Whole) -> bool {
         let head = self.repository.head_blob(whole.digest).await;
         matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == whole.size))
-    }
-}
-
-/// Gives a session back. Registries clean up by themselves; this is a courtesy, and one that could take a blob away from under
-/// a registry that is storing it.
-pub async fn cancel(repository: &Repository, session: &Session) {
-    cancel_within(CANCEL, repository, session).await;
-}
-
-/// The same where nobody wants to wait any more.
-pub(in crate::registry) async fn cancel_at_once(repository: &Repository, session: &Session) {
-    cancel_within(FAREWELL, repository, session).await;
-}
-
-async fn cancel_within(patience: Duration, repository: &Repository, session: &Session) {
-    if repository.registry.owns(&session.url) && !session.closing {
-        let ask = Ask { url: session.url.clone(), ..repository.ask(Method::DELETE, "") };
-        let _ = tokio::time::timeout(patience, repository.http.ask(&repository.registry, &ask)).await;
     }
 }
 
