@@ -10,8 +10,8 @@
 //! * **Content.** A manifest is held to its digest before anybody reads it; a blob passes
 //!   [`Verified`](crate::blob::Verified); a digest that a header states is never taken for the digest of a body.
 //! * **Memory.** Every body that is not a blob has a limit; blobs pass in slices or parts.
-//! * **The terminal and the log.** A registry's words are stripped of control characters and cut; neither queries
-//!   (signed URLs) nor headers are ever printed.
+//! * **The terminal and the log.** A registry's words are stripped of control characters and of the secrets that it was
+//!   sent, and cut; neither queries (signed URLs) nor headers are ever printed.
 
 pub mod auth;
 pub mod client;

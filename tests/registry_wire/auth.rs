@@ -206,11 +206,11 @@ async fn a_denial_costs_no_credentials_and_no_second_request() {
     impl Authenticator for Once {
         fn credentials<'a>(&'a self, _: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
             self.0.fetch_add(u32::from(renew), Ordering::Relaxed);
-            Box::pin(async move { if renew { Err(Error::Worker) } else { Ok(basic("AWS", "token")) } })
+            Box::pin(async move { if renew { Err(Error::Worker) } else { Ok(basic("AWS", "hunter2")) } })
         }
     }
     let script = Script::new().await;
-    let asked = |line: crate::script::Line| line.with("authorization", header("AWS", "token"));
+    let asked = |line: crate::script::Line| line.with("authorization", header("AWS", "hunter2"));
     script.expect([
         on("PUT", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", "Basic realm=\"x\""),
         asked(on("PUT", MANIFEST)).error(403, "DENIED"),
@@ -320,5 +320,35 @@ async fn obstacles_are_told_apart() {
     });
     assert_eq!(obstacle("example.com", &answering).await, Obstacle::NotTls);
     drop(endpoint);
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_registry_that_repeats_a_secret_does_not_put_it_into_a_message() {
+    let script = Script::new().await;
+    let sent = header("bob", "s3cr3tPW");
+    let words = |text: &str| format!(r#"{{"errors":[{{"code":"DENIED","message":"{text}"}}]}}"#);
+    script.expect([
+        on("PUT", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+        on("PUT", MANIFEST)
+            .reply(403)
+            .header("Content-Type", "application/json")
+            .body(words(&format!("you sent {sent}, bob:s3cr3tPW"))),
+    ]);
+    let manifest = dockless::oci::media_type::MediaType::ImageManifest;
+    let denied = repository(&script, basic("bob", "s3cr3tPW")).put_manifest("v1", &manifest, "{}".into()).await;
+    let error = denied.expect_err("a denial");
+    assert!(error.to_string().ends_with("DENIED (you sent Basic …, …)"), "{error}");
+    assert!(!format!("{error:?}").contains("s3cr3t") && !format!("{error:?}").contains(&sent), "{error:?}");
+
+    let challenge = format!("Bearer realm=\"http://{}/token\"", script.host);
+    script.expect([
+        on("PUT", MANIFEST).without("authorization").reply(401).header("WWW-Authenticate", challenge),
+        on("GET", "/token?*").body(r#"{"token":"tok-leak-3"}"#),
+        on("PUT", MANIFEST).reply(403).header("Content-Type", "text/plain").body("token tok-leak-3 lacks push"),
+    ]);
+    let denied = repository(&script, basic("bob", "s3cr3tPW")).put_manifest("v1", &manifest, "{}".into()).await;
+    let error = denied.expect_err("a denial");
+    assert!(error.to_string().ends_with("answers 403: token … lacks push"), "{error}");
     script.finish();
 }

@@ -3,6 +3,7 @@
 pub(in crate::registry) mod ecr;
 mod help;
 mod reply;
+mod words;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use thiserror::Error as ThisError;
 
 pub(super) use self::reply::BODY_LIMIT;
 pub use self::reply::{Attempt, OciError, Reply};
+pub(super) use self::words::Carried;
 use crate::aws::error::AwsError;
 use crate::blob::reach::ReachError;
 use crate::blob::{BlobError, DOCUMENT_LIMIT};

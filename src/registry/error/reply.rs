@@ -1,19 +1,18 @@
 //! A reply that is a failure: what was attempted, and what the registry says about it.
 //!
 //! What a registry says is hostile input. Its body is read up to [`BODY_LIMIT`], its words lose their control
-//! characters (a terminal would obey them) and are cut. Queries are never kept: upload locations and signed URLs carry
-//! secrets there.
+//! characters (a terminal would obey them) and what we sent it in confidence, and are cut. Queries are never kept: upload
+//! locations and signed URLs carry secrets there.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::words::{Carried, TEXT_LIMIT};
+
 /// How much of an error's body is read, in bytes.
 pub(in crate::registry) const BODY_LIMIT: usize = 64 << 10;
-
-/// The longest text of a registry that is kept, in characters.
-const TEXT_LIMIT: usize = 1000;
 
 /// What was attempted: enough to find the line in a registry's log, and nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +80,8 @@ impl Reply {
         matches!(self.status, 408 | 429 | 500 | 502..=599)
     }
 
-    /// Reads a body for what can be told of it.
-    pub(in crate::registry) fn read_body(&mut self, content_type: &str, body: &[u8]) {
+    /// Reads a body for what can be told of it, without what the request carried.
+    pub(in crate::registry) fn read_body(&mut self, content_type: &str, body: &[u8], carried: &Carried) {
         #[derive(Deserialize)]
         struct Envelope {
             #[serde(default)]
@@ -101,6 +100,7 @@ impl Reply {
         if body.is_empty() {
             return;
         }
+        let clean = |text: &str| carried.clean(text);
         if let Ok(envelope) = serde_json::from_slice::<Envelope>(body) {
             let errors = envelope.errors.into_iter().take(16);
             self.errors = errors
@@ -116,7 +116,8 @@ impl Reply {
         self.excerpt = Some(if start.trim_start().starts_with('<') || content_type.contains("html") {
             "a page instead of a registry's error".into()
         } else if content_type.starts_with("text/plain") {
-            clean(&start)
+            // Whole, so that no secret is cut before it is looked for.
+            clean(&String::from_utf8_lossy(body))
         } else {
             format!("{} bytes that are not a registry's error", body.len())
         });
@@ -141,23 +142,6 @@ impl fmt::Display for Reply {
     }
 }
 
-/// A stranger's text, fit for a terminal and a log: one line, no control characters, cut.
-fn clean(text: &str) -> String {
-    let flat: String = text
-        .trim()
-        .trim_end_matches('.')
-        .chars()
-        .take(TEXT_LIMIT)
-        .map(|c| match c {
-            c if c.is_whitespace() => ' ',
-            // Bidirectional overrides turn a line around as a control character would.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '?',
-            c => c,
-        })
-        .collect();
-    flat
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -171,7 +155,7 @@ pub(super) mod tests {
             path: path.into(),
         };
         let mut reply = Reply { attempt, status, errors: vec![], excerpt: None, retry_after: None, anonymous: false };
-        reply.read_body(content_type, body);
+        reply.read_body(content_type, body, &Carried::default());
         reply
     }
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::retry::retry_after;
 use super::transport::{Patience, broken};
-use crate::registry::error::{Attempt, BODY_LIMIT, Error, Reply, ecr};
+use crate::registry::error::{Attempt, BODY_LIMIT, Carried, Error, Reply, ecr};
 
 /// The head of a reply, and its body to be read.
 pub(in crate::registry) struct Answer {
@@ -21,6 +21,8 @@ pub(in crate::registry) struct Answer {
     /// The start of the body, where it has been looked at.
     pub(super) start: Bytes,
     pub(super) patience: Patience,
+    /// What of the request may not be repeated.
+    pub(super) carried: Carried,
 }
 
 impl Answer {
@@ -102,7 +104,7 @@ impl Answer {
         let content_type = self.header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let (attempt, status, anonymous) = (self.attempt.clone(), self.status, self.anonymous);
         let mut reply = Reply { attempt, status, errors: Vec::new(), excerpt: None, retry_after, anonymous };
-        reply.read_body(&content_type, body);
+        reply.read_body(&content_type, body, &self.carried);
         reply
     }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
 pub(super) use self::answer::Answer;
@@ -30,7 +30,7 @@ use self::retry::Retry;
 use self::session::Session;
 use self::transport::{CaFile, Patience, Progress, Transport};
 use super::auth::Authenticator;
-use super::error::{Attempt, Error, Obstacle};
+use super::error::{Attempt, Carried, Error, Obstacle};
 use crate::event::{Event, Observer};
 use crate::mutex::lock;
 
@@ -39,6 +39,9 @@ const REDIRECTS: usize = 5;
 
 /// How often a request is sent at most while the registry and we find out about credentials.
 const ROUNDS: usize = 3;
+
+/// The type of a token request that has a body.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Makes a body; called again where the request has to be sent again.
 pub(super) type MakeBody = Arc<dyn Fn(Progress) -> reqwest::Body + Send + Sync>;
@@ -131,6 +134,11 @@ impl Http {
         if let Some(length) = length {
             request.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
+        let form = match &ask.payload {
+            Payload::Bytes(bytes) if ask.headers.get(CONTENT_TYPE).is_some_and(|one| one == FORM) => Some(&**bytes),
+            _ => None,
+        };
+        let carried = Carried::by(request.headers(), &ask.url, form);
         let response = self.transport.send(request, &progress, &attempt).await?;
         self.answered.store(true, Ordering::Relaxed);
         Ok(Answer {
@@ -142,6 +150,7 @@ impl Http {
             response,
             start: Bytes::new(),
             patience: self.transport.patience,
+            carried,
         })
     }
 

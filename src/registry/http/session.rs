@@ -16,7 +16,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::endpoint::{Registry, check, host_of};
-use super::{Answer, Ask, Http, Payload, attempt};
+use super::{Answer, Ask, FORM, Http, Payload, attempt};
 use crate::aws::ecr::EcrHost;
 use crate::event::Event;
 use crate::registry::auth::Credentials;
@@ -205,7 +205,7 @@ impl Http {
                 if let Some(service) = service {
                     form.append_pair("service", service);
                 }
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
                 (Method::POST, Payload::Bytes(form.finish().into()))
             }
             credentials => {
