@@ -198,21 +198,35 @@ impl Repository {
 
     /// Stores a manifest under a tag or its digest.
     ///
-    /// Neither `Location` (ECR sends none) nor `Docker-Content-Digest` is looked at: the bytes' digest is known here.
+    /// 201 is the word for it, without a `Location` (ECR sends none). After another success, a gateway's page perhaps, or
+    /// with another `Docker-Content-Digest`, what is there decides.
     pub async fn put_manifest(&self, reference: &str, media_type: &MediaType, bytes: Bytes) -> Result<(), Error> {
         let mut ask = self.ask(Method::PUT, &format!("manifests/{reference}"));
         let value = HeaderValue::from_str(media_type.as_ref());
         ask.headers.insert(CONTENT_TYPE, value.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+        let digest = Digest::of(&bytes);
         ask.payload = Payload::Bytes(bytes);
         ask.action = Some(Action::PutImage);
         let answer = self.http.send(&self.registry, &ask).await?;
-        match answer.status {
-            200..=204 => {
+        let other = answer.header("docker-content-digest").is_some_and(|stated| stated.trim().parse() != Ok(digest));
+        let doubt = match answer.status {
+            201 if !other => {
                 answer.drain().await;
-                Ok(())
+                return Ok(());
             }
-            _ => Err(answer.into_error().await),
-        }
+            201 => "it states another digest than the manifest has".to_owned(),
+            200..=204 => format!("it answers {} instead of 201", answer.status),
+            _ => return Err(answer.into_error().await),
+        };
+        let attempt = Box::new(answer.attempt.clone());
+        answer.drain().await;
+        let there = match self.head_manifest(reference).await {
+            Ok(Some(there)) if there.digest == digest => return Ok(()),
+            Ok(Some(there)) => format!("{reference} is {} there", there.digest),
+            Ok(None) => format!("{reference} is not there"),
+            Err(error) => format!("whether {reference} is there cannot be seen: {error}"),
+        };
+        Err(Error::Garbage { attempt, why: format!("{doubt}, and {there}") })
     }
 
     /// Whether the registry has a blob; `None` where not.

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use dockless::event::{BlobStatus, Silent};
 use dockless::oci::canonical;
 use dockless::oci::descriptor::Descriptor;
+use dockless::oci::digest::Digest;
 use dockless::oci::manifest::{Index, Manifest};
 use dockless::oci::media_type::MediaType;
 use dockless::oci::platform::Platform;
+use dockless::registry::client::Access;
 use dockless::registry::error::Error;
 use dockless::registry::push::mount::MountSource;
 use dockless::registry::push::{Failed, Options, Pushed, ahead, push};
+use dockless::registry::upload::{Started, start};
 
 use crate::script::{Line, Request, Script, on};
 use crate::{Memory, client, layer, quick, reference};
@@ -336,7 +339,7 @@ async fn no_tag_is_written_where_a_blob_is_missing_or_has_another_size() {
 #[tokio::test]
 async fn a_reference_with_another_digest_is_refused() {
     let script = Script::new().await;
-    let other = dockless::oci::digest::Digest::of(b"other");
+    let other = Digest::of(b"other");
     let error = run(image(), &[format!("{}/app@{other}", script.host)], Options::default()).await;
     assert!(matches!(error, Err(Error::OtherDigest { .. })));
     let named = reference(&script.host, "app").at(image().top.digest);
@@ -365,4 +368,30 @@ async fn what_is_handed_in_twice_is_sent_ahead_once() {
     let sent = tokio::spawn(sending).await.expect("a task").expect("sent");
     assert_eq!(sent[&shared.digest].status, BlobStatus::Uploaded);
     script.finish();
+}
+
+#[tokio::test]
+async fn a_manifest_is_stored_where_the_registry_says_201_or_has_it() {
+    let script = Script::new().await;
+    let repository = client(quick()).repository(&reference(&script.host, "app"), Access::Push).expect("a repository");
+    let digest = Digest::of(b"{}").to_string();
+    let put = async |line: Line, head: Option<Line>| {
+        script.expect([line]);
+        script.expect(head.map(|head| head.header("Content-Type", "application/vnd.oci.image.manifest.v1+json")));
+        let result = repository.put_manifest("v1", &MediaType::ImageManifest, "{}".into()).await;
+        script.finish();
+        result.map_err(|error| error.to_string())
+    };
+    let page = || on("PUT", "/v2/app/manifests/v1").header("Content-Type", "text/html").body("<html>welcome</html>");
+    let there = || head_tag("v1").header("Docker-Content-Digest", digest.as_str()).header("Content-Length", "2");
+    let other = Digest::of(b"other").to_string();
+    assert_eq!(put(put_manifest("v1").header("Docker-Content-Digest", digest.as_str()), None).await, Ok(()));
+    assert_eq!(put(page().reply(202), Some(there())).await, Ok(()));
+    assert_eq!(put(put_manifest("v1").header("Docker-Content-Digest", other.as_str()), Some(there())).await, Ok(()));
+    let error = put(page(), Some(head_tag("v1").reply(404))).await.expect_err("a page");
+    assert!(error.ends_with(": it answers 200 instead of 201, and v1 is not there"), "{error}");
+    let line = put_manifest("v1").header("Docker-Content-Digest", other.as_str());
+    let head = head_tag("v1").header("Docker-Content-Digest", other.as_str()).header("Content-Length", "5");
+    let error = put(line, Some(head)).await.expect_err("another digest");
+    assert!(error.ends_with(&format!("another digest than the manifest has, and v1 is {other} there")), "{error}");
 }

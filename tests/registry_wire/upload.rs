@@ -414,3 +414,20 @@ async fn a_location_elsewhere_gets_no_credentials_and_no_plain_http() {
     assert!(matches!(error, Error::Redirect { .. }), "{error}");
     script.finish();
 }
+
+#[tokio::test]
+async fn a_202_at_the_end_is_no_word_that_the_blob_is_there() {
+    let script = Script::new().await;
+    script.expect([session(1), put(1).reply(202), head().header("Content-Length", "3")]);
+    assert_eq!(send(&script, b"abc", None).await.0.expect("sent").bytes, 3);
+    script.finish();
+    // Not given back either: whoever accepted it may be storing it.
+    script.expect([session(1), put(1).reply(202), head().reply(404)]);
+    let error = send(&script, b"abc", None).await.0.expect_err("nothing is there");
+    let digest = layer(b"abc").digest;
+    assert!(
+        error.to_string().ends_with(&format!("it answers 202 instead of 201, and {digest} is not there")),
+        "{error}"
+    );
+    script.finish();
+}

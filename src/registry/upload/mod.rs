@@ -321,10 +321,19 @@ impl Sender<'_> {
         let mut url = session.url.clone();
         url.query_pairs_mut().append_pair("digest", &whole.digest.to_string());
         let ask = self.asking(Method::PUT, url, payload, range);
-        let result = self.repository.http.ask(&self.repository.registry, &ask).await;
+        let mut result = self.repository.http.ask(&self.repository.registry, &ask).await;
+        // 201 is the word for a blob that is stored; others have been seen, from registries and from gateways before them.
+        if let Ok(answer) = &result
+            && is_taken(answer)
+            && answer.status != 201
+            && !self.is_there(whole).await
+        {
+            let why = format!("it answers {} instead of 201, and {} is not there", answer.status, whole.digest);
+            result = Err(answer.garbage(why));
+        }
         session.closing = match &result {
             Ok(answer) => answer.status >= 500,
-            Err(error) => matches!(error, Error::Lost { .. } | Error::Stalled { .. }),
+            Err(error) => matches!(error, Error::Lost { .. } | Error::Stalled { .. } | Error::Garbage { .. }),
         };
         result
     }
