@@ -338,7 +338,7 @@ impl Repository {
         let url = self.registry.url(&format!("/v2/{}/{path}", self.name));
         let scopes = vec![self.scope()];
         let (headers, payload, repository) = (HeaderMap::new(), Payload::Empty, self.name.clone());
-        Ask { method, url, headers, payload, scopes, repository, action: None }
+        Ask { method, url, headers, payload, scopes, repository, action: None, once: false }
     }
 
     fn scope(&self) -> String {

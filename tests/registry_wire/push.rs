@@ -395,3 +395,34 @@ async fn a_manifest_is_stored_where_the_registry_says_201_or_has_it() {
     let error = put(line, Some(head)).await.expect_err("another digest");
     assert!(error.ends_with(&format!("another digest than the manifest has, and v1 is {other} there")), "{error}");
 }
+
+#[tokio::test]
+async fn a_mount_that_is_not_taken_is_asked_for_once() {
+    let challenge = |script: &Script| format!("Bearer realm=\"http://{}/token\"", script.host);
+    let from = Some("lib/a");
+    for status in [400, 404, 405, 429, 500, 503] {
+        let script = Script::new().await;
+        let to = reference(&script.host, "app");
+        let repository = client(quick()).repository(&to, Access::Push).expect("a repository");
+        script.expect([on("POST", "/v2/app/blobs/uploads/?mount=*").reply(status)]);
+        script.expect([on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", "/v2/app/blobs/uploads/1")]);
+        let started = start(&repository, Digest::of(b"x"), from).await.expect("a session");
+        assert!(matches!(started, Started::Session(_)), "{status}");
+        script.finish();
+
+        // A token server that does not know the scope.
+        script.expect([
+            on("POST", "/v2/app/blobs/uploads/?mount=*").reply(401).header("WWW-Authenticate", challenge(&script)),
+            on("GET", "/token?scope=repository%3Aapp%3Apull%2Cpush&scope=repository%3Alib%2Fa%3Apull*").reply(status),
+            on("GET", "/token?scope=repository%3Aapp%3Apull%2Cpush&client_id=dockless").body(r#"{"token":"t"}"#),
+            on("POST", "/v2/app/blobs/uploads/")
+                .with("authorization", "Bearer t")
+                .reply(202)
+                .header("Location", "/v2/app/blobs/uploads/1"),
+        ]);
+        let repository = client(quick()).repository(&to, Access::Push).expect("a repository");
+        let started = start(&repository, Digest::of(b"x"), from).await.expect("a session");
+        assert!(matches!(started, Started::Session(_)), "{status}");
+        script.finish();
+    }
+}

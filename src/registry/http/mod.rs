@@ -71,6 +71,8 @@ pub(super) struct Ask {
     pub(super) repository: String,
     /// What the registry's quotas count it as.
     pub(super) action: Option<Action>,
+    /// Not worth another try: what it is for can be had otherwise.
+    pub(super) once: bool,
 }
 
 /// The way to all registries.
@@ -78,7 +80,7 @@ pub(super) struct Http {
     transport: Transport,
     pub(super) retry: Retry,
     authenticator: Arc<dyn Authenticator>,
-    observer: Arc<dyn Observer>,
+    pub(super) observer: Arc<dyn Observer>,
     sessions: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Session>>>>,
     /// Whether anybody has ever answered: a first connection that fails is most likely a wrong name or port.
     answered: AtomicBool,
@@ -189,7 +191,7 @@ impl Http {
 
     /// As [`ask`](Self::ask), again after what may pass. The reply is none of 408, 429 and 5xx.
     pub(super) async fn send(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
-        self.retried(|| self.ask(registry, ask)).await
+        self.retried(ask.once, || self.ask(registry, ask)).await
     }
 
     /// As [`send`](Self::send), through redirects; for requests without a body.
@@ -207,7 +209,7 @@ impl Http {
         Err(Error::Garbage { attempt, why: format!("it redirects more than {REDIRECTS} times") })
     }
 
-    async fn retried<F>(&self, mut send: impl FnMut() -> F) -> Result<Answer, Error>
+    async fn retried<F>(&self, once: bool, mut send: impl FnMut() -> F) -> Result<Answer, Error>
     where
         F: Future<Output = Result<Answer, Error>>,
     {
@@ -219,7 +221,7 @@ impl Http {
                 Err(error) => error,
             };
             failures += 1;
-            if !self.again(&error, failures) {
+            if once || !self.again(&error, failures) {
                 return Err(error);
             }
             self.pause(&error, failures).await;

@@ -226,8 +226,9 @@ impl Http {
         };
         let anonymous = matches!(known, None | Some(Credentials::Anonymous));
         let repository = ask.repository.clone();
-        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository, action: None };
-        let mut answer = self.retried(|| self.once(registry, &ask, None)).await?;
+        let once = ask.once;
+        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository, action: None, once };
+        let mut answer = self.retried(once, || self.once(registry, &ask, None)).await?;
         answer.anonymous = anonymous;
         if answer.status != 200 {
             return Err(answer.into_error().await);

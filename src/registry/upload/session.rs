@@ -6,6 +6,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::LARGEST_PART;
+use crate::event::Event;
 use crate::oci::digest::Digest;
 use crate::registry::client::Repository;
 use crate::registry::error::Error;
@@ -50,7 +51,8 @@ pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Re
         let mut ask = asking(repository);
         ask.url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
         ask.scopes.push(format!("repository:{from}:pull"));
-        match repository.http.send(&repository.registry, &ask).await {
+        ask.once = true;
+        let error = match repository.http.send(&repository.registry, &ask).await {
             Ok(answer) if answer.status == 201 => {
                 answer.drain().await;
                 if let Some(session) = &kept {
@@ -64,13 +66,14 @@ pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Re
                 if let Some(before) = kept.replace(session) {
                     cancel(repository, &before).await;
                 }
+                continue;
             }
-            // Some registries refuse to mount what others answer with a session. The plain POST says whether it is the
-            // mount or the push that is not allowed.
-            Ok(answer) => answer.drain().await,
-            Err(Error::Unauthorized(_) | Error::Denied(_)) => {}
-            Err(error) => return Err(error),
-        }
+            // Some registries refuse to mount what others answer with a session, and some token servers know no such
+            // scope. A mount spares an upload and no more; the plain POST says whether the push itself is in the way.
+            Ok(answer) => answer.into_error().await,
+            Err(error) => error,
+        };
+        repository.http.observer.note(Event::Detail(&format!("{digest} is not mounted from {from}: {error}")));
     }
     match kept {
         Some(session) => Ok(Started::Session(session)),
