@@ -234,8 +234,7 @@ impl Repository {
         let answer = self.http.send(&self.registry, &self.ask(Method::HEAD, &format!("blobs/{digest}"))).await?;
         match answer.status {
             200 => Ok(Some(BlobHead { size: answer.length() })),
-            // Sent to where the blob is: it is there. The signed URL behind it is for one method only.
-            301 | 302 | 303 | 307 | 308 => Ok(Some(BlobHead { size: None })),
+            301 | 302 | 303 | 307 | 308 => Ok(self.is_behind(answer).await.then_some(BlobHead { size: None })),
             404 => Ok(None),
             _ => {
                 // A HEAD has no body; the GET says why. One byte is enough where it does not refuse.
@@ -249,6 +248,19 @@ impl Repository {
                     _ => Err(answer.into_error().await),
                 }
             }
+        }
+    }
+
+    /// Whether a blob is where its HEAD was sent. A mirror may send there without a look; but the signed URL of a storage
+    /// may be for one method only, so that nothing but its plain word says that the blob is not there.
+    async fn is_behind(&self, answer: Answer) -> bool {
+        let url = answer.location().and_then(|to| self.registry.follow(&answer.attempt, &answer.url, &to));
+        answer.drain().await;
+        let Ok(url) = url else { return true };
+        let ask = Ask { url, once: true, ..self.ask(Method::HEAD, "") };
+        match self.http.fetch(&self.registry, ask).await {
+            Ok(answer) => !matches!(answer.status, 404 | 410),
+            Err(_) => true,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dockless::blob::BlobSource;
 use dockless::event::{Observer, Silent};
 use dockless::oci::digest::Digest;
+use dockless::oci::media_type::MediaType;
 use dockless::registry::auth::Credentials;
 use dockless::registry::client::{Access, Repository, Settings};
 use dockless::registry::error::Error;
@@ -137,5 +138,58 @@ async fn what_opens_ecr_goes_to_no_realm_of_another() {
         on("GET", "/v2/app/manifests/v1").with("authorization", "Bearer T").body("{}"),
     ]);
     repository(&script, PUBLIC).get_manifest("v1").await.expect("a manifest");
+    script.finish();
+}
+
+#[tokio::test]
+async fn what_is_stored_goes_where_307_and_308_send_it() {
+    let (script, other) = (Script::new().await, Script::new().await);
+    let at = |path: &str| format!("http://{}{path}", other.host);
+    // The same origin keeps the credentials, another one gets none.
+    script.expect([
+        challenges(on("POST", "/v2/app/blobs/uploads/").without("authorization"), "Basic realm=\"x\""),
+        on("POST", "/v2/app/blobs/uploads/").reply(307).header("Location", "/deep/uploads/"),
+        on("POST", "/deep/uploads/").with("authorization", BASIC).reply(202).header("Location", "1?_state=a"),
+        on("PUT", "/deep/uploads/1?_state=a&digest=*").reply(308).header("Location", at("/store?sig=x1y2z3")),
+        on("PUT", "/v2/app/manifests/v1").with("authorization", BASIC).reply(307).header("Location", at("/manifest")),
+    ]);
+    other.expect([
+        on("PUT", "/store?sig=x1y2z3").without("authorization").reply(201),
+        on("PUT", "/manifest").without("authorization").reply(201),
+    ]);
+    let repository = repository(&script, &script.host);
+    send(&repository, b"abc").await.expect("sent");
+    repository.put_manifest("v1", &MediaType::ImageManifest, "{}".into()).await.expect("stored");
+    script.finish();
+    let bodies: Vec<Vec<u8>> = other.finish().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [b"abc".to_vec(), b"{}".to_vec()]);
+
+    // No further than where it is safe, and not for ever.
+    script.expect([on("PUT", "/v2/app/manifests/v1").reply(307).header("Location", "http://example.com/x")]);
+    let error = repository.put_manifest("v1", &MediaType::ImageManifest, "{}".into()).await.expect_err("plain http");
+    assert!(matches!(error, Error::Redirect { .. }), "{error}");
+    script.expect((0..6).map(|_| on("PUT", "/v2/app/manifests/v1").reply(307).header("Location", "v1")));
+    let error = repository.put_manifest("v1", &MediaType::ImageManifest, "{}".into()).await.expect_err("a circle");
+    assert!(error.help().is_some_and(|help| help.contains("redirects")), "{error}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_blob_is_looked_for_where_its_head_is_sent() {
+    let (script, other) = (Script::new().await, Script::new().await);
+    let repository = repository(&script, &script.host);
+    let digest = layer(b"abc").digest;
+    let head = || on("HEAD", format!("/v2/app/blobs/{digest}"));
+    for (status, there) in [(200, true), (403, true), (500, true), (404, false), (410, false)] {
+        script.expect([head().reply(307).header("Location", format!("http://{}/x?sig=1", other.host))]);
+        other.expect([on("HEAD", "/x?sig=1").without("authorization").reply(status)]);
+        let found = repository.head_blob(digest).await.expect("an answer");
+        assert_eq!(found.is_some(), there, "{status}");
+        script.finish();
+        other.finish();
+    }
+    // Where nobody follows.
+    script.expect([head().reply(307).header("Location", "http://example.com/x")]);
+    assert!(repository.head_blob(digest).await.expect("an answer").is_some());
     script.finish();
 }

@@ -49,6 +49,11 @@ impl Error {
             Self::Refused(reply) if reply.status == 413 => {
                 "the registry or a proxy before it takes smaller requests only: give a smaller --chunk-size".into()
             }
+            Self::Refused(reply) if matches!(reply.status, 300..=399) => format!(
+                "{} redirects what is to be stored, which only 307 and 308 to one place can: use the name of the registry \
+                 that it sends to",
+                reply.attempt.host
+            ),
             Self::Connect { obstacle, attempt, .. } => match obstacle {
                 Obstacle::Name => format!("check the name {} and this machine's DNS", attempt.host),
                 Obstacle::Refused => format!("check that a registry listens at {}", attempt.host),

@@ -60,6 +60,7 @@ pub(super) enum Payload {
 }
 
 /// A request.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -156,8 +157,26 @@ impl Http {
         })
     }
 
-    /// Sends a request with what the registry wants to know of us. Any status is a reply.
+    /// Sends a request with what the registry wants to know of us. Any status is a reply, but what is to be stored goes
+    /// where 307 and 308 send it, which keep the method and the body (RFC 9110 sections 15.4.8 and 15.4.9). Where a GET or
+    /// HEAD is sent is its caller's to follow.
     pub(super) async fn ask(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
+        let mut answer = self.asked(registry, ask).await?;
+        let mut moved;
+        for _ in 0..REDIRECTS {
+            let stays = ask.method == Method::GET || ask.method == Method::HEAD || !matches!(answer.status, 307 | 308);
+            if stays {
+                return Ok(answer);
+            }
+            let url = registry.follow(&answer.attempt, &answer.url, &answer.location()?)?;
+            answer.drain().await;
+            moved = Ask { url, ..ask.clone() };
+            answer = self.asked(registry, &moved).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn asked(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
         if !registry.owns(&ask.url) {
             return self.once(registry, ask, None).await;
         }
