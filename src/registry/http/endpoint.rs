@@ -10,11 +10,13 @@ use std::str::FromStr;
 use thiserror::Error as ThisError;
 use url::Url;
 
+use crate::oci::reference::Reference;
 use crate::registry::error::{Attempt, Error};
 use crate::secret::is_loopback;
 
 /// Registries that are spoken to elsewhere, by the host of the reference: `HOST=URL[,HOST=URL…]`, as the environment
-/// variable `DOCKLESS_REGISTRY_ENDPOINT` says it.
+/// variable `DOCKLESS_REGISTRY_ENDPOINT` says it. A host is in small letters here, and Docker Hub is `docker.io`, under
+/// whichever of its names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Endpoints(BTreeMap<String, Url>);
 
@@ -30,6 +32,11 @@ pub enum ParseEndpointsError {
     /// Plain http to another machine.
     #[error("the endpoint {0:?} is refused: plain http is spoken to this machine only")]
     PlainHttp(String),
+    /// What no reference has as its registry: it would be left out in silence, and the traffic go to the real registry.
+    #[error(
+        "{0:?} has an endpoint, but is no registry's host: expected a name with a dot or a port, such as registry.example.com"
+    )]
+    Host(String),
     /// Two endpoints for one registry.
     #[error("{0:?} has two endpoints")]
     Twice(String),
@@ -52,11 +59,19 @@ impl Endpoints {
         if !allowed(&parsed) {
             return Err(ParseEndpointsError::PlainHttp(url.into()));
         }
-        match self.0.insert(host.into(), parsed) {
-            Some(_) => Err(ParseEndpointsError::Twice(host.into())),
-            None => Ok(()),
+        let key = key(host).ok_or_else(|| ParseEndpointsError::Host(host.into()))?;
+        match self.0.insert(key, parsed.clone()) {
+            Some(first) if first != parsed => Err(ParseEndpointsError::Twice(host.into())),
+            _ => Ok(()),
         }
     }
+}
+
+/// The registry of references to this host; `None` where there are none.
+fn key(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    let reference: Reference = format!("{host}/team/app").parse().ok()?;
+    (reference.repository() == "team/app").then(|| reference.registry().to_owned())
 }
 
 impl FromStr for Endpoints {
@@ -105,7 +120,7 @@ impl Registry {
         if is_loopback(&nominal) {
             nominal = Url::parse(&format!("http://{host}/")).map_err(|_| address())?;
         }
-        let base = endpoints.0.get(name).cloned().unwrap_or_else(|| nominal.clone());
+        let base = endpoints.0.get(&name.to_ascii_lowercase()).cloned().unwrap_or_else(|| nominal.clone());
         Ok(Self { name: name.into(), base, nominal })
     }
 
@@ -229,6 +244,26 @@ mod tests {
         assert!(!error("a.io=https://me:hunter2@b.io").to_string().contains("hunter2"));
         assert!(matches!(error("a.io=http://b.io"), ParseEndpointsError::PlainHttp(_)));
         assert!(matches!(error("a.io=https://b.io,a.io=https://c.io"), ParseEndpointsError::Twice(_)));
+    }
+
+    #[test]
+    fn endpoints_are_found_under_every_spelling_of_their_host() {
+        for host in ["docker.io", "index.docker.io", "registry-1.docker.io", "Index.Docker.IO"] {
+            let endpoints = format!("{host}=http://127.0.0.1:5000");
+            assert_eq!(registry("docker.io", &endpoints).base.as_str(), "http://127.0.0.1:5000/", "{host}");
+        }
+        for (host, name) in [("GHCR.io", "ghcr.io"), ("ghcr.io", "GHCR.io"), ("[::1]:5000", "[::1]:5000")] {
+            let endpoints = format!("{host}=http://127.0.0.1:6000");
+            assert_eq!(registry(name, &endpoints).base.as_str(), "http://127.0.0.1:6000/", "{host}");
+        }
+        for host in ["ghcr", "team", "gh cr.io", "ghcr.io:port"] {
+            let error = format!("{host}=http://127.0.0.1:5000").parse::<Endpoints>().expect_err(host);
+            assert!(matches!(error, ParseEndpointsError::Host(_)), "{error}");
+        }
+        let same = "docker.io=http://127.0.0.1:5000,index.docker.io=http://127.0.0.1:5000";
+        assert!(same.parse::<Endpoints>().is_ok());
+        let other = "docker.io=http://127.0.0.1:5000,index.docker.io=http://127.0.0.1:5001";
+        assert!(matches!(other.parse::<Endpoints>(), Err(ParseEndpointsError::Twice(_))));
     }
 
     #[test]
