@@ -53,9 +53,9 @@ pub struct CredentialStore {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct File {
-    auths: Option<BTreeMap<String, Login>>,
+    auths: Option<BTreeMap<String, Option<Login>>>,
     #[serde(rename = "credHelpers")]
-    helpers: Option<BTreeMap<String, String>>,
+    helpers: Option<BTreeMap<String, Option<String>>>,
     #[serde(rename = "credsStore")]
     store: Option<String>,
 }
@@ -130,10 +130,12 @@ fn find_in(path: &Path, place: &str, program_path: Option<&OsStr>) -> Result<Cre
     let registry = host(place);
     let hosts = keys(registry);
     let helper = |name: &str| helper(name, hosts[0], registry, program_path);
-    if let Some((_, name)) = lookup(file.helpers.as_ref(), &hosts) {
+    // A helper without a name takes its host out of the store: its login is in `auths`, as Docker reads it.
+    let own = lookup(file.helpers.as_ref(), &hosts).map(|(_, name)| name.as_deref().unwrap_or_default());
+    if let Some(name) = own.filter(|name| !name.is_empty()) {
         return helper(name);
     }
-    if let Some(name) = file.store.as_deref().filter(|name| !name.is_empty()) {
+    if let Some(name) = file.store.as_deref().filter(|name| !name.is_empty() && own.is_none()) {
         match helper(name)? {
             // A store holds what `docker login` gave it; other tools write into `auths` beside it.
             Credentials::Anonymous => {}
@@ -143,6 +145,7 @@ fn find_in(path: &Path, place: &str, program_path: Option<&OsStr>) -> Result<Cre
     let namespaces = std::iter::successors(Some(place), |place| place.rsplit_once('/').map(|(above, _)| above));
     let all: Vec<&str> = namespaces.filter(|place| place.contains('/')).chain(hosts).collect();
     let Some((key, login)) = lookup(file.auths.as_ref(), &all) else { return Ok(Credentials::Anonymous) };
+    let Some(login) = login else { return Ok(Credentials::Anonymous) };
     login.credentials().ok_or_else(|| {
         let (line, column) = place_of(&bytes, key);
         let why = format!("the login of {key:?} is not base64 of user:password");
@@ -199,7 +202,7 @@ fn keys(registry: &str) -> Vec<&str> {
     }
 }
 
-/// Keys are hosts, or repositories and what they are in; older tools wrote `https://host/v1/`.
+/// Keys are hosts, or repositories and what they are in; older tools wrote `https://host/v1/`, and some `host/`.
 fn lookup<'a, T>(map: Option<&'a BTreeMap<String, T>>, keys: &[&str]) -> Option<(&'a str, &'a T)> {
     let map = map?;
     keys.iter()
@@ -209,7 +212,13 @@ fn lookup<'a, T>(map: Option<&'a BTreeMap<String, T>>, keys: &[&str]) -> Option<
 }
 
 fn old_host(key: &str) -> Option<&str> {
-    key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).map(host)
+    if let Some(rest) = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")) {
+        return Some(host(rest));
+    }
+    // A slash at the end tells it from a namespace.
+    let bare = key.strip_suffix('/')?;
+    let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare);
+    (!bare.contains('/')).then_some(bare)
 }
 
 /// The registry of a repository.
@@ -301,6 +310,30 @@ mod tests {
         assert_eq!(find(&config, "quay.io").expect("none"), Credentials::Anonymous);
         assert_eq!(find("", "quay.io").expect("none"), Credentials::Anonymous);
         assert_eq!(find(r#"{"auths": null}"#, "quay.io").expect("none"), Credentials::Anonymous);
+    }
+
+    #[test]
+    fn reads_what_other_tools_have_written() {
+        let auth = STANDARD.encode("me:p");
+        for key in ["127.0.0.1:5000", "127.0.0.1:5000/", "127.0.0.1:5000/v1/", "127.0.0.1:5000/v2/"] {
+            let config = format!(r#"{{"auths": {{"{key}": {{"auth": "{auth}"}}, "other": null}}}}"#);
+            assert_eq!(find(&config, "127.0.0.1:5000/app").expect("a login"), basic("me", "p"), "{key}");
+            assert_eq!(find(&config, "other").expect("none"), Credentials::Anonymous);
+        }
+        let config = format!(r#"{{"auths": {{"a.io/team/": {{"auth": "{auth}"}}}}}}"#);
+        assert_eq!(find(&config, "a.io/app").expect("none"), Credentials::Anonymous, "a namespace is no host");
+    }
+
+    #[test]
+    fn a_helper_without_a_name_takes_its_host_out_of_the_store() {
+        let auth = STANDARD.encode("me:p");
+        for helper in ["\"\"", "null"] {
+            let config = format!(
+                r#"{{"credsStore": "no-such-helper", "credHelpers": {{"a.io": {helper}}}, "auths": {{"a.io": {{"auth": "{auth}"}}}}}}"#
+            );
+            assert_eq!(find(&config, "a.io/app").expect("a login"), basic("me", "p"));
+            assert!(matches!(find(&config, "b.io"), Err(Error::CredentialHelper { .. })));
+        }
     }
 
     #[test]
