@@ -191,3 +191,18 @@ async fn other_bytes_and_other_ranges_are_refused() {
     }
     script.finish();
 }
+
+#[tokio::test]
+async fn words_that_come_in_drops_have_an_end() {
+    let script = Script::new().await;
+    let mut settings = quick();
+    settings.patience.stall = std::time::Duration::from_millis(600);
+    let repository = client(settings).repository(&reference(&script.host, "app"), Access::Pull).expect("a repository");
+    let refusal = on("GET", "/v2/app/manifests/v1").reply(400).header("Content-Type", "text/plain").body("not so");
+    script.expect([refusal.header("Content-Length", "60000").drips()]);
+    let begun = std::time::Instant::now();
+    let error = repository.get_manifest("v1").await.expect_err("a refusal");
+    assert!(error.to_string().ends_with("answers 400: not so"), "{error}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
+    script.finish();
+}

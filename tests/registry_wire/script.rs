@@ -19,6 +19,8 @@ enum Does {
     ReplyAfter(usize),
     /// Sends the head and so many bytes of the body, then hangs up.
     CutAfter(usize),
+    /// Sends the head and the body's first bytes, then one space after the other for as long as somebody listens.
+    Drip,
     /// Never answers.
     Silence,
 }
@@ -78,6 +80,10 @@ impl Line {
     }
     pub(crate) fn cut_after(mut self, bytes: usize) -> Self {
         self.does = Does::CutAfter(bytes);
+        self
+    }
+    pub(crate) fn drips(mut self) -> Self {
+        self.does = Does::Drip;
         self
     }
     pub(crate) fn never_answers(mut self) -> Self {
@@ -213,6 +219,12 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
         }
         if write.write_all(&bytes).await.is_err() || matches!(line.does, Does::CutAfter(_)) {
             return;
+        }
+        while let Does::Drip = line.does {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if write.write_all(b" ").await.is_err() {
+                return;
+            }
         }
         if let Does::ReplyAfter(_) = line.does {
             // As nginx does: a connection that is closed with bytes unread would take the reply with it.

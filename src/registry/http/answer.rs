@@ -1,6 +1,6 @@
 //! The reply to one request: its head, its body as it comes, and the failure that it is.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -9,6 +9,9 @@ use url::Url;
 use super::retry::retry_after;
 use super::transport::{Patience, broken};
 use crate::registry::error::{Attempt, BODY_LIMIT, Carried, Error, Reply, ecr};
+
+/// How long is waited for all the words of a refusal: each byte may come in time, and the last one never.
+const WORDS: Duration = Duration::from_secs(10);
 
 /// The head of a reply, and its body to be read.
 pub(in crate::registry) struct Answer {
@@ -20,6 +23,8 @@ pub(in crate::registry) struct Answer {
     pub(super) response: reqwest::Response,
     /// The start of the body, where it has been looked at.
     pub(super) start: Bytes,
+    /// Whether the rest of the body is not waited for any more.
+    pub(super) over: bool,
     pub(super) patience: Patience,
     /// What of the request may not be repeated.
     pub(super) carried: Carried,
@@ -50,6 +55,9 @@ impl Answer {
     pub(in crate::registry) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         if !self.start.is_empty() {
             return Ok(Some(std::mem::take(&mut self.start)));
+        }
+        if self.over {
+            return Ok(None);
         }
         match tokio::time::timeout(self.patience.stall, self.response.chunk()).await {
             Ok(result) => result.map_err(|error| match broken(&self.attempt, error) {
@@ -88,14 +96,18 @@ impl Answer {
 
     async fn body_of_error(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
-        // What cannot be read of an error's body is not worth another error.
-        while let Ok(Some(chunk)) = self.chunk().await {
-            let room = BODY_LIMIT - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() == BODY_LIMIT {
-                break;
+        let limit = WORDS.min(self.patience.stall);
+        let reading = async {
+            // What cannot be read of an error's body is not worth another error.
+            while let Ok(Some(chunk)) = self.chunk().await {
+                let room = BODY_LIMIT - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() == BODY_LIMIT {
+                    break;
+                }
             }
-        }
+        };
+        self.over = tokio::time::timeout(limit, reading).await.is_err();
         body
     }
 
@@ -111,11 +123,15 @@ impl Answer {
     /// Reads what is left, so that the connection can be used again; a long rest is not worth it.
     pub(in crate::registry) async fn drain(mut self) {
         let mut left = BODY_LIMIT;
-        while let Ok(Some(chunk)) = self.chunk().await {
-            match left.checked_sub(chunk.len()) {
-                Some(rest) => left = rest,
-                None => return,
+        let limit = WORDS.min(self.patience.stall);
+        let reading = async {
+            while let Ok(Some(chunk)) = self.chunk().await {
+                match left.checked_sub(chunk.len()) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
             }
-        }
+        };
+        let _ = tokio::time::timeout(limit, reading).await;
     }
 }

@@ -152,6 +152,7 @@ impl Http {
             anonymous: authorization.is_none() && !ask.headers.contains_key(AUTHORIZATION),
             response,
             start: Bytes::new(),
+            over: false,
             patience: self.transport.patience,
             carried,
         })
