@@ -206,3 +206,23 @@ async fn words_that_come_in_drops_have_an_end() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
     script.finish();
 }
+
+#[tokio::test]
+async fn a_registry_that_never_answered_is_given_up_soon_whoever_answered_before() {
+    let script = Script::new().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nobody = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let notes = Arc::new(Notes::default());
+    let client = Client::new(quick(), Arc::<Notes>::clone(&notes));
+    let ask = async |host: &str| {
+        let repository = client.repository(&reference(host, "app"), Access::Pull).expect("a repository");
+        repository.get_manifest("v1").await.expect_err("no manifest")
+    };
+    script.expect([on("GET", "/v2/app/manifests/v1").reply(404)]);
+    ask(&script.host).await;
+    let error = ask(&nobody).await;
+    assert!(matches!(error, Error::Connect { .. }), "{error}");
+    assert_eq!(notes.all().len(), 1, "{:?}", notes.all());
+    script.finish();
+}

@@ -13,8 +13,7 @@ pub mod retry;
 mod session;
 pub mod transport;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -83,8 +82,8 @@ pub(super) struct Http {
     authenticator: Arc<dyn Authenticator>,
     pub(super) observer: Arc<dyn Observer>,
     sessions: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Session>>>>,
-    /// Whether anybody has ever answered: a first connection that fails is most likely a wrong name or port.
-    answered: AtomicBool,
+    /// The registries that have ever answered: a first connection that fails is most likely a wrong name or port.
+    answered: Mutex<HashSet<String>>,
     pace: Pace,
 }
 
@@ -97,7 +96,7 @@ impl Http {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let transport = Transport::new(ca, patience);
-        let (sessions, answered) = (Mutex::default(), AtomicBool::new(false));
+        let (sessions, answered) = (Mutex::default(), Mutex::default());
         Self { transport, retry, authenticator, observer, sessions, answered, pace: Pace::default() }
     }
 
@@ -143,7 +142,7 @@ impl Http {
         };
         let carried = Carried::by(request.headers(), &ask.url, form);
         let response = self.transport.send(request, &progress, &attempt).await?;
-        self.answered.store(true, Ordering::Relaxed);
+        lock(&self.answered).insert(registry.name.clone());
         Ok(Answer {
             attempt,
             status: response.status().as_u16(),
@@ -250,7 +249,10 @@ impl Http {
 
     /// Whether it is worth trying again after so many failures.
     pub(super) fn again(&self, error: &Error, failures: u32) -> bool {
-        let answered = self.answered.load(Ordering::Relaxed);
+        let answered = match error {
+            Error::Connect { attempt, .. } => lock(&self.answered).contains(&attempt.registry),
+            _ => true,
+        };
         let most = match error {
             // The first thing we ask for: most likely a wrong name or port, and nobody wants to wait for that.
             Error::Connect { obstacle: Obstacle::Name, .. } if !answered => 1,
