@@ -38,12 +38,7 @@ use dockless::registry::http::transport::Patience;
 fn quick() -> Settings {
     let short = Duration::from_millis(2);
     Settings {
-        retry: Retry {
-            attempts: 4,
-            first_pause: short,
-            longest_pause: short,
-            longest_asked: Duration::from_millis(400),
-        },
+        retry: Retry { attempts: 4, first_pause: short, longest_pause: short, longest_asked: Duration::from_secs(1) },
         patience: Patience {
             connect: Duration::from_secs(5),
             stall: Duration::from_secs(5),

@@ -14,6 +14,9 @@ use super::words::{Carried, TEXT_LIMIT};
 /// How much of an error's body is read, in bytes.
 pub(in crate::registry) const BODY_LIMIT: usize = 64 << 10;
 
+/// Nobody waits so long, whatever is asked.
+const FAR: Duration = Duration::from_hours(31 * 24);
+
 /// What was attempted: enough to find the line in a registry's log, and nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -135,8 +138,14 @@ impl fmt::Display for Reply {
                 write!(f, "{separator}{} ({})", error.code, error.message)?;
             }
         }
-        match &self.excerpt {
-            Some(excerpt) if !excerpt.is_empty() => write!(f, ": {excerpt}"),
+        if let Some(excerpt) = self.excerpt.as_deref().filter(|excerpt| !excerpt.is_empty()) {
+            write!(f, ": {excerpt}")?;
+        }
+        match self.retry_after.map(|asked| Duration::from_secs(asked.as_secs())) {
+            Some(asked) if asked > FAR => f.write_str("; it wants to be left alone for more than a month"),
+            Some(asked) if !asked.is_zero() && self.is_temporary() => {
+                write!(f, "; it wants to be left alone for {}", humantime::format_duration(asked))
+            }
             _ => Ok(()),
         }
     }

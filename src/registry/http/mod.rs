@@ -259,12 +259,18 @@ impl Http {
             Error::Connect { .. } if !answered => 2,
             _ => self.retry.attempts,
         };
-        error.is_temporary() && failures < most.min(self.retry.attempts)
+        error.is_temporary() && failures < most.min(self.retry.attempts) && !self.asks_too_long(error)
+    }
+
+    /// Whether the registry wants to be left alone for longer than we wait: another try before that is one too many.
+    pub(super) fn asks_too_long(&self, error: &Error) -> bool {
+        let asked = error.reply().and_then(|reply| reply.retry_after);
+        asked.is_some_and(|asked| asked > self.retry.longest_asked)
     }
 
     /// Says that there will be another try, and waits before it where the failure is one that passes.
     pub(super) async fn pause(&self, error: &Error, failures: u32) {
-        let after = if error.is_temporary() {
+        let after = if error.is_temporary() && !self.asks_too_long(error) {
             self.retry.pause(failures, error.reply().and_then(|reply| reply.retry_after))
         } else {
             Duration::ZERO

@@ -96,6 +96,7 @@ pub async fn upload(
         cancel(repository, &session).await;
         match setback {
             Setback::Final(error) => return Err(error),
+            Setback::Again(error, _) if repository.http.asks_too_long(&error) => return Err(*error),
             Setback::Again(source, _) if number == SESSIONS => {
                 let (digest, repository) = (descriptor.digest, repository.full_name());
                 return Err(Error::Upload { digest, repository, sessions: SESSIONS, source });
@@ -277,7 +278,7 @@ impl Sender<'_> {
                     }
                     let left = self.meter.sent() - before;
                     let torn = self.dialect.keeps_torn_parts && left != 0 && left != bytes.len() as u64;
-                    if sent_again || torn {
+                    if sent_again || torn || self.repository.http.asks_too_long(&error) {
                         return Err(Setback::Again(Box::new(error), Plan::Parts(size)));
                     }
                     sent_again = true;
