@@ -12,6 +12,8 @@ mod fetch;
 mod first;
 #[path = "registry_wire/peer.rs"]
 mod peer;
+#[path = "registry_wire/proxy.rs"]
+mod proxy;
 #[path = "registry_wire/push.rs"]
 mod push;
 #[path = "registry_wire/script.rs"]

@@ -399,7 +399,7 @@ async fn a_manifest_is_stored_where_the_registry_says_201_or_has_it() {
 #[tokio::test]
 async fn a_mount_that_is_not_taken_is_asked_for_once() {
     let challenge = |script: &Script| format!("Bearer realm=\"http://{}/token\"", script.host);
-    let from = Some("lib/a");
+    let from = &["lib/a"];
     for status in [400, 404, 405, 429, 500, 503] {
         let script = Script::new().await;
         let to = reference(&script.host, "app");

@@ -70,6 +70,10 @@ impl Error {
                 Obstacle::NotTls => {
                     format!("{} speaks plain http, which is spoken on this machine's own addresses only", attempt.host)
                 }
+                Obstacle::Proxy(_) => format!(
+                    "check the proxy in HTTPS_PROXY, its user and password included, or put {} into NO_PROXY",
+                    attempt.host
+                ),
                 Obstacle::Tls | Obstacle::Other => return None,
             },
             Self::Lost { attempt, .. } | Self::Stalled { attempt, .. } => {
@@ -100,6 +104,9 @@ impl Error {
             Self::PlainHttp(_) => "give the registry a certificate (--ca-file names its CA)".into(),
             Self::CredentialHelper { helper, .. } => format!("check that {helper} is on the PATH and works"),
             Self::CredentialSyntax { path, .. } => format!("repair {}, or log in again", path.display()),
+            Self::Proxy { variable, .. } => {
+                format!("set {variable} to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or unset it")
+            }
             Self::CaFile { .. } => "a PEM file with -----BEGIN CERTIFICATE----- is expected".into(),
             _ => return None,
         })

@@ -21,7 +21,7 @@ use crate::oci::digest::Digest;
 use crate::oci::media_type::MediaType;
 
 /// Why no connection came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// The host's name has no address.
     Name,
@@ -39,6 +39,8 @@ pub enum Obstacle {
     Tls,
     /// The other side does not speak TLS.
     NotTls,
+    /// The proxy, by its host and port, is not reached or does not let us through.
+    Proxy(String),
     /// Anything else.
     Other,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Obstacle {
             Self::CertificateName => "its certificate is for another name",
             Self::Tls => "the TLS handshake fails",
             Self::NotTls => "it does not speak TLS",
+            Self::Proxy(host) => return write!(f, "the proxy {host} gives no connection to it"),
             Self::Other => "the connection fails",
         })
     }
@@ -238,6 +241,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A variable of the environment that names a proxy, and none that can be spoken to.
+    #[error("{variable} names no proxy that can be used: {why}")]
+    Proxy {
+        /// The variable.
+        variable: String,
+        /// What is wrong with its value; never the value.
+        why: &'static str,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up")]
     Setup {
@@ -343,7 +354,8 @@ impl Error {
             Self::Lost { .. } | Self::Stalled { .. } | Self::TooManyRequests(_) | Self::Server(_) => true,
             // A certificate that is wrong will be so in a second as well.
             Self::Connect { obstacle, .. } => {
-                matches!(obstacle, Obstacle::Name | Obstacle::Refused | Obstacle::Timeout | Obstacle::Other)
+                use Obstacle::{Name, Other, Proxy, Refused, Timeout};
+                matches!(obstacle, Name | Refused | Timeout | Proxy(_) | Other)
             }
             _ => false,
         }

@@ -9,6 +9,7 @@
 mod answer;
 pub mod endpoint;
 pub(super) mod pace;
+mod proxy;
 pub mod retry;
 mod session;
 pub mod transport;

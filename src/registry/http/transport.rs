@@ -20,6 +20,7 @@ use thiserror::Error as ThisError;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::proxy::{self, Proxy};
 use crate::cause::{chain, innermost};
 use crate::registry::error::{Attempt, Cause, Error, Obstacle};
 use crate::secret::is_loopback;
@@ -147,6 +148,9 @@ impl Transport {
         // others have an unknown issuer then, and the help says what to install.
         let either = |make: &dyn Fn(bool) -> reqwest::Result<reqwest::Client>| make(false).or_else(|_| make(true));
         let failed = |error: reqwest::Error| Error::Setup { source: Cause(innermost(&error.without_url())) };
+        if !is_loopback(url) {
+            proxy::check(|name| std::env::var(name).ok())?;
+        }
         match (is_loopback(url), url.scheme()) {
             (false, _) => self.outside.get_or_try_init(async || either(&|only| builder(only).build())).await,
             (true, "http") => self.plain.get_or_try_init(async || builder(true).no_proxy().build()).await,
@@ -163,13 +167,14 @@ impl Transport {
         attempt: &Attempt,
     ) -> Result<reqwest::Response, Error> {
         let client = self.way(request.url()).await?;
+        let proxy = if is_loopback(request.url()) { None } else { proxy::of(request.url()) };
         let mut reply = std::pin::pin!(client.execute(request));
         let mut seen = progress.moved.load(Ordering::Relaxed);
         loop {
             let whole = progress.whole.load(Ordering::Relaxed);
             let limit = if whole { self.patience.answer } else { self.patience.stall };
             if let Ok(result) = tokio::time::timeout(limit, &mut reply).await {
-                return result.map_err(|error| broken(attempt, error));
+                return result.map_err(|error| through(proxy, broken(attempt, error)));
             }
             let now = progress.moved.load(Ordering::Relaxed);
             if now == seen {
@@ -189,6 +194,21 @@ pub(super) fn broken(attempt: &Attempt, error: reqwest::Error) -> Error {
         Some(obstacle) => Error::Connect { attempt, obstacle, source },
         None if connecting => Error::Connect { attempt, obstacle: Obstacle::Other, source },
         None => Error::Lost { attempt, source },
+    }
+}
+
+/// A failure on the way to a proxy, or of its own, is not the registry's: what cannot be TLS with the registry is that.
+fn through(proxy: Option<Proxy>, error: Error) -> Error {
+    match (proxy, error) {
+        (Some(proxy), Error::Connect { attempt, obstacle, source }) => {
+            let obstacle = match obstacle {
+                Obstacle::Name | Obstacle::Refused | Obstacle::Timeout | Obstacle::Other => Obstacle::Proxy(proxy.host),
+                Obstacle::NotTls if proxy.tls => Obstacle::Proxy(proxy.host),
+                other => other,
+            };
+            Error::Connect { attempt, obstacle, source }
+        }
+        (_, error) => error,
     }
 }
 
