@@ -174,3 +174,30 @@ async fn certificates_are_told_apart() {
     let Some(expired) = peer(Some((&certificate, &key))).await else { return };
     assert_eq!(obstacle(&expired, "localhost", Some(&ca)).await, Err(Obstacle::CertificateExpired));
 }
+
+/// A self-signed certificate that says it is a CA, as `openssl req -x509` makes it, and its key.
+fn itself(expired: bool) -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["localhost".into()]).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    if expired {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+    }
+    (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_given_is_taken_for_its_name_and_time() {
+    let (certificate, key) = itself(false);
+    let Some(valid) = peer(Some((&certificate, &key))).await else { return };
+    assert_eq!(obstacle(&valid, "localhost", Some(&certificate)).await, Ok(()));
+    assert_eq!(obstacle(&valid, "127.0.0.1", Some(&certificate)).await, Err(Obstacle::CertificateName));
+    assert_eq!(obstacle(&valid, "localhost", None).await, Err(Obstacle::CertificateIssuer));
+    // Another one of the same name is another's.
+    let (other, _) = itself(false);
+    assert_eq!(obstacle(&valid, "localhost", Some(&other)).await, Err(Obstacle::CertificateIssuer));
+    let (certificate, key) = itself(true);
+    let Some(expired) = peer(Some((&certificate, &key))).await else { return };
+    assert_eq!(obstacle(&expired, "localhost", Some(&certificate)).await, Err(Obstacle::CertificateExpired));
+}

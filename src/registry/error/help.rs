@@ -62,8 +62,8 @@ impl Error {
                     format!("renew the certificate of {}, or set this machine's clock", attempt.host)
                 }
                 Obstacle::CertificateIssuer => format!(
-                    "give the CA that signed the certificate of {} with --ca-file, or install this machine's CA \
-                     certificates",
+                    "give the CA that signed the certificate of {}, or the certificate itself where it is self-signed, with \
+                     --ca-file, or install this machine's CA certificates",
                     attempt.host
                 ),
                 Obstacle::CertificateName => format!("use the name that the certificate of {} is for", attempt.host),

@@ -13,6 +13,7 @@ mod proxy;
 pub mod retry;
 mod session;
 pub mod transport;
+mod trust;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};

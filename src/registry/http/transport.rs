@@ -4,6 +4,7 @@
 //! request is given up. reqwest's own read timeout counts from the request's start and would end a long upload, so the
 //! watch is ours.
 
+use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
@@ -21,6 +23,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::proxy::{self, Proxy};
+use super::trust;
 use crate::cause::{chain, innermost};
 use crate::registry::error::{Attempt, Cause, Error, Obstacle};
 use crate::secret::is_loopback;
@@ -45,7 +48,7 @@ impl Default for Patience {
 /// CA certificates that are trusted beside the machine's own.
 #[derive(Debug, Clone)]
 pub struct CaFile {
-    certificates: Vec<reqwest::Certificate>,
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 impl CaFile {
@@ -55,12 +58,12 @@ impl CaFile {
         let path = path.into();
         let wrong = |why: &str| Error::CaFile { path: path.clone(), why: why.into() };
         let mut certificates = Vec::new();
-        // The store is thrown away: reqwest looks into a certificate only when all of them are put to use.
+        // The store is thrown away: a certificate is looked into only when all of them are put to use.
         let mut store = RootCertStore::empty();
         for der in CertificateDer::pem_slice_iter(pem) {
             let der = der.map_err(|_| wrong("its PEM is broken"))?;
             store.add(der.clone()).map_err(|_| wrong("a certificate in it cannot be read"))?;
-            certificates.push(reqwest::Certificate::from_der(&der).map_err(|_| wrong("a certificate is not DER"))?);
+            certificates.push(der);
         }
         if certificates.is_empty() {
             return Err(wrong("there is no certificate in it"));
@@ -108,7 +111,7 @@ impl Progress {
 
 /// The ways out. Each is made when it is first taken: to read the machine's CA certificates takes longer than many a push.
 pub(super) struct Transport {
-    certificates: Vec<reqwest::Certificate>,
+    certificates: Vec<CertificateDer<'static>>,
     outside: OnceCell<reqwest::Client>,
     /// Loopback never goes through a proxy.
     loopback: OnceCell<reqwest::Client>,
@@ -138,25 +141,28 @@ impl Transport {
                 .dns_resolver(Resolver)
                 .tcp_keepalive(Duration::from_secs(30))
                 .connect_timeout(self.patience.connect);
-            if only {
-                builder.tls_certs_only(self.certificates.clone())
-            } else {
-                builder.tls_certs_merge(self.certificates.clone())
-            }
+            if only { builder.tls_certs_only(Vec::new()) } else { builder }
         };
-        // A machine without any CA certificates (a slim container) still speaks to registries whose CA it is given; the
-        // others have an unknown issuer then, and the help says what to install.
-        let either = |make: &dyn Fn(bool) -> reqwest::Result<reqwest::Client>| make(false).or_else(|_| make(true));
-        let failed = |error: reqwest::Error| Error::Setup { source: Cause(innermost(&error.without_url())) };
+        let cause = |error: &(dyn StdError + 'static)| Error::Setup { source: Cause(innermost(error)) };
+        let build = |builder: ClientBuilder| builder.build().map_err(|error| cause(&error.without_url()));
+        // A machine without any CA certificates (a slim container) has unknown issuers only, and the help says what to
+        // install.
+        let tls = |direct: bool| {
+            let builder = |only| if direct { builder(only).no_proxy() } else { builder(only) };
+            if self.certificates.is_empty() {
+                return build(builder(false)).or_else(|_| build(builder(true)));
+            }
+            let config = trust::config(&self.certificates).map_err(|error| cause(&error))?;
+            build(builder(false).tls_backend_preconfigured(config))
+        };
         if !is_loopback(url) {
             proxy::check(|name| std::env::var(name).ok())?;
         }
         match (is_loopback(url), url.scheme()) {
-            (false, _) => self.outside.get_or_try_init(async || either(&|only| builder(only).build())).await,
-            (true, "http") => self.plain.get_or_try_init(async || builder(true).no_proxy().build()).await,
-            (true, _) => self.loopback.get_or_try_init(async || either(&|only| builder(only).no_proxy().build())).await,
+            (false, _) => self.outside.get_or_try_init(async || tls(false)).await,
+            (true, "http") => self.plain.get_or_try_init(async || build(builder(true).no_proxy())).await,
+            (true, _) => self.loopback.get_or_try_init(async || tls(true)).await,
         }
-        .map_err(failed)
     }
 
     /// Sends one request and waits for the head of its reply.
@@ -226,7 +232,10 @@ fn obstacle(error: &reqwest::Error) -> Option<Obstacle> {
                         | CertificateError::ExpiredContext { .. }
                         | CertificateError::NotValidYet
                         | CertificateError::NotValidYetContext { .. } => Obstacle::CertificateExpired,
-                        CertificateError::UnknownIssuer => Obstacle::CertificateIssuer,
+                        // A CA's own certificate, as `openssl req -x509` makes it: it is its own issuer.
+                        other if *other == CertificateError::UnknownIssuer || trust::is_ca(other) => {
+                            Obstacle::CertificateIssuer
+                        }
                         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                             Obstacle::CertificateName
                         }
