@@ -398,7 +398,14 @@ impl Job<'_> {
     }
 
     async fn has<'b>(&self, blob: &'b Descriptor) -> Result<(&'b Descriptor, bool), Error> {
-        let head = self.repository.head_blob(blob.digest).await?;
+        let head = match self.repository.head_blob(blob.digest).await {
+            // As in `named`: whoever may push need not be allowed to read.
+            Err(error @ Error::Denied(_)) => {
+                self.observer.note(Event::Detail(&format!("whether {} is there cannot be seen: {error}", blob.digest)));
+                None
+            }
+            answer => answer?,
+        };
         // Some registries answer a HEAD with a length of 0, whatever there is.
         let found = head.and_then(|head| head.size).filter(|found| *found != 0 && *found != blob.size);
         if let Some(found) = found {

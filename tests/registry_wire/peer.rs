@@ -201,3 +201,23 @@ async fn a_self_signed_certificate_that_is_given_is_taken_for_its_name_and_time(
     let Some(expired) = peer(Some((&certificate, &key))).await else { return };
     assert_eq!(obstacle(&expired, "localhost", Some(&certificate)).await, Err(Obstacle::CertificateExpired));
 }
+
+#[tokio::test]
+async fn a_registry_on_this_machine_that_speaks_tls_is_told_how_to_be_reached() {
+    let alert = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let other = alert.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = alert.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"\x15\x03\x01\x00\x02\x02\x46").await;
+        }
+    });
+    let (_, certificate, key) = certificates(false);
+    let go = peer(Some((&certificate, &key))).await;
+    for host in [Some(&other), go.as_ref().map(|peer| &peer.host)].into_iter().flatten() {
+        let error = resolve(&client(quick()), &reference(host, "app")).await.expect_err("TLS");
+        let help = error.help().unwrap_or_default();
+        assert!(help.contains(&format!("set DOCKLESS_REGISTRY_ENDPOINT={host}=https://{host}")), "{error}: {help}");
+    }
+}

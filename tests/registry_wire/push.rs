@@ -426,3 +426,21 @@ async fn a_mount_that_is_not_taken_is_asked_for_once() {
         script.finish();
     }
 }
+
+#[tokio::test]
+async fn whoever_may_push_need_not_be_allowed_to_read() {
+    let (script, image) = (Script::new().await, image());
+    let denied = |path: &str| [on("HEAD", path).reply(403), on("GET", path).error(403, "DENIED")];
+    script.expect(denied("/v2/app/manifests/v1"));
+    for (number, blob) in [&image.shared, &image.configs[0], &image.configs[1]].into_iter().enumerate() {
+        script.expect(denied(&format!("/v2/app/blobs/{}", blob.digest)));
+        let session = format!("/v2/app/blobs/uploads/{number}");
+        script.expect([on("POST", "/v2/app/blobs/uploads/").reply(202).header("Location", session.clone())]);
+        script.expect([on("PUT", format!("{session}?digest=*")).reply(201)]);
+    }
+    script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    script.expect([put_manifest("v1")]);
+    let pushed = run(image, &[format!("{}/app:v1", script.host)], Options::default()).await.expect("pushed");
+    assert!(pushed.uploads.iter().all(|upload| upload.status == BlobStatus::Uploaded));
+    script.finish();
+}

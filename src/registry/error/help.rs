@@ -1,6 +1,6 @@
 //! What helps: a sentence for each failure that somebody can do something about.
 
-use super::{Error, Obstacle, ecr};
+use super::{Attempt, Error, Obstacle, ecr};
 use crate::aws::ecr::EcrHost;
 use crate::aws::error::AwsError;
 use crate::aws::refusal::Advice;
@@ -36,19 +36,30 @@ impl Error {
                 "create the repository {:?} at {}, or check how it is spelled",
                 reply.attempt.repository, reply.attempt.registry
             ),
+            // An index whose manifests went before it, or a registry that looks further than the blobs.
+            Self::ManifestUnknown(reply) if reply.attempt.method == "PUT" => format!(
+                "the manifest names another one that is not in {}/{}: push the whole image again",
+                reply.attempt.registry, reply.attempt.repository
+            ),
             Self::ManifestUnknown(reply) => {
                 format!("check the tag or digest: it is not in {}/{}", reply.attempt.registry, reply.attempt.repository)
             }
-            Self::TooManyRequests(_) => "wait a while, or run fewer jobs at a time (--jobs)".into(),
+            Self::TooManyRequests(_) => "wait a while, and push fewer images at a time".into(),
             Self::Server(_) => "the registry itself is in trouble: try again later".into(),
             Self::Refused(reply) if reply.has_code("TAG_INVALID") => {
                 "the tag exists already and the repository's tags are immutable, or the registry does not take such a \
                  tag: push another one"
                     .into()
             }
+            Self::Refused(reply) if reply.status == 413 && reply.attempt.path.contains("/manifests/") => {
+                "the registry or a proxy before it takes smaller manifests only: have its limit raised, or shorten the \
+                 annotations"
+                    .into()
+            }
             Self::Refused(reply) if reply.status == 413 => {
                 "the registry or a proxy before it takes smaller requests only: give a smaller --chunk-size".into()
             }
+            Self::Refused(reply) if reply.wants_tls() => speak_tls(&reply.attempt),
             Self::Refused(reply) if matches!(reply.status, 300..=399) => format!(
                 "{} redirects what is to be stored, which only 307 and 308 to one place can: use the name of the registry \
                  that it sends to",
@@ -70,6 +81,7 @@ impl Error {
                 Obstacle::NotTls => {
                     format!("{} speaks plain http, which is spoken on this machine's own addresses only", attempt.host)
                 }
+                Obstacle::NotHttp => format!("if it speaks TLS, {}", speak_tls(attempt)),
                 Obstacle::Proxy(_) => format!(
                     "check the proxy in HTTPS_PROXY, its user and password included, or put {} into NO_PROXY",
                     attempt.host
@@ -110,5 +122,32 @@ impl Error {
             Self::CaFile { .. } => "a PEM file with -----BEGIN CERTIFICATE----- is expected".into(),
             _ => return None,
         })
+    }
+}
+
+/// How plain http, which is spoken to a registry on this machine, becomes TLS.
+fn speak_tls(attempt: &Attempt) -> String {
+    format!("set DOCKLESS_REGISTRY_ENDPOINT={}=https://{}, so that TLS is spoken to it", attempt.registry, attempt.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::tests::reply;
+    use super::*;
+
+    #[test]
+    fn help_fits_what_was_attempted() {
+        let help = |status, path, content_type, body: &str| {
+            Error::of(reply(status, path, content_type, body.as_bytes())).help().unwrap_or_default()
+        };
+        let manifest = "/v2/team/app/manifests/v1";
+        assert!(help(413, manifest, "", "").contains("smaller manifests"));
+        assert!(help(413, "/v2/team/app/blobs/uploads/1", "", "").contains("--chunk-size"));
+        assert!(help(404, manifest, "", "").starts_with("create the repository"));
+        let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
+        assert!(help(404, manifest, "application/json", unknown).contains("names another one"));
+        let tls = help(400, manifest, "", "Client sent an HTTP request to an HTTPS server.");
+        assert!(tls.starts_with("set DOCKLESS_REGISTRY_ENDPOINT=example.com=https://example.com,"), "{tls}");
+        assert!(!help(429, manifest, "", "").contains("--jobs"));
     }
 }

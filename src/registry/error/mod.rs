@@ -39,6 +39,8 @@ pub enum Obstacle {
     Tls,
     /// The other side does not speak TLS.
     NotTls,
+    /// What is answered to plain http is not HTTP.
+    NotHttp,
     /// The proxy, by its host and port, is not reached or does not let us through.
     Proxy(String),
     /// Anything else.
@@ -56,6 +58,7 @@ impl fmt::Display for Obstacle {
             Self::CertificateName => "its certificate is for another name",
             Self::Tls => "the TLS handshake fails",
             Self::NotTls => "it does not speak TLS",
+            Self::NotHttp => "it does not answer in plain http",
             Self::Proxy(host) => return write!(f, "the proxy {host} gives no connection to it"),
             Self::Other => "the connection fails",
         })
@@ -321,8 +324,17 @@ impl Error {
             401 => Self::Unauthorized(reply),
             403 => Self::Denied(reply),
             404 if reply.has_code("NAME_UNKNOWN") => Self::NameUnknown(reply),
-            404 if reply.has_code("MANIFEST_UNKNOWN") || path.contains("/manifests/") => Self::ManifestUnknown(reply),
+            404 if reply.has_code("MANIFEST_UNKNOWN") => Self::ManifestUnknown(reply),
             404 if reply.has_code("BLOB_UNKNOWN") => Self::BlobUnknown(reply),
+            // What is being stored cannot be missing; what it names can, and a registry says so by a code.
+            404 if path.contains("/manifests/") && reply.attempt.method == "PUT" => {
+                if reply.errors.is_empty() {
+                    Self::NameUnknown(reply)
+                } else {
+                    Self::Refused(reply)
+                }
+            }
+            404 if path.contains("/manifests/") => Self::ManifestUnknown(reply),
             // A session that never was: nobody but a repository can be unknown there.
             404 if path.ends_with("/blobs/uploads/") || path.ends_with("/tags/list") => Self::NameUnknown(reply),
             404 if path.contains("/blobs/sha256:") => Self::BlobUnknown(reply),
@@ -388,7 +400,10 @@ mod tests {
         let of = |status, path| Error::of(reply(status, path, "", b""));
         assert!(matches!(of(401, "/v2/"), Error::Unauthorized(_)));
         assert!(matches!(of(403, "/v2/"), Error::Denied(_)));
-        assert!(matches!(of(404, "/v2/a/manifests/v1"), Error::ManifestUnknown(_)));
+        let mut get = reply(404, "/v2/a/manifests/v1", "", b"");
+        get.attempt.method = "GET".into();
+        assert!(matches!(Error::of(get), Error::ManifestUnknown(_)));
+        assert!(matches!(of(404, "/v2/a/manifests/v1"), Error::NameUnknown(_)));
         assert!(matches!(of(404, "/v2/a/blobs/sha256:00"), Error::BlobUnknown(_)));
         assert!(matches!(of(404, "/v2/a/blobs/uploads/"), Error::NameUnknown(_)));
         assert!(matches!(of(429, "/v2/"), Error::TooManyRequests(_)));

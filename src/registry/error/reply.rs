@@ -14,6 +14,12 @@ use super::words::{Carried, TEXT_LIMIT};
 /// How much of an error's body is read, in bytes.
 pub(in crate::registry) const BODY_LIMIT: usize = 64 << 10;
 
+/// What Go's and nginx's TLS servers answer to a request in plain http; the former without a content type.
+const TLS_SERVERS: [&str; 2] = ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"];
+
+/// What is made of that.
+const ASKED_PLAINLY: &str = "it speaks TLS, and was asked in plain http";
+
 /// Nobody waits so long, whatever is asked.
 const FAR: Duration = Duration::from_hours(31 * 24);
 
@@ -78,6 +84,11 @@ impl Reply {
         self.errors.iter().any(|error| error.code == code)
     }
 
+    /// Whether a TLS server says that it was asked in plain http.
+    pub(super) fn wants_tls(&self) -> bool {
+        self.status == 400 && self.excerpt.as_deref() == Some(ASKED_PLAINLY)
+    }
+
     /// Whether the same request may succeed later: 408, 429 and 5xx, apart from 501.
     pub fn is_temporary(&self) -> bool {
         matches!(self.status, 408 | 429 | 500 | 502..=599)
@@ -112,6 +123,11 @@ impl Reply {
             if self.errors.is_empty() {
                 self.excerpt = envelope.message.as_ref().and_then(serde_json::Value::as_str).map(clean);
             }
+            return;
+        }
+        let says = |words: &str| body.windows(words.len()).any(|window| window == words.as_bytes());
+        if TLS_SERVERS.into_iter().any(says) {
+            self.excerpt = Some(ASKED_PLAINLY.into());
             return;
         }
         let start = String::from_utf8_lossy(&body[..body.len().min(4 * TEXT_LIMIT)]);

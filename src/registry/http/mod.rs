@@ -281,6 +281,7 @@ impl Http {
             Error::Connect { attempt, obstacle, .. } => (Some(&**attempt), obstacle.to_string()),
             Error::Lost { attempt, .. } => (Some(&**attempt), "the connection is lost".into()),
             Error::Stalled { attempt, .. } => (Some(&**attempt), "nothing moves".into()),
+            Error::Garbage { attempt, why } => (Some(&**attempt), why.clone()),
             other => match other.reply() {
                 Some(reply) => {
                     let code = reply.errors.first().map(|error| format!(" {}", error.code)).unwrap_or_default();
@@ -289,7 +290,7 @@ impl Http {
                 None => (None, other.to_string()),
             },
         };
-        let what = what.map(|attempt| format!("{} {}", attempt.method, attempt.path)).unwrap_or_default();
+        let what = what.map_or_else(|| "upload".into(), |attempt| format!("{} {}", attempt.method, attempt.path));
         self.observer.note(Event::Retry { what: &what, reason: &reason, after });
         tokio::time::sleep(after).await;
     }

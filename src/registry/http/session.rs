@@ -30,6 +30,9 @@ const TOKEN_LIMIT: usize = 1 << 20;
 /// How long a token lives that does not say it (distribution: "at least 60 seconds").
 const SHORT_LIFE: Duration = Duration::from_mins(1);
 
+/// No token is kept for longer, in seconds.
+const LONG_LIFE: f64 = 86_400.0;
+
 /// The state of one registry.
 #[derive(Default)]
 pub(super) struct Session {
@@ -51,7 +54,8 @@ struct Token {
 struct TokenReply {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// In seconds; a number by the specification, and whatever a server makes of it.
+    expires_in: Option<serde_json::Value>,
 }
 
 impl Http {
@@ -243,7 +247,7 @@ impl Http {
             return Err(garbage("its token has characters that no header can hold"));
         }
         // Seconds from our own receipt: `issued_at` would compare two clocks.
-        let life = reply.expires_in.map_or(SHORT_LIFE, |seconds| Duration::from_secs(seconds.min(86_400)));
+        let life = reply.expires_in.as_ref().and_then(life).unwrap_or(SHORT_LIFE);
         Ok(Token { text: Secret::new(text), until: Instant::now() + life.saturating_sub(life / 10) })
     }
 }
@@ -267,6 +271,12 @@ impl Session {
             secret_header(&format!("Bearer {}", token.text.expose()))
         }
     }
+}
+
+/// How long a token lives; `None` where that is not said in positive seconds.
+fn life(seconds: &serde_json::Value) -> Option<Duration> {
+    let seconds = seconds.as_f64().or_else(|| seconds.as_str()?.trim().parse().ok())?;
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(LONG_LIFE)))
 }
 
 /// What a request is about, as sources of credentials know it.
@@ -295,4 +305,29 @@ fn secret_header(text: &str) -> Option<HeaderValue> {
     // hyper and others leave it out of what they print.
     value.set_sensitive(true);
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_how_long_a_token_lives() {
+        for (value, seconds) in [
+            (json!(300), Some(300.0)),
+            (json!(300.5), Some(300.5)),
+            (json!("300"), Some(300.0)),
+            (json!(1e300), Some(86_400.0)),
+            (json!(-5), None),
+            (json!(0), None),
+            (json!("NaN"), None),
+            (json!("soon"), None),
+            (json!(null), None),
+            (json!([300]), None),
+        ] {
+            assert_eq!(life(&value), seconds.map(Duration::from_secs_f64), "{value}");
+        }
+    }
 }

@@ -193,10 +193,14 @@ impl Transport {
 
 /// What a failed request means.
 pub(super) fn broken(attempt: &Attempt, error: reqwest::Error) -> Error {
+    let plain = error.url().is_some_and(|url| url.scheme() == "http");
     let (connecting, error) = (error.is_connect(), error.without_url());
     let attempt = Box::new(attempt.clone());
     let source = Cause(innermost(&error));
+    // A body goes on in chunks; what is not HTTP from the first byte is another protocol, most likely TLS.
+    let is_parse = |link: &(dyn StdError + 'static)| link.downcast_ref().is_some_and(hyper::Error::is_parse);
     match obstacle(&error) {
+        None if plain && chain(&error).any(is_parse) => Error::Connect { attempt, obstacle: Obstacle::NotHttp, source },
         Some(obstacle) => Error::Connect { attempt, obstacle, source },
         None if connecting => Error::Connect { attempt, obstacle: Obstacle::Other, source },
         None => Error::Lost { attempt, source },
