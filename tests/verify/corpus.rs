@@ -11,7 +11,7 @@ use dockless::ecs::load::load;
 use dockless::ecs::target::{Target, TargetOptions};
 use dockless::ecs::task_definition::{ContainerDefinition, Port, Stated};
 use dockless::image::inspect::Facts;
-use dockless::layer::contents::Node;
+use dockless::layer::contents::{Head, Node};
 use dockless::oci::config::Config;
 use dockless::oci::platform::Platform;
 use dockless::verify::finding::{Finding, Rule, Severity, Verdict};
@@ -27,12 +27,12 @@ fn of_the_definition(finding: &Finding, container: &ContainerDefinition) -> bool
     match finding.rule {
         Rule::NetworkMode | Rule::HostPortDiffers | Rule::FargateSize => true,
         Rule::PlatformMissing => finding.platform.as_deref().is_some_and(|wanted| wanted.starts_with("windows/")),
-        Rule::EntrypointNotFound => starts_a_folder(),
+        Rule::EntrypointNotFound | Rule::EntrypointNotExecutable => starts_a_folder(),
         _ => false,
     }
 }
 
-/// An image for both architectures that has whatever the container names, exposes its ports and has its reference.
+/// An image for both architectures that has whatever the container names, knows users, exposes its ports and has its reference.
 fn fitting(container: &ContainerDefinition) -> Facts {
     let lists = [&container.entry_point, &container.command, &container.details.health_check];
     let words = lists.into_iter().filter_map(Stated::value).flatten();
@@ -53,7 +53,8 @@ fn fitting(container: &ContainerDefinition) -> Facts {
     let config = Config { exposed_ports: exposed.collect(), ..entry(&["/app"]) };
     let root = |machine| -> Vec<Node> {
         let clean = paths.iter().map(|path| path.trim_matches('/')).filter(|path| !path.ends_with('.'));
-        clean.map(|path| exe(path, program(machine))).collect()
+        let users = ["etc/passwd", "etc/group"].map(|path| file(path, Head::Other));
+        clean.map(|path| exe(path, program(machine))).chain(users).collect()
     };
     let mut facts = index(vec![
         image(&Platform::linux_amd64(), vec![root(X86)], config.clone()),
