@@ -10,11 +10,20 @@ use clap::Parser as _;
 use cli::args::{Arguments, Command};
 use cli::context::Context;
 use cli::failure::{EXIT_CODE, Failure};
+use cli::text::to_stderr;
 
 // No handler for Ctrl-C: the signal ends the process, which a shell reports as 130, and a shell's loop ends with it. A
 // killed run leaves no half file under its final name, so there is nothing to tidy first.
 fn main() -> ExitCode {
-    let Arguments { command, output } = Arguments::parse();
+    let Arguments { command, output } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            let _ = to_stderr(|stderr| write!(stderr, "{}", error.render().ansi()));
+            return ExitCode::from(EXIT_CODE);
+        }
+        // Help and version are results.
+        Err(result) => result.exit(),
+    };
     let outcome = Context::new(output).and_then(|context| {
         let outcome = run(&command, &context);
         context.progress.close();
@@ -22,7 +31,7 @@ fn main() -> ExitCode {
     });
     outcome.unwrap_or_else(|failure| {
         // Nobody is left to be told when stderr is gone: the exit code still says it.
-        let _ = failure.print(&mut anstream::stderr().lock());
+        let _ = to_stderr(|stderr| failure.print(stderr));
         ExitCode::from(EXIT_CODE)
     })
 }

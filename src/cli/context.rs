@@ -13,7 +13,7 @@ use super::args::{ColorChoice, Output};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::settings::Settings;
-use super::text::printable;
+use super::text::{json_without_commands, printable, without_commands};
 
 /// The threads for a command that speaks to a registry.
 pub fn runtime() -> Result<Runtime, Failure> {
@@ -66,14 +66,19 @@ impl Context {
 
     /// Writes a line of the result to stdout.
     pub fn result(&self, line: impl Display) -> Result<(), Failure> {
-        self.write(format!("{line}\n").as_bytes())
+        self.write(without_commands(&format!("{line}\n")).as_bytes())
+    }
+
+    /// Writes a document that goes into a file as it is.
+    pub fn document(&self, text: &str) -> Result<(), Failure> {
+        self.write(format!("{text}\n").as_bytes())
     }
 
     /// Writes the result to stdout as JSON, indented, since people read it as well.
     pub fn json<T: Serialize>(&self, document: &T) -> Result<(), Failure> {
         let mut text = serde_json::to_string_pretty(document).map_err(Failure::new)?;
         text.push('\n');
-        self.write(text.as_bytes())
+        self.write(json_without_commands(&text).as_bytes())
     }
 
     /// Writes a line for people to stderr, unless quiet.

@@ -68,7 +68,7 @@ pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
     } else {
         match path {
             Some(path) => context.result(path.display())?,
-            None => context.result(made.text.trim_end_matches('\n'))?,
+            None => context.document(made.text.trim_end_matches('\n'))?,
         }
     }
     let refused = args.strict && made.untranslated() > 0;

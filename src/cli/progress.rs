@@ -13,7 +13,7 @@ use dockless::mutex::lock;
 
 use super::args::{Output, ProgressChoice};
 use super::settings::Settings;
-use super::text::{duration, printable};
+use super::text::{duration, one_line, printable, to_stderr};
 
 mod bars;
 mod plain;
@@ -64,7 +64,7 @@ impl Job<'_> {
             Some(hex) if hex.len() == 64 && hex.is_ascii() => &hex[..12],
             _ => self.id,
         };
-        format!("{word} {}", printable(id))
+        format!("{word} {}", one_line(id))
     }
 }
 
@@ -88,10 +88,22 @@ impl Progress {
 
     /// Writes to stderr, above the bars, also when quiet.
     pub fn above(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
+        self.between(|| to_stderr(write));
+    }
+
+    /// Writes a command for GitHub's runner to stderr.
+    pub fn command(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
+        self.between(|| {
+            let mut stderr = std::io::stderr().lock();
+            write(&mut stderr)?;
+            stderr.flush()
+        });
+    }
+
+    fn between(&self, write: impl FnOnce() -> std::io::Result<()>) {
         let writing = || {
-            let mut stderr = anstream::stderr().lock();
             // Nobody is left to be told when stderr is gone.
-            let _ = write(&mut stderr).and_then(|()| stderr.flush());
+            let _ = write();
         };
         match &self.face {
             Face::Bars(bars) => bars.suspend(writing),

@@ -19,17 +19,15 @@ use github::Outputs;
 
 /// Shows findings on stderr: for people, unless the result is JSON and has them, and for GitHub Actions.
 pub fn show(context: &Context, findings: &[Shown<'_>]) {
-    context.progress.above(|stderr| {
-        for shown in findings {
-            if !context.output.json {
-                shown.print(stderr)?;
-            }
-            if context.settings.github_actions {
-                github::annotate(shown.finding, context.settings.github_workspace.as_deref(), stderr)?;
-            }
+    for shown in findings {
+        if !context.output.json {
+            context.progress.above(|stderr| shown.print(stderr));
         }
-        Ok(())
-    });
+        if context.settings.github_actions {
+            let workspace = context.settings.github_workspace.as_deref();
+            context.progress.command(|stderr| github::annotate(shown.finding, workspace, stderr));
+        }
+    }
 }
 
 /// Refuses files and outputs that cannot be written, before anything is built or sent. What goes to stdout takes the place of

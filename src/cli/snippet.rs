@@ -9,6 +9,8 @@ use annotate_snippets::renderer::{DecorStyle, Renderer};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin};
 use masked::masked;
 
+use super::text::one_line;
+
 /// Where in a file something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
@@ -24,7 +26,7 @@ pub struct Snippet {
 
 /// A message above the lines of a file that it is about.
 pub fn underlined<'a>(level: Level<'a>, rule: Option<&'a str>, message: &'a str, snippet: &'a Snippet) -> Group<'a> {
-    let mut title = level.primary_title(message);
+    let mut title = level.primary_title(one_line(message));
     if let Some(rule) = rule {
         title = title.id(rule);
     }
@@ -34,13 +36,13 @@ pub fn underlined<'a>(level: Level<'a>, rule: Option<&'a str>, message: &'a str,
     let end = snippet.text.ceil_char_boundary(snippet.span.end).max(start);
     let annotation = |span: Range<usize>| {
         let annotation = AnnotationKind::Primary.span(span);
-        if snippet.label.is_empty() { annotation } else { annotation.label(tame(&snippet.label)) }
+        if snippet.label.is_empty() { annotation } else { annotation.label(tame(&one_line(&snippet.label))) }
     };
     let Some(line) = masked(&snippet.file, &snippet.text, &(start..end)) else {
-        let source = annotate_snippets::Snippet::source(&*snippet.text).path(&*snippet.file);
+        let source = annotate_snippets::Snippet::source(&*snippet.text).path(one_line(&snippet.file));
         return title.element(source.annotation(annotation(start..end)));
     };
-    let place = Origin::path(&*snippet.file).line(line.number).char_column(line.column);
+    let place = Origin::path(one_line(&snippet.file)).line(line.number).char_column(line.column);
     let source = annotate_snippets::Snippet::source(line.text).line_start(line.number);
     title.element(place).element(source.annotation(annotation(line.span)))
 }

@@ -17,6 +17,7 @@ use super::args::verify::Verify;
 use super::context::Context;
 use super::failure::Failure;
 use super::report::{files, sarif};
+use super::text::json_without_commands;
 use super::{gate, image, inputs};
 
 /// Runs `dockless verify`.
@@ -53,9 +54,9 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.sarif {
         let document =
             sarif::document(&verification, &wanted.definitions(), context.settings.github_workspace.as_deref());
-        let mut bytes = serde_json::to_vec_pretty(&document).map_err(Failure::new)?;
-        bytes.push(b'\n');
-        files::write(path, &bytes)?;
+        let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
+        text.push('\n');
+        files::write(path, json_without_commands(&text).as_bytes())?;
     }
     if on_stdout {
         // The document is the result.

@@ -15,6 +15,7 @@ mod elf;
 mod files;
 mod first;
 mod golden;
+mod hostile;
 mod interrupted;
 mod layouts;
 mod locks;

@@ -10,7 +10,7 @@ use dockless::mutex::lock;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Job, Kind, Running, Step, finished};
-use crate::cli::text::{printable, size};
+use crate::cli::text::{one_line, size, without_commands};
 
 /// What is known to have an end.
 const SIZED: &str = "{prefix:28!} [{bar:30}] {sizes}  {rate}";
@@ -48,7 +48,7 @@ impl Bars {
             Some(Step::Said { job, line }) => {
                 let bar = lock(&self.running).get(job).map(|bar| bar.clone());
                 if let Some(bar) = bar {
-                    bar.set_message(printable(line).into_owned());
+                    bar.set_message(one_line(line).into_owned());
                 }
             }
             Some(Step::Finished { job, size, word }) => {
@@ -61,7 +61,7 @@ impl Bars {
                 let line = finished(job, size.or(total), word, took);
                 self.suspend(|| {
                     // Nobody is left to be told when stderr is gone.
-                    let _ = writeln!(anstream::stderr(), "{line}");
+                    let _ = writeln!(anstream::stderr(), "{}", without_commands(&line));
                 });
             }
         }

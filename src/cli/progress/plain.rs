@@ -7,7 +7,7 @@ use std::time::Duration;
 use dockless::event::Event;
 
 use super::{Job, Running, Step, finished};
-use crate::cli::text::{duration, printable, size};
+use crate::cli::text::{duration, one_line, size, without_commands};
 
 /// How long a job is silent.
 const EVERY: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ impl<W: Write> Plain<W> {
         };
         if let Some(line) = line {
             // Nobody is left to be told when stderr is gone.
-            let _ = writeln!(self.writer, "{line}");
+            let _ = writeln!(self.writer, "{}", without_commands(&line));
         }
     }
 
@@ -89,7 +89,7 @@ impl<W: Write> Plain<W> {
         }
         line.said.0 = now;
         let running = now.saturating_sub(line.started);
-        Some(format!("{}  {}  {}", job.name(), duration(running), printable(said)).trim_end().to_owned())
+        Some(format!("{}  {}  {}", job.name(), duration(running), one_line(said)).trim_end().to_owned())
     }
 }
 
@@ -125,6 +125,9 @@ mod tests {
         at(21_000, Event::RunFinished { id: "deps (linux/arm64)", cached: true });
         at(80_000, Event::LayerAdvanced { id: "never started", bytes: 1 });
         at(80_000, Event::LayerStarted { id: "evil\u{1b}[2J\n::stop-commands::x", bytes: 9_000_000 });
+        at(80_000, Event::LayerStarted { id: "app ##[add-mask]e", bytes: 9_000_000 });
+        at(80_000, Event::RunStarted { id: "deps (linux/amd64)" });
+        at(90_000, Event::RunSaid { id: "deps (linux/amd64)", line: "##[add-mask]e" });
         let said = String::from_utf8(plain.writer).expect("text");
         let expected = "\
 layer app  started, 120.0 MB
@@ -142,9 +145,11 @@ run deps (linux/amd64)  10 s
 run deps (linux/amd64)  20 s  Collecting \u{fffd}[31mdjango
 run deps (linux/amd64)  in 21 s
 run deps (linux/arm64)  (cached)
-layer evil\u{fffd}[2J
-  | ::stop-commands::x  started, 9.0 MB
+layer evil\u{fffd}[2J\\n::stop-commands::x  started, 9.0 MB
+layer app ## [add-mask]e  started, 9.0 MB
+run deps (linux/amd64)  started
+run deps (linux/amd64)  10 s  ## [add-mask]e
 ";
-        snapbox::assert_data_eq!(said, expected);
+        assert_eq!(said, expected);
     }
 }

@@ -7,7 +7,7 @@ use dockless::ecs::task_definition::Location;
 use dockless::verify::finding::{Finding, Severity, Verdict};
 
 use crate::cli::snippet::{Snippet, renderer, tame, underlined};
-use crate::cli::text::printable;
+use crate::cli::text::{one_line, printable};
 
 /// A finding as it is shown: with the text of the file that it points into, where that is at hand.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ impl Shown<'_> {
         // What is wanted stands beside the line already.
         let facts: Vec<_> = self.facts().filter(|(name, _)| *name != "wanted").collect();
         let group = underlined(level, Some(finding.rule.name()), &finding.message, &snippet)
-            .elements(facts.iter().map(|(name, fact)| Level::NOTE.with_name(*name).message(tame(fact))))
+            .elements(facts.iter().map(|(name, fact)| Level::NOTE.with_name(*name).message(tame(&one_line(fact)))))
             .elements(finding.help.iter().map(|help| Level::HELP.message(tame(help))));
         writeln!(writer, "{}\n", renderer().render(&[group]))
     }
@@ -70,13 +70,16 @@ impl Shown<'_> {
         };
         let level = color.on_default().bold();
         let bold = anstyle::Style::new().bold();
-        let (rule, message) = (finding.rule.name(), printable(&finding.message));
+        let (rule, message) = (finding.rule.name(), one_line(&finding.message));
         writeln!(writer, "{level}{word}[{rule}]{level:#}{bold}: {message}{bold:#}")?;
         if let Some(Location { file, line, column, .. }) = &finding.location {
-            writeln!(writer, "  --> {}:{line}:{column}", printable(file))?;
+            writeln!(writer, "  --> {}:{line}:{column}", one_line(file))?;
         }
-        for (name, fact) in self.facts().chain(finding.help.clone().map(|help| ("help", help))) {
-            writeln!(writer, "  {bold}{name}:{bold:#} {}", printable(&fact))?;
+        for (name, fact) in self.facts() {
+            writeln!(writer, "  {bold}{name}:{bold:#} {}", one_line(&fact))?;
+        }
+        if let Some(help) = &finding.help {
+            writeln!(writer, "  {bold}help:{bold:#} {}", printable(help))?;
         }
         writeln!(writer)
     }
@@ -84,7 +87,7 @@ impl Shown<'_> {
 
 /// The line that ends a verification: `app: runs on ARM64 (task-definition.json)`
 pub fn summary(target: &str, verdict: Verdict, architecture: &str, source: &str) -> String {
-    let (target, architecture, source) = (printable(target), printable(architecture), printable(source));
+    let (target, architecture, source) = (one_line(target), one_line(architecture), one_line(source));
     match verdict {
         Verdict::Runs => format!("{target}: runs on {architecture} ({source})"),
         Verdict::DoesNotRun => format!("{target}: does not run on {architecture} ({source})"),
