@@ -10,6 +10,7 @@
 //! | `report` | results and findings: JSON, text, annotations, files |
 //! | `failure` | what went wrong, and the exit code |
 //! | `gate`, `image` | what several commands ask for: task definitions and verdicts; images and registries |
+//! | `signals` | what ends the first process of a container |
 //! | `snippet`, `table`, `text` | how things look |
 
 pub mod args;
@@ -32,6 +33,7 @@ pub mod render;
 pub mod report;
 pub mod serve;
 pub mod settings;
+pub mod signals;
 pub mod snippet;
 pub mod table;
 pub mod targets;
