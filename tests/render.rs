@@ -1,5 +1,7 @@
 //! `render`, and `build --push --render`: other images in a task definition, and nothing else changed.
 
+mod corpus;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -494,12 +496,9 @@ fn what_is_pushed_is_named_also_where_a_file_cannot_be_written_after_it() {
 }
 
 #[test]
+#[ignore = "needs DOCKLESS_CORPUS"]
 fn the_corpus_changes_in_its_images_alone() {
-    let Some(folder) = std::env::var_os("DOCKLESS_CORPUS") else {
-        note("SKIPPED: DOCKLESS_CORPUS is not set, render was not tried on the corpus");
-        return;
-    };
-    let folder = Path::new(&folder).join("task-definitions/json");
+    let folder = corpus::task_definitions().0.join("json");
     let mut rendered = 0;
     for entry in fs::read_dir(folder).expect("the corpus") {
         let path = entry.expect("an entry").path();

@@ -1,4 +1,6 @@
-//! The readers against files that nobody here wrote. The folder with `expected.json` is named by `DOCKLESS_CORPUS`.
+//! The readers against files that nobody here wrote.
+
+mod corpus;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,15 +41,9 @@ struct Score {
 }
 
 #[test]
+#[ignore = "needs DOCKLESS_CORPUS"]
 fn agrees_with_the_corpus() {
-    let Some(folder) = std::env::var_os("DOCKLESS_CORPUS") else {
-        note("SKIPPED: DOCKLESS_CORPUS is not set, the readers were not tried on the corpus");
-        return;
-    };
-    let folder = Path::new(&folder);
-    let folder = if folder.join("expected.json").exists() { folder.into() } else { folder.join("task-definitions") };
-    let expected = std::fs::read(folder.join("expected.json")).expect("expected.json");
-    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    let (folder, expected) = corpus::task_definitions();
     let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
     let (mut wrong, mut short) = (Vec::new(), Vec::new());
     for (path, case) in expected.as_object().expect("an object") {

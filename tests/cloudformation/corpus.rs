@@ -1,22 +1,18 @@
-//! Templates that nobody here wrote. The folder with `expected.json` is named by `DOCKLESS_CORPUS`.
+//! Templates that nobody here wrote.
+
+#[path = "../corpus/mod.rs"]
+mod folder;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use dockless::ecs::cloudformation::{NoFiles, Parameters, parse};
 use dockless::ecs::target::{Target, TargetOptions};
 use serde_json::Value;
 
 #[test]
+#[ignore = "needs DOCKLESS_CORPUS"]
 fn agrees_with_the_corpus() {
-    let Some(folder) = std::env::var_os("DOCKLESS_CORPUS") else {
-        note("SKIPPED: DOCKLESS_CORPUS is not set, the reader was not tried on the corpus");
-        return;
-    };
-    let folder = Path::new(&folder);
-    let folder = if folder.join("expected.json").exists() { folder.into() } else { folder.join("task-definitions") };
-    let expected = std::fs::read(folder.join("expected.json")).expect("expected.json");
-    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    let (folder, expected) = folder::task_definitions();
     let mut wrong = Vec::new();
     let (mut definitions, mut details, mut short) = (0, 0, Vec::new());
     for (path, case) in expected.as_object().expect("an object") {
