@@ -348,14 +348,17 @@ mod tests {
     #[test]
     fn what_it_leaves_behind_ends_with_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let late = folder.path().join("late");
-        let text = "(sleep 2; touch late) & echo done";
+        let alive = folder.path().join("alive");
+        assert!(Command::new("mkfifo").arg(&alive).status().expect("mkfifo runs").success());
+        let (ended, end) = mpsc::channel();
+        // A pipe has its end where nobody holds it open any more.
+        std::thread::spawn(move || ended.send(fs::read(alive).map(|read| read.len())));
+        let text = "exec 3>alive; (sleep 60; echo late >&3) & echo done";
         let started = Instant::now();
         run(&task(folder.path(), text), &Groups::default(), |_| ()).expect("it ends");
-        let took = started.elapsed();
-        assert!(took < Duration::from_millis(1900), "{took:?}");
-        std::thread::sleep(Duration::from_millis(2200));
-        assert!(!late.exists());
+        assert!(started.elapsed() < Duration::from_secs(30), "it was waited for");
+        let read = end.recv_timeout(Duration::from_secs(20)).expect("it has ended");
+        assert_eq!(read.expect("a pipe"), 0);
     }
 
     #[test]
@@ -363,9 +366,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let groups = Groups::default();
         let started = Instant::now();
+        let (begun, begins) = mpsc::channel();
         std::thread::scope(|scope| {
-            let long = scope.spawn(|| run(&task(folder.path(), "sleep 60"), &groups, |_| ()));
-            std::thread::sleep(Duration::from_millis(200));
+            let long = scope.spawn(|| {
+                run(&task(folder.path(), "echo begun; sleep 60"), &groups, |_| {
+                    let _ = begun.send(());
+                })
+            });
+            begins.recv().expect("it begins");
             groups.end();
             assert!(matches!(long.join().expect("a thread"), Err(RunError::Ended)));
         });

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::elf::{AARCH64, program};
@@ -429,11 +430,17 @@ fn what_it_leaves_behind_hangs_nothing() {
 #[test]
 fn a_build_that_is_killed_ends_its_command_and_the_next_begins_anew() {
     let project = project(
-        "[[layer]]\nname = \"made\"\nplatforms = [\"linux/amd64\"]\nrun = \"echo half >{out}/half; touch begun; [ -e quick ] || sleep 3; touch late; rm {out}/half; echo >{out}/x\"\ninputs = [\"dockless.toml\"]\n\
+        "[[layer]]\nname = \"made\"\nplatforms = [\"linux/amd64\"]\nrun = \"echo half >{out}/half; [ -e quick ] || exec 3>alive; touch begun; [ -e quick ] || sleep 60; touch late; rm {out}/half; echo >{out}/x\"\ninputs = [\"dockless.toml\"]\n\
          [[layer]]\ncopy = [{ src = \"dockless.toml\", dest = \"/\" }]\n",
     );
     let cache = project.at("cache");
+    let alive = project.at("alive");
+    assert!(Command::new("mkfifo").arg(&alive).status().expect("mkfifo runs").success());
     for signal in ["-KILL", "-INT"] {
+        let (ended, end) = mpsc::channel();
+        let alive = alive.clone();
+        // A pipe has its end where nobody holds it open any more: the command and what it started.
+        std::thread::spawn(move || ended.send(fs::read(alive).map(|read| read.len())));
         let mut child = project
             .command(&["build", "-q"])
             .env("PATH", "/usr/bin:/bin")
@@ -450,7 +457,8 @@ fn a_build_that_is_killed_ends_its_command_and_the_next_begins_anew() {
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
         assert!(killed.success() && child.wait().expect("a child").code().is_none());
         fs::remove_file(project.at("begun")).expect("a file");
-        std::thread::sleep(Duration::from_millis(3500));
+        let read = end.recv_timeout(Duration::from_secs(40)).expect("it has ended");
+        assert_eq!(read.expect("a pipe"), 0);
         assert!(!project.at("late").exists(), "{signal}: the command went on");
         let refused = build(&project, &["--no-run"]).with_code(2);
         assert!(refused.stderr.contains("no result is kept"), "{refused:#?}");

@@ -240,8 +240,8 @@ fn large_files_take_a_moment() {
     for text in files {
         let start = Instant::now();
         let made = from_dockerfile("Dockerfile", &text, &Folder::none(), &Wanted::default());
-        let most = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
-        assert!(start.elapsed() < most, "{:?}: {}", start.elapsed(), &text[..60]);
+        // Many times what a busy machine takes: one that looks at everything before takes minutes.
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}: {}", start.elapsed(), &text[..60]);
         if let Ok(made) = made {
             toml::from_str::<toml::Table>(&made.text).expect("TOML");
         }
