@@ -278,10 +278,13 @@ fn a_name_that_is_no_file_may_be_one_at_ecs() {
         ("arn:aws-cn:ecs:cn-north-1:123456789012:service/prod/web", "is written ecs-service:prod/web"),
         ("app:1", "the task definition app:1 at ECS is written ecs:app:1"),
         ("app", "the task definition app at ECS is written ecs:app"),
-        ("infra/none.json", "is written ecs:FAMILY[:REVISION], what a service runs ecs-service:CLUSTER/SERVICE"),
     ] {
         let error = load(source, None, &TargetOptions::default()).expect_err("no file");
         assert!(error.help().is_some_and(|help| help.ends_with(wanted)), "{source}: {:?}", error.help());
+    }
+    for path in ["infra/none.json", "none.json", "a\nb"] {
+        let error = load(path, None, &TargetOptions::default()).expect_err("no file");
+        assert!(error.help().is_none(), "{path}: {:?}", error.help());
     }
 }
 

@@ -88,27 +88,27 @@ impl LoadError {
             ),
             Self::NotText { .. } => Some("save it as UTF-8 (PowerShell's `>` writes UTF-16)".into()),
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                Some(at_ecs(&path.to_string_lossy()).into())
+                at_ecs(&path.to_string_lossy()).map(Into::into)
             }
             _ => None,
         }
     }
 }
 
-/// How a task definition is written that is no file but at ECS: an ARN has its name in it.
-fn at_ecs(source: &str) -> String {
+/// How a task definition is written that is no file but at ECS, where the source may be one: an ARN has its name in it.
+fn at_ecs(source: &str) -> Option<String> {
     let resource = source.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4));
-    let word = |text: &str| !text.contains(['/', '\\', '.', ':']);
+    // What a family is made of: a path or the name of a file has more.
+    let is_family = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     match resource.and_then(|resource| resource.split_once('/')) {
-        Some(("task-definition", name)) => format!("a task definition at ECS is written ecs:{name}"),
-        Some(("service", name)) if name.contains('/') => format!("a service at ECS is written ecs-service:{name}"),
-        _ if word(source.split(':').next().unwrap_or(source)) => {
-            format!("name a file or folder; the task definition {source} at ECS is written ecs:{source}")
+        Some(("task-definition", name)) => Some(format!("a task definition at ECS is written ecs:{name}")),
+        Some(("service", name)) if name.contains('/') => {
+            Some(format!("a service at ECS is written ecs-service:{name}"))
         }
-        _ => {
-            "a task definition at ECS is written ecs:FAMILY[:REVISION], what a service runs ecs-service:CLUSTER/SERVICE"
-                .into()
+        _ if is_family(source.split(':').next().unwrap_or(source)) => {
+            Some(format!("name a file or folder; the task definition {source} at ECS is written ecs:{source}"))
         }
+        _ => None,
     }
 }
 
