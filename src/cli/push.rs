@@ -6,7 +6,7 @@ use std::time::Duration;
 use dockless::aws::ecr::EcrHost;
 use dockless::aws::registry::NewRepository;
 use dockless::blob::BlobSource;
-use dockless::image::inspect::{documents, facts};
+use dockless::image::inspect::{InspectError, documents, facts};
 use dockless::image::open::Location;
 use dockless::oci::descriptor::Descriptor;
 use dockless::oci::reference::Reference;
@@ -14,7 +14,6 @@ use dockless::registry::push::mount::{MountSource, ParseMountError};
 use dockless::registry::push::{Pushed, Upload};
 use dockless::registry::upload::dialect::ChunkSize as Chunks;
 use dockless::release::deliver::{Sending, Undelivered, deliver, survey};
-use dockless::verify::finding::Finding;
 
 use super::args::push::{Credentials, Push, Registry, Sending as Flags};
 use super::args::values::ChunkSize;
@@ -35,7 +34,17 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
     let wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
     files::apart(&written, &inputs::of_sources(&wanted))?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
-    let whole = |pushed, findings| document(image.source.as_ref(), &image.top, pushed, findings, context);
+    // Before anything is sent: what cannot be read fails here.
+    let platforms = platforms(image.source.as_ref(), &image.top)?;
+    let whole = |pushed: Pushed, findings| Report {
+        version: VERSION,
+        digest: image.top.digest,
+        uploads: uploads(&pushed),
+        references: pushed.references,
+        platforms: platforms.clone(),
+        findings,
+        warnings: context.progress.warnings(),
+    };
     let mut findings = Vec::new();
     // Reading every layer takes as long as sending it: only who asks for the verdict waits for it.
     if !wanted.targets.is_empty() {
@@ -44,7 +53,7 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         let (verification, passes) = wanted.judge(&facts, context);
         findings = verification.all().cloned().collect();
         if !passes {
-            report::refuse(context, &args.records, &whole(Pushed::default(), findings)?)?;
+            report::refuse(context, &args.records, &whole(Pushed::default(), findings))?;
             context.say("nothing was pushed: see the findings above");
             return Ok(ExitCode::from(1));
         }
@@ -62,11 +71,11 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
     }
     let what = (image.source.clone(), &image.top);
     match deliver(&network, what, &args.references, &sending, ground, &observer) {
-        Ok(pushed) => report::finish(context, &args.records, &whole(pushed, findings)?, Ok(None))?,
+        Ok(pushed) => report::finish(context, &args.records, &whole(pushed, findings), Ok(None))?,
         Err(undelivered) => {
             let Undelivered { error, pushed } = *undelivered;
             let tags = pushed.tags.clone();
-            report::reached(context, &args.records, &whole(pushed, findings)?, &tags)?;
+            report::reached(context, &args.records, &whole(pushed, findings), &tags)?;
             return Err(image::undelivered(error));
         }
     }
@@ -121,14 +130,14 @@ pub fn uploads(pushed: &Pushed) -> Vec<UploadReport> {
     pushed.uploads.iter().map(upload).collect()
 }
 
-fn document(
-    source: &dyn BlobSource,
-    top: &Descriptor,
-    pushed: Pushed,
-    findings: Vec<Finding>,
-    context: &Context,
-) -> Result<Report, Failure> {
-    let (_, images) = documents(source, top).map_err(Failure::new)?;
+/// The images of the report: none where it is another artifact, such as a chart or a signature, which a registry takes
+/// as well.
+fn platforms(source: &dyn BlobSource, top: &Descriptor) -> Result<Vec<PlatformReport>, Failure> {
+    let images = match documents(source, top) {
+        Ok((_, images)) => images,
+        Err(InspectError::Shape { .. }) => Vec::new(),
+        Err(error) => return Err(Failure::new(error)),
+    };
     let platforms = images.into_iter().map(|image| PlatformReport {
         platform: image.stated.unwrap_or_else(|| image.config.platform()).to_string(),
         manifest: image.descriptor.digest,
@@ -148,13 +157,5 @@ fn document(
             })
             .collect(),
     });
-    Ok(Report {
-        version: VERSION,
-        digest: top.digest,
-        uploads: uploads(&pushed),
-        references: pushed.references,
-        platforms: platforms.collect(),
-        findings,
-        warnings: context.progress.warnings(),
-    })
+    Ok(platforms.collect())
 }

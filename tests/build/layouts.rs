@@ -1,9 +1,19 @@
 //! Layouts and archives: several images in one, names, and what nothing refers to any more.
 
+use std::collections::BTreeMap;
+
+use dockless::layout::Layout;
+use dockless::oci::canonical;
+use dockless::oci::descriptor::Descriptor;
+use dockless::oci::manifest::Manifest;
+use dockless::oci::media_type::MediaType;
+use serde_json::json;
+
 use super::project::{PROGRAMS, Project};
+use super::registry::Registry;
 
 fn names(project: &Project) -> Vec<Option<String>> {
-    let index = dockless::layout::Layout::open(&project.at("oci")).expect("a layout").index().expect("an index");
+    let index = Layout::open(&project.at("oci")).expect("a layout").index().expect("an index");
     index.manifests.iter().map(|entry| dockless::layout::name(entry).map(str::to_owned)).collect()
 }
 
@@ -94,4 +104,30 @@ fn a_project_of_one_platform_is_an_index_all_the_same() {
     let platforms: Vec<_> =
         image.index.manifests.iter().map(|entry| entry.platform.as_ref().map(ToString::to_string)).collect();
     assert_eq!(platforms, [Some("linux/amd64".to_owned())]);
+}
+
+/// Charts, signatures and other artifacts have no platform; a registry takes them all the same.
+#[test]
+fn an_artifact_is_pushed_and_has_no_platforms() {
+    let project = Project::programs();
+    let session = Layout::session(&project.at("chart")).expect("a session");
+    let put = |media_type: &str, bytes: &[u8]| {
+        session.put(bytes).expect("a blob");
+        Descriptor::of(media_type.into(), bytes)
+    };
+    let config = put("application/vnd.cncf.helm.config.v1+json", br#"{"name":"web","version":"1.0.0"}"#);
+    let layer = put("application/vnd.cncf.helm.chart.content.v1.tar+gzip", b"a chart");
+    let manifest = canonical(&Manifest::new(config, vec![layer], BTreeMap::new()));
+    let entry = put(MediaType::ImageManifest.as_ref(), &manifest);
+    session.finish(vec![entry]).expect("an index");
+    let registry = Registry::new();
+    let (first, second) = (registry.reference("charts/web:1.0.0"), registry.reference("prod/web:1.0.0"));
+    let report = project.run(&["push", "chart", &first, "--json"]).done().json();
+    assert_eq!(report["platforms"], json!([]));
+    assert_eq!(report["uploads"].as_array().map(Vec::len), Some(2));
+    project.run(&["push", &format!("docker://{first}"), &second]).done();
+    // A verdict on it would be one on nothing.
+    project.write("task.json", super::verify::X86_64);
+    let said = project.run(&["push", "chart", &first, "--task-definition", "task.json"]).with_code(2);
+    assert!(said.stderr.contains("it holds no image of any platform"), "{said:#?}");
 }
