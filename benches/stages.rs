@@ -1,4 +1,5 @@
-//! The stages that a layer goes through, each alone: `cargo bench`. Whole builds beside other tools: `benches/peers.sh`.
+//! The stages that a layer goes through, each alone: `cargo bench`. Whole builds beside other tools:
+//! `benches/peers.sh`.
 
 use std::fs;
 use std::io::{self, Write as _};

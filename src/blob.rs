@@ -113,8 +113,8 @@ impl From<Mismatch> for io::Error {
     }
 }
 
-/// A reader that fails before its end unless size and digest are as promised; once it has failed for that, it fails so for
-/// ever.
+/// A reader that fails before its end unless size and digest are as promised; once it has failed for that, it fails so
+/// for ever.
 ///
 /// The last bytes may have been handed out by then: whoever acts on the content must first have seen `Ok(0)`.
 pub struct Verified<R> {

@@ -13,7 +13,8 @@ pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (
     })
 }
 
-/// What an error says, then each of its causes that says something new: many errors state their cause in their own text.
+/// What an error says, then each of its causes that says something new: many errors state their cause in their own
+/// text.
 pub fn messages(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for link in chain(error) {

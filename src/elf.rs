@@ -127,7 +127,8 @@ const NEEDED_LIMIT: usize = 64 << 10;
 /// What a name costs beside its bytes, so that short ones are few as well: each is looked for in every part at hand.
 const NAME_COST: usize = 16;
 
-/// The most entries of a dynamic section that are read: a large program has some hundreds, nearly all of them libraries.
+/// The most entries of a dynamic section that are read: a large program has some hundreds, nearly all of them
+/// libraries.
 const DYNAMIC_LIMIT: u64 = 8192;
 
 /// A part of a file: where it begins, and its bytes.
@@ -168,8 +169,9 @@ impl<'a> View<'a> {
         if self.little_endian { bytes.iter().rev().fold(0, fold) } else { bytes.iter().fold(0, fold) }
     }
 
-    /// Pairs of numbers of the class's width in a range of the file; `None` is where they are not at hand. The parts are
-    /// looked through once for each of them that has some, and not for each pair: a file is parsed again with each part.
+    /// Pairs of numbers of the class's width in a range of the file; `None` is where they are not at hand. The parts
+    /// are looked through once for each of them that has some, and not for each pair: a file is parsed again with each
+    /// part.
     fn pairs(&self, start: u64, end: u64) -> impl Iterator<Item = Option<(u64, u64)>> + '_ {
         let width = if self.is_64 { 8 } else { 4 };
         let (mut at, mut rest): (u64, &[u8]) = (start, &[]);

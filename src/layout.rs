@@ -5,12 +5,12 @@
 //!   its digest. A blob file that exists under its digest is whole, whenever the process or the machine died.
 //! - `index.json` is replaced atomically, read and written again under an exclusive lock (on `oci-layout`), so that
 //!   two processes never lose each other's entry.
-//! - While a [`session::Session`] writes, it holds a shared lock on `blobs/`. Blobs that nothing refers to are removed only by
-//!   whoever can turn that into an exclusive one: what another process is about to refer to stays. So does everything where a
-//!   document is reached whose type is not known here: what it refers to cannot be known either. Whoever reads for long, as a
-//!   push does, holds the shared lock as well ([`hold::Hold`]).
-//! - A session that is dropped before [`session::Session::finish`] removes the blobs that it brought and the folder it made,
-//!   unless another session is at work there or has come to refer to them.
+//! - While a [`session::Session`] writes, it holds a shared lock on `blobs/`. Blobs that nothing refers to are removed
+//!   only by whoever can turn that into an exclusive one: what another process is about to refer to stays. So does
+//!   everything where a document is reached whose type is not known here: what it refers to cannot be known either.
+//!   Whoever reads for long, as a push does, holds the shared lock as well ([`hold::Hold`]).
+//! - A session that is dropped before [`session::Session::finish`] removes the blobs that it brought and the folder it
+//!   made, unless another session is at work there or has come to refer to them.
 //!
 //! Layouts come from strangers too: a digest is parsed before it becomes a file name, `index.json` has a size limit,
 //! and blobs are read through [`crate::blob::Verified`].
@@ -225,7 +225,8 @@ impl BlobWriter {
         Ok(growing)
     }
 
-    /// Flushes the bytes to the disk and gives them their name. A blob that is there already, and whole, stays as it was.
+    /// Flushes the bytes to the disk and gives them their name. A blob that is there already, and whole, stays as it
+    /// was.
     ///
     /// # Errors
     /// Where the disk does not take them.

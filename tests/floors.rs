@@ -41,6 +41,9 @@ const NAMELESS: &[&str] = &["utils", "util", "common", "internal", "helpers", "h
 /// More than this is two files that have not met yet.
 const MOST_LINES: usize = 520;
 
+/// As code has it. The formatter leaves comments as they are.
+const MOST_COLUMNS: usize = 120;
+
 /// A place in a file that goes where it must not.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
@@ -283,6 +286,15 @@ fn violations(file: &Path, source: &str) -> Vec<Violation> {
     if lines > MOST_LINES {
         say(lines, format!("{lines} lines, more than {MOST_LINES}: which wall is missing?"));
     }
+    for (line, text) in (1..).zip(source.lines()) {
+        let comment = text.trim_start().strip_prefix("//").map(|text| text.trim_start_matches(['/', '!']).trim());
+        // A row of a table is one line.
+        let over = comment.is_some_and(|comment| comment.contains(' ') && !comment.starts_with('|'));
+        let columns = text.chars().count();
+        if over && columns > MOST_COLUMNS {
+            say(line, format!("a comment of {columns} characters, more than {MOST_COLUMNS}"));
+        }
+    }
     let Some(room) = module.first() else {
         for (line, path) in paths(file, source) {
             say(line, format!("the library's root re-exports {}: say where things live", path.join("::")));
@@ -423,4 +435,12 @@ fn names_and_sizes_are_seen() {
     );
     let long = "\n".repeat(MOST_LINES + 1);
     assert_eq!(told("elf.rs", &long), ["elf.rs:521: 521 lines, more than 520: which wall is missing?"]);
+    let comment = |start: &str, columns: usize| {
+        format!("{start}{}", "é ".repeat(columns))[..].chars().take(columns).collect::<String>()
+    };
+    assert_eq!(
+        told("elf.rs", &format!("{}\n    {}", comment("/// ", 120), comment("// ", 121))),
+        ["elf.rs:2: a comment of 125 characters, more than 120"]
+    );
+    assert!(told("elf.rs", &comment("//! | a | ", 130)).is_empty());
 }

@@ -470,7 +470,8 @@ async fn a_restart_finds_what_was_pushed() {
     let layer = Digest::of(b"layer");
     assert_eq!(registry.send("HEAD", &format!("/v2/team/app/blobs/{layer}")).await.status(), 200);
     assert_eq!(registry.send("HEAD", &format!("/v2/team/app/blobs/{lost}")).await.status(), 404);
-    // Two manifests, two layers, one configuration, and the blob without a manifest: it may be somebody's. No temporary file.
+    // Two manifests, two layers, one configuration, and the blob without a manifest: it may be somebody's. No temporary
+    // file.
     assert_eq!(files(&registry), 6);
 }
 

@@ -1,7 +1,7 @@
 //! A chunk becomes blocks, cut where its content changes.
 //!
-//! The data is taken in stretches. When a stretch has been parsed, what its symbols cost together with the block before it
-//! is compared with what they cost apart: the block ends where that is more than the codes of a new one take.
+//! The data is taken in stretches. When a stretch has been parsed, what its symbols cost together with the block before
+//! it is compared with what they cost apart: the block ends where that is more than the codes of a new one take.
 
 use crate::bits::Bits;
 use crate::block::{self, Logarithms, MOST_LITERALS, Sequence, Symbols};
@@ -30,8 +30,8 @@ impl Encoder {
         Self { effort, matches: Matches::new(), found, logarithms: Logarithms::new() }
     }
 
-    /// Writes a chunk as blocks of which none is final, the last one empty and ending on a byte. The size, or none where
-    /// `out` is too small.
+    /// Writes a chunk as blocks of which none is final, the last one empty and ending on a byte. The size, or none
+    /// where `out` is too small.
     pub(crate) fn chunk(&mut self, data: &[u8], out: &mut [u8]) -> Option<usize> {
         let room = out.len();
         let mut bits = Bits::new(out);

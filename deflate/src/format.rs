@@ -37,8 +37,8 @@ pub(crate) const fn repeat(symbol: u8) -> (usize, u32) {
     }
 }
 
-/// Where the lengths of a symbol begin, and how many extra bits it has (3.2.5). The first symbol after the end of a block
-/// is 0 here.
+/// Where the lengths of a symbol begin, and how many extra bits it has (3.2.5). The first symbol after the end of a
+/// block is 0 here.
 pub(crate) const fn length_symbol(symbol: usize) -> (u16, u8) {
     match symbol {
         0..8 => (symbol as u16 + 3, 0),

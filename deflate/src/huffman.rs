@@ -1,7 +1,7 @@
 //! Prefix codes of limited length (RFC 1951 3.2.2).
 
-/// The lengths in bits of a prefix code for symbols that occur so often, none longer than `most`; 0 for those that do not
-/// occur. At least two symbols get a code: some decoders refuse a code of one.
+/// The lengths in bits of a prefix code for symbols that occur so often, none longer than `most`; 0 for those that do
+/// not occur. At least two symbols get a code: some decoders refuse a code of one.
 pub(crate) fn lengths<const N: usize>(counts: &[u32; N], most: usize) -> [u8; N] {
     let mut lengths = [0; N];
     // Count and symbol in one word each, sorted by both: the same order everywhere.
@@ -67,8 +67,8 @@ fn depths(sorted: &[u64], most: usize) -> [u32; 64] {
     for parent in &leaf_parents[..leaves] {
         of_depth[(depth_of[*parent as usize] as usize + 1).min(63)] += 1;
     }
-    // Codes that are too long become codes of `most` bits; what that is too much of the code space is given back by codes
-    // that become longer, the longest first.
+    // Codes that are too long become codes of `most` bits; what that is too much of the code space is given back by
+    // codes that become longer, the longest first.
     let mut over = 0_u64;
     for depth in most + 1..64 {
         // In units of the shortest possible code.

@@ -3,10 +3,11 @@
 //!
 //! Levels 1 to 4 are an encoder of our own ([`encoder`]): it ends a chunk with an empty stored block, and is made to be
 //! fast at what a hash of the four newest positions finds. Levels 5 to 12 are libdeflate's, whose output is smaller the
-//! longer it searches, but which only makes whole streams: its last block is marked as final, and the stream ends within a
-//! byte. Nothing in a deflate stream says where a block begins, so `walk::unfinal` walks over the symbols to find the last
-//! block's header, clears its bit and pads the end with an empty stored block. The walk decodes no content, and checks
-//! what it meets: if the stream is not what it should be, the chunk is stored instead, so that no wrong byte can come out.
+//! longer it searches, but which only makes whole streams: its last block is marked as final, and the stream ends
+//! within a byte. Nothing in a deflate stream says where a block begins, so `walk::unfinal` walks over the symbols to
+//! find the last block's header, clears its bit and pads the end with an empty stored block. The walk decodes no
+//! content, and checks what it meets: if the stream is not what it should be, the chunk is stored instead, so that no
+//! wrong byte can come out.
 //!
 //! Whatever the level, the bytes depend on the chunk alone: not on the machine, nor on what was compressed before.
 #![expect(
@@ -67,7 +68,8 @@ impl Deflater {
         }
         let stored = data.len() + 5 * data.len().div_ceil(STORED);
         let start = out.len();
-        // What does not fit into the stored size is not worth having. A few more bytes for those who look or write ahead.
+        // What does not fit into the stored size is not worth having. A few more bytes for those who look or write
+        // ahead.
         out.resize(start + stored + PADDING, 0);
         let room = &mut out[start..];
         let size = if looks_random(data, &mut self.probe, &mut self.scratch) {
@@ -251,8 +253,8 @@ mod tests {
         comes_back(&pieces.concat());
     }
 
-    /// At each of the last bytes a longer match than at the one before, by what would follow: the look for a longer one went
-    /// on beyond the end.
+    /// At each of the last bytes a longer match than at the one before, by what would follow: the look for a longer one
+    /// went on beyond the end.
     #[test]
     fn the_last_bytes_have_an_end() {
         for tail in 4..24_u8 {

@@ -1,10 +1,10 @@
 //! Finding what a chunk has already said: matches within the last 32 KiB (RFC 1951 3.2.5).
 //!
-//! The bytes around the place we look at lie in a ring of 64 KiB, so that a position is a `u16`, whatever the size of the
-//! chunk, and an index into the ring needs no check. For each hash of four bytes a word of 64 bits holds the four newest
-//! positions, the newest in the lowest bits: to put one in is a shift, to look at all of them one load. A position that is
-//! older than the ring reads as a younger one; the bytes there are compared before it is believed, so it can cost a try but
-//! never a wrong match.
+//! The bytes around the place we look at lie in a ring of 64 KiB, so that a position is a `u16`, whatever the size of
+//! the chunk, and an index into the ring needs no check. For each hash of four bytes a word of 64 bits holds the four
+//! newest positions, the newest in the lowest bits: to put one in is a shift, to look at all of them one load. A
+//! position that is older than the ring reads as a younger one; the bytes there are compared before it is believed, so
+//! it can cost a try but never a wrong match.
 
 use std::fmt::Debug;
 
@@ -21,7 +21,8 @@ const FOUR_BITS: u32 = 14;
 const THREE_BITS: u32 = 13;
 /// A match of three bytes that lies farther back costs more than three literals.
 const THREE_FAR: u16 = 4096;
-/// How many bytes must have been fed beyond a position that is looked at: a longest match, one byte further, and a load.
+/// How many bytes must have been fed beyond a position that is looked at: a longest match, one byte further, and a
+/// load.
 const AHEAD: usize = 512;
 
 /// How hard to look.

@@ -1,7 +1,7 @@
 //! The hosts of ECR: which registry a host name stands for.
 //!
-//! The forms are those of AWS's own credential helper (amazon-ecr-credential-helper, `ecr-login/api/client.go`), and the
-//! dual-stack host of the European Sovereign Cloud, which it does not know.
+//! The forms are those of AWS's own credential helper (amazon-ecr-credential-helper, `ecr-login/api/client.go`), and
+//! the dual-stack host of the European Sovereign Cloud, which it does not know.
 
 use super::partition::Partition;
 

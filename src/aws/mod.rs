@@ -7,8 +7,8 @@
 //! Threats: a host that merely looks like ECR's would get ECR's credentials ([`ecr::EcrHost::parse`] takes whole names
 //! only); a refusal's text that is pasted into a policy could widen it ([`refusal::Denial`] takes nothing that is not
 //! spelled like an action or an ARN); a reply that is printed for debugging holds a password (no output of the SDK is
-//! ever formatted, [`Secret`](crate::secret::Secret) prints nothing); an endpoint from the environment could be
-//! plain http ([`session`] refuses that off loopback); a proxy would read what gives out credentials on this machine (`way`
+//! ever formatted, [`Secret`](crate::secret::Secret) prints nothing); an endpoint from the environment could be plain
+//! http ([`session`] refuses that off loopback); a proxy would read what gives out credentials on this machine (`way`
 //! goes past it).
 
 pub mod chain;

@@ -46,8 +46,8 @@ impl Partition {
         Self::AwsIsoF,
     ];
 
-    /// The partition of a region, by how its name begins; a name that nobody knows yet is a commercial one's, as the SDKs
-    /// have it.
+    /// The partition of a region, by how its name begins; a name that nobody knows yet is a commercial one's, as the
+    /// SDKs have it.
     pub fn of_region(region: &str) -> Self {
         let starts = |start| region.starts_with(start);
         match () {

@@ -232,8 +232,8 @@ impl GithubTrust {
 
     /// The role's trust policy (GitHub Docs, reference of its OIDC tokens).
     ///
-    /// Repositories that were made or renamed since summer 2026 have `ORG@ID/REPO@ID` in their subjects, others the names
-    /// alone. GitHub's first announcement wrote the numbers behind a hyphen; that form is never trusted, because
+    /// Repositories that were made or renamed since summer 2026 have `ORG@ID/REPO@ID` in their subjects, others the
+    /// names alone. GitHub's first announcement wrote the numbers behind a hyphen; that form is never trusted, because
     /// `org-1/repo-2` is a name that anybody may take, while no name holds an `@`.
     pub fn policy(self) -> Policy {
         let mut names = vec![self.repository.clone()];

@@ -115,8 +115,8 @@ impl<'a> Registry<'a> {
         self.host.account.clone()
     }
 
-    /// A token for the data plane (ECR API reference: `GetAuthorizationToken`; ECR Public has one of its own). It is good
-    /// for every registry that the credentials may use, for twelve hours or as long as the session of the role.
+    /// A token for the data plane (ECR API reference: `GetAuthorizationToken`; ECR Public has one of its own). It is
+    /// good for every registry that the credentials may use, for twelve hours or as long as the session of the role.
     pub async fn token(&self) -> Result<Token, AwsError> {
         match self.host.kind {
             Kind::Private => {
@@ -255,8 +255,8 @@ impl<'a> Registry<'a> {
         Ok(answer.value() == Some("ENABLED"))
     }
 
-    /// Whether a push creates a repository of this name, by a template for `CREATE_ON_PUSH` (ECR user guide "Templates to
-    /// control repositories created during a pull through cache, create on push, or replication action").
+    /// Whether a push creates a repository of this name, by a template for `CREATE_ON_PUSH` (ECR user guide "Templates
+    /// to control repositories created during a pull through cache, create on push, or replication action").
     pub async fn creates_on_push(&self, name: &str) -> Result<bool, AwsError> {
         let client = self.client().await?;
         let mut pages = client.describe_repository_creation_templates().into_paginator().send();

@@ -53,8 +53,8 @@ pub struct Settings {
 pub struct Session {
     settings: Settings,
     http: SharedHttpClient,
-    /// The last answer. That there are no credentials is one as well: to ask a metadata service that is not there takes a
-    /// second each time.
+    /// The last answer. That there are no credentials is one as well: to ask a metadata service that is not there takes
+    /// a second each time.
     known: Mutex<Option<Result<Arc<Known>, AwsError>>>,
 }
 

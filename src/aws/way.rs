@@ -1,7 +1,7 @@
 //! The way to AWS's APIs and to what gives out credentials: through the proxy that the environment names, or past it.
 //!
-//! Threat: what is spoken to over plain http gives out credentials (the metadata of an instance, the agent of a container) or
-//! stays on this machine. A proxy would read all of it, and ask its own machine in our place.
+//! Threat: what is spoken to over plain http gives out credentials (the metadata of an instance, the agent of a
+//! container) or stays on this machine. A proxy would read all of it, and ask its own machine in our place.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -20,7 +20,8 @@ use crate::secret::is_loopback;
 pub(super) fn client(tls: &TlsContext) -> SharedHttpClient {
     let one = |proxy: fn() -> ProxyConfig| {
         let tls = tls.clone();
-        // The only builder that lets a connector have certificates and proxies of its own; the SDK's default is made so.
+        // The only builder that lets a connector have certificates and proxies of its own; the SDK's default is made
+        // so.
         Builder::new().build_with_connector_fn(move |settings, components| {
             let mut connector =
                 ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls.clone());

@@ -11,8 +11,8 @@ use crate::oci::digest::Digest;
 use crate::oci::manifest::{Index, Manifest};
 use crate::oci::media_type::{Kind, kind};
 
-/// How many documents may stand within each other: an index, the index that it names, …, a manifest. Deeper than anybody
-/// makes them; what is deeper is an error wherever images are read, and nowhere left out.
+/// How many documents may stand within each other: an index, the index that it names, …, a manifest. Deeper than
+/// anybody makes them; what is deeper is an error wherever images are read, and nowhere left out.
 pub const DEPTH: usize = 8;
 
 /// A document that names others.
@@ -74,8 +74,8 @@ pub enum ReachError {
     },
 }
 
-/// Reads every index and manifest that the entries reach, each once and after those that it names, and hands it over with
-/// its bytes. What is neither names nothing that is known here, and is not read.
+/// Reads every index and manifest that the entries reach, each once and after those that it names, and hands it over
+/// with its bytes. What is neither names nothing that is known here, and is not read.
 ///
 /// # Errors
 /// Where a document is missing, damaged or nested too deeply, or two descriptors of a blob do not agree.

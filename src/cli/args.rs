@@ -44,24 +44,25 @@ pub struct Arguments {
 pub enum Command {
     /// build an image for every platform, from a recipe or from the flags alone
     ///
-    /// Reads dockless.toml, or takes --layer and the configuration's flags without a recipe. Writes an OCI image layout,
-    /// and with --push sends it to a registry as well. The same inputs give the same digest on every machine.
+    /// Reads dockless.toml, or takes --layer and the configuration's flags without a recipe. Writes an OCI image
+    /// layout, and with --push sends it to a registry as well. The same inputs give the same digest on every machine.
     ///
     /// Prints the digest of the image index: `registry/repository@sha256:...`, a line per distinct repository, or
     /// `sha256:...` where there is no tag.
     Build(Box<build::Build>),
     /// make a recipe from a Dockerfile, or from the files of a project
     ///
-    /// A Dockerfile is translated instruction by instruction; each RUN becomes a layer that a command on this machine fills,
-    /// or a comment that says why it cannot. Without one the recipe is made from what go.mod, Cargo.toml, uv.lock,
-    /// pyproject.toml, requirements.txt or package.json say. Nothing is run.
+    /// A Dockerfile is translated instruction by instruction; each RUN becomes a layer that a command on this machine
+    /// fills, or a comment that says why it cannot. Without one the recipe is made from what go.mod, Cargo.toml,
+    /// uv.lock, pyproject.toml, requirements.txt or package.json say. Nothing is run.
     ///
     /// Prints the path of the recipe; what must be known of it goes to stderr, with the lines of the Dockerfile.
     Init(init::Init),
     /// write down the digests of the base, so that every build takes the same
     ///
-    /// Asks the registry what the recipe's base names now, and writes its digest by platform to dockless.lock beside the
-    /// recipe. Builds use it from then on, wherever the tag has moved; with --locked they refuse what it does not say.
+    /// Asks the registry what the recipe's base names now, and writes its digest by platform to dockless.lock beside
+    /// the recipe. Builds use it from then on, wherever the tag has moved; with --locked they refuse what it does not
+    /// say.
     Lock(lock::Lock),
     /// say whether an image runs on the tasks that a task definition describes
     ///

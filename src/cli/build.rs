@@ -200,7 +200,8 @@ pub fn recipe_path(given: Option<&Path>) -> &Path {
     given.unwrap_or(Path::new("."))
 }
 
-/// Refuses files that would take the place of what is read, or of each other, and removes what an earlier build wrote there.
+/// Refuses files that would take the place of what is read, or of each other, and removes what an earlier build wrote
+/// there.
 fn keep_apart<'a>(
     args: &'a Build,
     recipe: &'a Recipe,
@@ -239,8 +240,8 @@ fn only_document(args: &Build, recipe: Option<&Recipe>) -> Option<PathBuf> {
     }
 }
 
-/// Removes what an earlier build wrote, as far as it can be known where the recipe cannot be read: what is rendered may be
-/// the task definition that it names.
+/// Removes what an earlier build wrote, as far as it can be known where the recipe cannot be read: what is rendered may
+/// be the task definition that it names.
 fn forget(args: &Build) {
     let is_known = !args.gate.task_definitions.is_empty() || !args.image.layers.is_empty();
     let [report, image_refs] = args.records.files().map(|(flag, path)| Written::new(flag, path));

@@ -21,7 +21,8 @@ pub fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::new(error).during("cannot start the threads for the network"))
 }
 
-/// Writes a result to stdout. That nobody reads it any more is no failure: the exit code has an answer of its own to give.
+/// Writes a result to stdout. That nobody reads it any more is no failure: the exit code has an answer of its own to
+/// give.
 pub fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -1,7 +1,7 @@
 //! Failures: what went wrong, why, and what to do about it, on stderr and as an exit code.
 //!
-//! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **129**, **130** and **143** interrupted.
-//! A stdout that nobody reads changes none of them: whoever read it has seen enough.
+//! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **129**, **130** and **143**
+//! interrupted. A stdout that nobody reads changes none of them: whoever read it has seen enough.
 //!
 //! A failure is text on stderr also with `--json`: stdout carries only results, and a script that finds it empty has
 //! the exit code to go by. Whoever turns a library's error into a failure adds the hints here, at the border; nothing
@@ -17,8 +17,8 @@ use thiserror::Error;
 use super::snippet::{Snippet, renderer, tame, underlined};
 use super::text::printable;
 
-/// The exit code of every failure; a no is an answer, not a failure. (An interrupted command ends by its signal, which a
-/// shell reports as 129, 130 or 143.)
+/// The exit code of every failure; a no is an answer, not a failure. (An interrupted command ends by its signal, which
+/// a shell reports as 129, 130 or 143.)
 pub const EXIT_CODE: u8 = 2;
 
 /// Why a command came to nothing.

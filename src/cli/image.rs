@@ -70,8 +70,8 @@ pub fn session(context: &Context, flags: &Registry) -> Result<Arc<Session>, Fail
     Session::new(aws).map(Arc::new).map_err(Failure::new)
 }
 
-/// The registries that something else stands in for. A token of AWS's is not for it, and AWS knows nothing of it; unless
-/// AWS's API has a stand-in as well.
+/// The registries that something else stands in for. A token of AWS's is not for it, and AWS knows nothing of it;
+/// unless AWS's API has a stand-in as well.
 pub fn stand_ins(context: &Context) -> BTreeSet<String> {
     let settings = &context.settings;
     let hosts = settings.endpoints.iter().map(|(host, _)| host.clone());

@@ -110,8 +110,8 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What must be known of the recipe, a line each, and their number. That something is missing is a finding, which is told
-/// also when quiet.
+/// What must be known of the recipe, a line each, and their number. That something is missing is a finding, which is
+/// told also when quiet.
 fn tell(made: &Made, context: &Context) {
     if !context.output.json {
         for Remark { file, line, weight, instruction, message, help } in &made.remarks {

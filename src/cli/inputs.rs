@@ -38,8 +38,8 @@ pub fn task_definition(source: &str) -> Option<Input> {
     (!elsewhere).then(|| Input::new("the task definition", source))
 }
 
-/// The files that sources have turned out to be made of: modules, nested templates, values of variables. What an earlier run
-/// wrote among them may be written anew: `image.auto.tfvars.json`.
+/// The files that sources have turned out to be made of: modules, nested templates, values of variables. What an
+/// earlier run wrote among them may be written anew: `image.auto.tfvars.json`.
 pub fn of_sources(wanted: &Wanted) -> Vec<Input> {
     let named = |source: &str| Input::part(format!("{source}, of the task definition"), source);
     wanted.sources().filter(|source| *source != "-").map(named).collect()

@@ -50,8 +50,8 @@ pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses an output that would take the place of what is read, and removes what an earlier run wrote there. A document may be
-/// rendered where it stands, and what is beside a configuration is part of it.
+/// Refuses an output that would take the place of what is read, and removes what an earlier run wrote there. A document
+/// may be rendered where it stands, and what is beside a configuration is part of it.
 fn keep_apart(args: &Render) -> Result<(), Failure> {
     let mut output = Written::new("--output", Some(&args.output));
     output.over = args.format.is_none().then(|| args.source.clone().into());

@@ -30,8 +30,8 @@ pub fn show(context: &Context, findings: &[Shown<'_>]) {
     }
 }
 
-/// Refuses files and outputs that cannot be written, before anything is built or sent. What goes to stdout takes the place of
-/// the result there, so that there is one thing to read.
+/// Refuses files and outputs that cannot be written, before anything is built or sent. What goes to stdout takes the
+/// place of the result there, so that there is one thing to read.
 pub fn check(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
     let mut on_stdout: Option<&str> = context.output.json.then_some("--json");
     for (flag, path) in files {
@@ -69,8 +69,8 @@ impl Records {
     }
 }
 
-/// Ends a build or a push: the files and outputs that were asked for, then the result on stdout. That comes also where one
-/// of them cannot be written: what is pushed is pushed, and only its name says what.
+/// Ends a build or a push: the files and outputs that were asked for, then the result on stdout. That comes also where
+/// one of them cannot be written: what is pushed is pushed, and only its name says what.
 pub fn finish(
     context: &Context,
     records: &Records,

@@ -1,5 +1,5 @@
-//! A place in a file, shown as rustc shows it: the file's name, the line, an underline, a label. Of a line that may hold
-//! secrets only what is meant is shown.
+//! A place in a file, shown as rustc shows it: the file's name, the line, an underline, a label. Of a line that may
+//! hold secrets only what is meant is shown.
 
 mod masked;
 

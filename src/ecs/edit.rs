@@ -1,8 +1,8 @@
 //! A task definition with other images in it, and nothing else changed: not an indentation, not an unknown key.
 //!
 //! What `describe-task-definition` printed is made fit for `register-task-definition`: the wrapper goes, and the fields
-//! that only a reply has. Every edit is checked by reading the result: it must be the source's tree with the images that
-//! were asked for, or nothing is handed out. An anchor that several values share is so an error, never a surprise.
+//! that only a reply has. Every edit is checked by reading the result: it must be the source's tree with the images
+//! that were asked for, or nothing is handed out. An anchor that several values share is so an error, never a surprise.
 
 use std::ops::Range;
 

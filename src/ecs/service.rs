@@ -5,8 +5,8 @@
 use super::location::Stated;
 use super::task_definition::LaunchType;
 
-/// Why a service that names neither settles nothing (Amazon ECS API Reference, `CreateService`: without both, the default
-/// strategy of the cluster holds, else EC2).
+/// Why a service that names neither settles nothing (Amazon ECS API Reference, `CreateService`: without both, the
+/// default strategy of the cluster holds, else EC2).
 pub(super) const NEITHER: &str = "names neither a launch type nor a capacity provider: its cluster decides";
 
 /// The launch type that a capacity provider stands for, where its name says it: those of AWS itself.

@@ -25,8 +25,8 @@ pub(super) enum Spelling {
     Camel,
     /// As `CloudFormation` does: `ContainerDefinitions`. A number or boolean may be a string there.
     Pascal,
-    /// As Terraform does: `container_definitions`, whose text the provider reads as Go reads JSON, with no regard to the
-    /// case of a key.
+    /// As Terraform does: `container_definitions`, whose text the provider reads as Go reads JSON, with no regard to
+    /// the case of a key.
     Terraform,
 }
 

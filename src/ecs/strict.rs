@@ -1,7 +1,7 @@
 //! JSON (RFC 8259), strictly, with the place of every value: what the AWS CLI refuses is refused here.
 //!
-//! A stranger's text: depth is limited, so that neither reading nor dropping the tree can exhaust the stack; nothing
-//! is allocated beyond what stands in the text; a duplicate key is an error, since readers disagree on which one counts.
+//! A stranger's text: depth is limited, so that neither reading nor dropping the tree can exhaust the stack; nothing is
+//! allocated beyond what stands in the text; a duplicate key is an error, since readers disagree on which one counts.
 
 use std::collections::HashSet;
 use std::ops::Range;

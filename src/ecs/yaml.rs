@@ -1,8 +1,9 @@
 //! YAML with the place of every value, made of the events of `saphyr-parser`.
 //!
 //! A stranger's text. The parser beneath keeps its state on the heap and makes one event after the other, so what could
-//! hurt is only what is made of them here: depth is limited as in JSON, and what anchors and aliases copy is counted, in
-//! nodes and in bytes, before it is copied. Plain scalars keep their text: `CloudFormation` takes `1.10` for a string.
+//! hurt is only what is made of them here: depth is limited as in JSON, and what anchors and aliases copy is counted,
+//! in nodes and in bytes, before it is copied. Plain scalars keep their text: `CloudFormation` takes `1.10` for a
+//! string.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -43,8 +44,8 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     Err(first.unwrap_or_else(|| SyntaxError { span: 0..0, message: "not YAML".into() }))
 }
 
-/// Reads a document. An error may come with the start of a line that must be indented more, since it is within brackets:
-/// libyaml, and so the tools of AWS, take such a line.
+/// Reads a document. An error may come with the start of a line that must be indented more, since it is within
+/// brackets: libyaml, and so the tools of AWS, take such a line.
 fn document(text: &str) -> Result<Node, (SyntaxError, Option<usize>)> {
     let mut builder = Builder {
         offsets: Offsets::of(text),

@@ -257,8 +257,8 @@ fn copy_blob(source: &dyn BlobSource, descriptor: &Descriptor, session: &Session
     Ok(())
 }
 
-/// Makes all layers, as many at a time as there are threads. The largest is first, so that the last is not long alone; but
-/// where they are sent meanwhile the smallest is, so that something is on its way soon.
+/// Makes all layers, as many at a time as there are threads. The largest is first, so that the last is not long alone;
+/// but where they are sent meanwhile the smallest is, so that something is on its way soon.
 fn make_layers(
     platforms: &[PlatformPlan],
     tasks: Vec<Task>,

@@ -61,11 +61,12 @@ impl Checked {
     }
 }
 
-/// Reads everything that a layout folder or an archive holds, or what its image of this name reaches. That it is damaged is
-/// an answer.
+/// Reads everything that a layout folder or an archive holds, or what its image of this name reaches. That it is
+/// damaged is an answer.
 ///
 /// # Errors
-/// Where there is nothing to check: no such path or name, neither a layout nor an archive, or the disk does not give it.
+/// Where there is nothing to check: no such path or name, neither a layout nor an archive, or the disk does not give
+/// it.
 pub fn check_path(path: &Path, name: Option<&str>) -> Result<Checked, OpenError> {
     let chosen = |index: &Index| match name {
         None => Ok(index.clone()),

@@ -1,8 +1,8 @@
 //! What differs between two images: settings, layers, and the merged root file systems file by file.
 //!
-//! A digest says that two images differ and never in what. Here each layer is read once, held to its digest, and of every
-//! file the digest of its data is kept, so that two builds that should have been the same can be told apart to the file.
-//! Names, times and sizes come from strangers; what is kept of an entry is bounded, its data never.
+//! A digest says that two images differ and never in what. Here each layer is read once, held to its digest, and of
+//! every file the digest of its data is kept, so that two builds that should have been the same can be told apart to
+//! the file. Names, times and sizes come from strangers; what is kept of an entry is bounded, its data never.
 
 mod files;
 

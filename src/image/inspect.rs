@@ -82,7 +82,8 @@ pub enum Fit {
     Irrelevant,
 }
 
-/// `EI_OSABI` of NetBSD, Solaris, FreeBSD and OpenBSD: Linux would execute the file, and the first call would go astray.
+/// `EI_OSABI` of NetBSD, Solaris, FreeBSD and OpenBSD: Linux would execute the file, and the first call would go
+/// astray.
 const OTHER_SYSTEMS: [u8; 4] = [2, 6, 9, 12];
 
 /// Whether an ELF file runs on an architecture. Of architectures without a known [`machine`] nothing is said: all is

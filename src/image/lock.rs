@@ -1,5 +1,5 @@
-//! `dockless.lock`: the base's digest for each platform, as it was when it was chosen. A tag moves; with this file beside
-//! the recipe the same recipe gives the same image, years later.
+//! `dockless.lock`: the base's digest for each platform, as it was when it was chosen. A tag moves; with this file
+//! beside the recipe the same recipe gives the same image, years later.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

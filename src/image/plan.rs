@@ -1,5 +1,5 @@
-//! A recipe becomes a plan: for each layer what it will hold, found by looking at folders and at what lies below, before
-//! anything is written. Whatever is wrong with the recipe's words is said here.
+//! A recipe becomes a plan: for each layer what it will hold, found by looking at folders and at what lies below,
+//! before anything is written. Whatever is wrong with the recipe's words is said here.
 
 mod checks;
 mod config_files;
@@ -426,9 +426,9 @@ impl Reader<'_> {
     }
 }
 
-/// A source by its real way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has other
-/// names as well, by which neither `.dockerignore` nor git knows it. A link that is the source is meant itself, unless a
-/// slash is behind it.
+/// A source by its real way from the recipe's folder, if it lies in there: over `..`, over links and absolutely it has
+/// other names as well, by which neither `.dockerignore` nor git knows it. A link that is the source is meant itself,
+/// unless a slash is behind it.
 fn by_folder(folder: &Path, real_folder: Option<&Path>, path: PathBuf) -> PathBuf {
     let has_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let found = || {

@@ -15,8 +15,8 @@ use crate::layer::pathname::Pathname;
 /// How many symbolic links a resolution follows, as Linux does.
 pub const MAX_LINKS: usize = 40;
 
-/// How many parts of paths a resolution passes. Links among deep folders take some hundreds; forty that go to and fro take
-/// fifty thousand.
+/// How many parts of paths a resolution passes. Links among deep folders take some hundreds; forty that go to and fro
+/// take fifty thousand.
 pub const MAX_STEPS: usize = 1024;
 
 /// The root file system of one image.
@@ -103,8 +103,8 @@ impl Root {
     pub fn apply(&mut self, contents: &Arc<Contents>) {
         let layer = u32::try_from(self.layers.len()).unwrap_or(u32::MAX);
         self.layers.push(Arc::clone(contents));
-        // The folders that the entry before is in, outermost first, each as written and as it resolves: a tree is told in
-        // order, so that each folder of it is looked up once.
+        // The folders that the entry before is in, outermost first, each as written and as it resolves: a tree is told
+        // in order, so that each folder of it is looked up once.
         let mut open: Vec<[Box<[u8]>; 2]> = Vec::new();
         // What this layer has hidden: of the layers below nothing more will be there.
         let mut hidden: HashSet<Box<[u8]>> = HashSet::new();
@@ -190,7 +190,8 @@ impl Root {
             .collect()
     }
 
-    /// Hides what the layers below have in a folder. To do it again takes a stranger's layer no byte, so it is done once.
+    /// Hides what the layers below have in a folder. To do it again takes a stranger's layer no byte, so it is done
+    /// once.
     fn hide_below(&mut self, path: &[u8], layer: u32, hidden: &mut HashSet<Box<[u8]>>) {
         let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
         if above.chain([path]).chain([b"".as_slice()]).any(|folder| hidden.contains(folder)) {
@@ -290,8 +291,8 @@ impl Root {
         }
     }
 
-    /// As [`Self::resolve`], where a folder that no layer names is found as well: one of root's with mode 0755, from the
-    /// layer of the first entry in it.
+    /// As [`Self::resolve`], where a folder that no layer names is found as well: one of root's with mode 0755, from
+    /// the layer of the first entry in it.
     pub fn locate(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
         self.resolve(path).or_else(|unresolved| match unresolved {
             Unresolved::Missing(at) => match self.first_below(&at) {

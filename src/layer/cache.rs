@@ -1,15 +1,15 @@
 //! The layer cache: a layer whose files are as they were is taken as it was made, without opening one of them; of a
 //! layer that changed, the chunks that did not are not compressed again.
 //!
-//! A folder of the user's, in four parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its blob;
-//! `blobs/` has the compressed layers (hard links of those in layouts, where the disk is the same); `tables/` says where
-//! their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's.
+//! A folder of the user's, in four parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its
+//! blob; `blobs/` has the compressed layers (hard links of those in layouts, where the disk is the same); `tables/`
+//! says where their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's.
 //!
 //! The contract:
 //! - What a build makes is byte for byte the same with a cache and without. A key covers all that a layer is made of,
 //!   and a chunk is only used again once it has been decompressed and compared with the data at hand.
-//! - Nothing in the folder is believed because it is there: documents end in their checksum, a blob counts as long as it
-//!   has the size and the time that it was written with, and is hashed again where it has not (a restored folder).
+//! - Nothing in the folder is believed because it is there: documents end in their checksum, a blob counts as long as
+//!   it has the size and the time that it was written with, and is hashed again where it has not (a restored folder).
 //! - Any number of processes may share the folder: files come by rename and are never changed. What one of them removes
 //!   under another's feet is made anew. A cache that cannot be read or written costs time, and fails no build.
 //! - It grows to a bound; beyond it, what was not used for longest goes.
@@ -51,8 +51,8 @@ const TRIM_EVERY: Duration = Duration::from_mins(1);
 /// The word for the compression of a layer that we did not make: no codec has it, so its chunks are not looked up.
 const FOREIGN: &str = "foreign";
 
-/// The word for the compression of a layer of ours. Chunks of another format are other bytes for the same data: taken, they
-/// would make a layer that no version makes.
+/// The word for the compression of a layer of ours. Chunks of another format are other bytes for the same data: taken,
+/// they would make a layer that no version makes.
 fn made_as(codec: Codec) -> String {
     format!("{codec} format {LAYER_FORMAT}")
 }
@@ -175,9 +175,8 @@ impl LayerCache {
         }
     }
 
-    /// Keeps a layer whose blob is in `file`. A key that is not safe, or of other files than were read, is left out: the
-    /// layer's chunks are of use all the same.
-    /// Whether it could be kept is nobody's concern.
+    /// Keeps a layer whose blob is in `file`. A key that is not safe, or of other files than were read, is left out:
+    /// the layer's chunks are of use all the same. Whether it could be kept is nobody's concern.
     pub fn keep(&self, key: Option<&Key>, codec: Codec, packed: &Packed, blob: (&Path, Digest, u64)) {
         let _ = self.try_keep(key, codec, packed, blob);
     }

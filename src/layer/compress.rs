@@ -48,7 +48,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The default: the level whose output is still smaller than that of the tools people come from, and the fastest there.
+    /// The default: the level whose output is still smaller than that of the tools people come from, and the fastest
+    /// there.
     pub const GZIP: Self = Self::Gzip(4);
     /// Zstandard's own default level.
     pub const ZSTD: Self = Self::Zstd(3);
@@ -164,8 +165,8 @@ struct Free {
 struct Permit(Arc<Permits>);
 
 impl Permit {
-    /// Waits for one. The stream that began first goes first: a layer is done as soon as it can be, and may be sent, and the
-    /// next ones have what it leaves over.
+    /// Waits for one. The stream that began first goes first: a layer is done as soon as it can be, and may be sent,
+    /// and the next ones have what it leaves over.
     fn take(permits: &Arc<Permits>, rank: u64) -> Self {
         let mut state = lock(&permits.state);
         state.waiting.push(rank);
@@ -396,8 +397,8 @@ pub enum Failed<E> {
     Read(E),
 }
 
-/// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's. Chunks that `reuse` has are not compressed
-/// again.
+/// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's. Chunks that `reuse` has are not
+/// compressed again.
 ///
 /// # Errors
 /// The first failure of either side.

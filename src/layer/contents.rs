@@ -68,7 +68,8 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The path without a leading or trailing slash, empty for the root. Of a whiteout: the path that is gone; of an
-    /// opaque whiteout: the folder. Shared with the entry it comes from and the merged root: a large tree has each path once.
+    /// opaque whiteout: the folder. Shared with the entry it comes from and the merged root: a large tree has each path
+    /// once.
     pub path: Pathname,
     /// What it is.
     pub kind: Kind,

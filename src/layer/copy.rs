@@ -58,8 +58,9 @@ pub enum Ground {
 pub struct Pick {
     /// Where it is.
     pub path: PathBuf,
-    /// How `exclude` knows it: by its path below the folders that a pattern names before its first wildcard, a file without a
-    /// pattern by its name, and a folder without one by nothing, since what is in it is known by its path from there.
+    /// How `exclude` knows it: by its path below the folders that a pattern names before its first wildcard, a file
+    /// without a pattern by its name, and a folder without one by nothing, since what is in it is known by its path
+    /// from there.
     pub name: Box<[u8]>,
 }
 

@@ -15,8 +15,8 @@ pub const WHITEOUT: &[u8] = b".wh.";
 /// The name of an opaque whiteout (image-spec layer.md "Opaque Whiteout").
 pub const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Whether a name is that of a whiteout of nothing, `.` or `..`: no folder has a name that it could hide, and runtimes refuse
-/// it or remove the folder itself.
+/// Whether a name is that of a whiteout of nothing, `.` or `..`: no folder has a name that it could hide, and runtimes
+/// refuse it or remove the folder itself.
 pub fn hides_nothing(name: &[u8]) -> bool {
     name != OPAQUE && matches!(name.strip_prefix(WHITEOUT), Some(b"" | b"." | b".."))
 }

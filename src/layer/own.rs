@@ -1,5 +1,5 @@
-//! What a build itself writes while folders are listed: its output, its reports, its cache. They are no sources, or each
-//! build would hold the one before it.
+//! What a build itself writes while folders are listed: its output, its reports, its cache. They are no sources, or
+//! each build would hold the one before it.
 //!
 //! They are told by what they are and not by their names, which may lead over links and `..`.
 
@@ -41,8 +41,8 @@ fn is_scratch(path: &Path, data: &Metadata) -> bool {
         && SCRATCH_LOCKS.iter().any(|lock| path.join(lock).is_file())
 }
 
-/// A folder beside an archive in which it is made, on the same disk; gone when dropped. What a killed process leaves is no
-/// source, and removed by the next build.
+/// A folder beside an archive in which it is made, on the same disk; gone when dropped. What a killed process leaves is
+/// no source, and removed by the next build.
 #[derive(Debug)]
 pub struct Scratch {
     folder: tempfile::TempDir,

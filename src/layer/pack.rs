@@ -35,8 +35,8 @@ pub struct Packed {
     pub pieces: Vec<Piece>,
     /// How many of them were compressed before.
     pub reused: usize,
-    /// Whether each file stood, when it had been read, as it stood when it was listed: else these are not the bytes of what
-    /// was listed, though of what there was.
+    /// Whether each file stood, when it had been read, as it stood when it was listed: else these are not the bytes of
+    /// what was listed, though of what there was.
     pub as_listed: bool,
 }
 
@@ -451,8 +451,8 @@ mod tests {
         }
     }
 
-    /// A link or a folder was exchanged between the listing and the reading; the cache remembered the bytes of the other one
-    /// as those of the listed one.
+    /// A link or a folder was exchanged between the listing and the reading; the cache remembered the bytes of the
+    /// other one as those of the listed one.
     #[test]
     fn what_is_not_as_it_was_listed_is_known() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,7 @@
 //! Pathnames of entries, and the targets of links: bytes that are made once and do not change.
 //!
-//! A large tree has hundreds of thousands of them, each held by its entry, by what is remembered of it and by the merged
-//! root, so every word counts: one pointer in each holder, a count and a length beside the bytes.
+//! A large tree has hundreds of thousands of them, each held by its entry, by what is remembered of it and by the
+//! merged root, so every word counts: one pointer in each holder, a count and a length beside the bytes.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;

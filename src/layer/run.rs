@@ -5,8 +5,8 @@
 //!
 //! - It sees the variables that it is given and no others, so that neither a token of the pipeline nor a setting of the
 //!   developer gets into a layer unseen ([`environment`]).
-//! - It may write without end: of its output the last part is kept in memory, and a file takes so much and no more. What
-//!   was passed to it in confidence is masked in both.
+//! - It may write without end: of its output the last part is kept in memory, and a file takes so much and no more.
+//!   What was passed to it in confidence is masked in both.
 //! - It may leave processes behind that hold the pipe, or write into the folder while it is being packed: it runs in a
 //!   process group of its own, which ends with it.
 //! - It may ask on the terminal, where nobody is asked in a build: it is stopped by the kernel, and that ends it.

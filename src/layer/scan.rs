@@ -81,8 +81,8 @@ pub struct Remarks {
     pub owned_by_root: bool,
 }
 
-/// The entries of a root file system, taken as it is (`rootfs` layers): those of files get their extended attributes when
-/// they are packed.
+/// The entries of a root file system, taken as it is (`rootfs` layers): those of files get their extended attributes
+/// when they are packed.
 ///
 /// # Errors
 /// Where a file cannot be read, or has the name of a whiteout that hides nothing.
@@ -91,8 +91,8 @@ pub fn rootfs(folder: &Path, owners: &Owners, latest: Option<i64>) -> Result<(Ve
     Ok((with_attributes(entries)?, remarks))
 }
 
-/// The same without any extended attributes, which cost a call each: enough to tell whether the folder is what it was, for
-/// an attribute does not change without the change time. What the build itself writes is left out.
+/// The same without any extended attributes, which cost a call each: enough to tell whether the folder is what it was,
+/// for an attribute does not change without the change time. What the build itself writes is left out.
 ///
 /// # Errors
 /// As [`rootfs`].
@@ -123,8 +123,8 @@ pub fn list(
     Ok((scan.entries, scan.remarks))
 }
 
-/// Adds to the listed folders the attributes that a layer keeps, and the opaque whiteouts that overlayfs has as attributes:
-/// what a layer above may ask about.
+/// Adds to the listed folders the attributes that a layer keeps, and the opaque whiteouts that overlayfs has as
+/// attributes: what a layer above may ask about.
 ///
 /// # Errors
 /// Where attributes cannot be read.
@@ -184,7 +184,8 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// `path` is the folder's in the archive, and is so again in the end.
     fn folder(&mut self, folder: &Path, path: &mut Vec<u8>) -> Result<(), ScanError> {
-        // The names in one piece: between paths that stay, each by itself would leave a hole that nothing else fits into.
+        // The names in one piece: between paths that stay, each by itself would leave a hole that nothing else fits
+        // into.
         let (mut names, mut found) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder).map_err(ScanError::read(folder))? {
             let entry = entry.map_err(ScanError::read(folder))?;

@@ -13,8 +13,8 @@ mod zip;
 
 /// How many of a file's first bytes are looked at; ELF files and loader caches are looked at as far as [`MOST_FIRST`].
 const FIRST: usize = 4096;
-/// How many bytes of attributes and names are kept of one layer, at most: a large image has some megabytes, a few kilobytes
-/// that a stranger compressed may state gigabytes.
+/// How many bytes of attributes and names are kept of one layer, at most: a large image has some megabytes, a few
+/// kilobytes that a stranger compressed may state gigabytes.
 const ROOM: usize = 128 << 20;
 /// How many of an ELF file's or a loader cache's first bytes are kept while it passes.
 pub const MOST_FIRST: usize = 1 << 20;
@@ -176,7 +176,8 @@ impl Passing {
         })
     }
 
-    /// Takes the bytes from `at` on, in order. What is wanted from before them is gone, and then the fact stays unknown.
+    /// Takes the bytes from `at` on, in order. What is wanted from before them is gone, and then the fact stays
+    /// unknown.
     pub fn pass(&mut self, at: u64, piece: &[u8]) {
         if let Some(search) = &mut self.search {
             return search.pass(piece);
@@ -211,7 +212,8 @@ struct Names {
     bytes: usize,
 }
 
-/// How many bytes of names are kept, and what each costs beside: they are few, since each is looked at for each library.
+/// How many bytes of names are kept, and what each costs beside: they are few, since each is looked at for each
+/// library.
 const MOST_NAMES: usize = 256 << 10;
 const NAME_COST: usize = 64;
 /// The longest name.

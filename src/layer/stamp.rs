@@ -1,15 +1,16 @@
 //! What tells, without opening a file, that it is what it was.
 //!
-//! Whatever writes to a file or changes its attributes moves its change time, which no program can set. That holds where a
-//! live clock gives that time. The files of a file system that was made in one piece, a squashfs, may have whatever its
-//! maker wrote, and another one may lie in its place with the same inodes and the same times; and one that keeps no change
-//! times (sshfs and much else behind FUSE, vfat, 9p) shows the modification time instead, which every program can set. So a
-//! change time is believed where the kind of file system is known to have it, and nowhere else.
+//! Whatever writes to a file or changes its attributes moves its change time, which no program can set. That holds
+//! where a live clock gives that time. The files of a file system that was made in one piece, a squashfs, may have
+//! whatever its maker wrote, and another one may lie in its place with the same inodes and the same times; and one that
+//! keeps no change times (sshfs and much else behind FUSE, vfat, 9p) shows the modification time instead, which every
+//! program can set. So a change time is believed where the kind of file system is known to have it, and nowhere else.
 //!
-//! An overlay, on which containers run, shows each file with the times of the layer that has it. The layers of a container are
-//! mostly folders of a file system with live clocks, but a lower one may be a squashfs or anything else. The times that no
-//! clock has given are of whole seconds (squashfs keeps no others, sshfs is told no others, makers of images set such), while
-//! that a live clock hits a whole second happens once in ages: so on an overlay a time with a fraction is believed.
+//! An overlay, on which containers run, shows each file with the times of the layer that has it. The layers of a
+//! container are mostly folders of a file system with live clocks, but a lower one may be a squashfs or anything else.
+//! The times that no clock has given are of whole seconds (squashfs keeps no others, sshfs is told no others, makers of
+//! images set such), while that a live clock hits a whole second happens once in ages: so on an overlay a time with a
+//! fraction is believed.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -23,8 +24,8 @@ pub struct Stamp {
     /// Which file it is and when its content was last written: device, inode and modification time, mixed into one
     /// number, so that another file has the same once in 2^64.
     pub identity: u64,
-    /// The time of the last change of its content or attributes, in nanoseconds since 1970; [`UNKNOWN`] where nothing can
-    /// be told by it.
+    /// The time of the last change of its content or attributes, in nanoseconds since 1970; [`UNKNOWN`] where nothing
+    /// can be told by it.
     pub changed: i64,
 }
 

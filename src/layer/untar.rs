@@ -4,10 +4,10 @@
 //! headers state differently, so that data is taken for a header; a record whose length lies; a name with `..`; a
 //! header that asks for gigabytes of memory; numbers below zero. Our defence: every header's checksum is checked;
 //! extended records are taken by their stated length, must end in a line feed, and are limited to [`RECORDS_LIMIT`]
-//! bytes together; a size is stated once, by the records if they state it, and counts for nothing where the type has no data;
-//! paths are cleaned, have at most [`PATH_LIMIT`] bytes, and one that leaves the root is an error; sparse files, multi-volume archives and unknown types
-//! are refused by name. The `tar` crate is not used for it: it splits records at line feeds, which values such as
-//! file capabilities may hold, and then takes the file for another one.
+//! bytes together; a size is stated once, by the records if they state it, and counts for nothing where the type has no
+//! data; paths are cleaned, have at most [`PATH_LIMIT`] bytes, and one that leaves the root is an error; sparse files,
+//! multi-volume archives and unknown types are refused by name. The `tar` crate is not used for it: it splits records
+//! at line feeds, which values such as file capabilities may hold, and then takes the file for another one.
 
 mod acl;
 mod header;
@@ -92,8 +92,8 @@ impl<R: Read> Reader<R> {
         Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), may_just_end: false, done: false }
     }
 
-    /// A reader of an archive that cannot have been cut off, since its bytes are held to their digest: two empty records at its
-    /// end may be missing, which Linux' tar programs and runtimes do not miss either.
+    /// A reader of an archive that cannot have been cut off, since its bytes are held to their digest: two empty
+    /// records at its end may be missing, which Linux' tar programs and runtimes do not miss either.
     pub fn of_whole(inner: R) -> Self {
         Self { may_just_end: true, ..Self::new(inner) }
     }

@@ -14,8 +14,8 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Holds a layout's blobs; best before its index is read. A folder that cannot be locked (a share without locks, or no
-    /// layout) is not held: reading needs no leave.
+    /// Holds a layout's blobs; best before its index is read. A folder that cannot be locked (a share without locks, or
+    /// no layout) is not held: reading needs no leave.
     pub fn on(root: &Path) -> Self {
         let lock = File::open(root.join("blobs")).ok();
         Self { _lock: lock.filter(|lock| lock.lock_shared().is_ok()) }

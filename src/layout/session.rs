@@ -132,7 +132,8 @@ impl Session {
         Ok((digest, size))
     }
 
-    /// Takes a blob that another folder has, by a link where the disk is the same. What is copied is held to its digest.
+    /// Takes a blob that another folder has, by a link where the disk is the same. What is copied is held to its
+    /// digest.
     ///
     /// # Errors
     /// Where the layout does not take it, or `file` is not what it should be.
@@ -174,8 +175,8 @@ impl Session {
         self.commit(writer)
     }
 
-    /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless.
-    /// Blobs that nothing refers to any more are removed, unless another process is writing. What is there then is held for
+    /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless. Blobs
+    /// that nothing refers to any more are removed, unless another process is writing. What is there then is held for
     /// whoever reads it.
     ///
     /// # Errors
@@ -190,8 +191,8 @@ impl Session {
         Ok(self.end(|layout| layout.index().ok().and_then(|index| layout.needed(&index))))
     }
 
-    /// Ends the work as it stands: whatever there is stays. Temporary files that dead processes left are removed, unless
-    /// another process is writing.
+    /// Ends the work as it stands: whatever there is stays. Temporary files that dead processes left are removed,
+    /// unless another process is writing.
     pub fn keep(mut self) {
         self.end(|_| None);
     }

@@ -11,8 +11,8 @@ use crate::oci::manifest::Index;
 use crate::oci::media_type::{Kind, kind};
 
 impl Layout {
-    /// All blobs that must stay; `None` where that cannot be known. What an artifact manifest of OCI 1.1's drafts, a manifest
-    /// of Docker's schema 1 or of a later specification names is for those who know it.
+    /// All blobs that must stay; `None` where that cannot be known. What an artifact manifest of OCI 1.1's drafts, a
+    /// manifest of Docker's schema 1 or of a later specification names is for those who know it.
     pub(super) fn needed(&self, index: &Index) -> Option<BTreeSet<Digest>> {
         let is_known = |entry: &Descriptor| kind(&entry.media_type) != Kind::Other;
         let mut all_known = index.unsupported.is_empty() && index.manifests.iter().all(is_known);
@@ -46,8 +46,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes what was to become `index.json` or `oci-layout`. Nobody begins a layout, since the caller has its blobs to
-    /// itself; and where someone is changing the index they stay for the next time.
+    /// Removes what was to become `index.json` or `oci-layout`. Nobody begins a layout, since the caller has its blobs
+    /// to itself; and where someone is changing the index they stay for the next time.
     fn sweep_root(&self) -> Result<(), LayoutError> {
         let Some(_lock) = File::open(self.root.join("oci-layout")).ok().filter(|lock| lock.try_lock().is_ok()) else {
             return Ok(());

@@ -74,8 +74,8 @@ pub struct Index {
     /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "super::null_as_default")]
     pub annotations: BTreeMap<String, String>,
-    /// Images of an `index.json` that cannot be read here, since their digests are of another algorithm. In any other index
-    /// such an entry is an error. See [`Index::of_layout`].
+    /// Images of an `index.json` that cannot be read here, since their digests are of another algorithm. In any other
+    /// index such an entry is an error. See [`Index::of_layout`].
     #[serde(skip)]
     pub unsupported: Vec<Unsupported>,
     /// What else it says.
@@ -104,8 +104,8 @@ impl Unsupported {
 }
 
 impl Index {
-    /// Reads the `index.json` of an image layout, whose entries do not belong together: one whose digest is not supported is
-    /// set aside, and the others can be used.
+    /// Reads the `index.json` of an image layout, whose entries do not belong together: one whose digest is not
+    /// supported is set aside, and the others can be used.
     ///
     /// # Errors
     /// Where it is no index.

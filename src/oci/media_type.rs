@@ -67,7 +67,8 @@ pub fn kind(media_type: &MediaType) -> Kind {
     }
 }
 
-/// Whether a layer of this type must not be pushed where it names URLs (image-spec layer.md "Non-Distributable Layers").
+/// Whether a layer of this type must not be pushed where it names URLs (image-spec layer.md "Non-Distributable
+/// Layers").
 pub fn is_non_distributable(media_type: &MediaType) -> bool {
     match media_type {
         MediaType::ImageLayerNonDistributable

@@ -195,8 +195,8 @@ impl FromStr for Reference {
     }
 }
 
-/// The registry in a text that names nothing else, where it can hardly be meant as a repository of Docker Hub: a host of
-/// ECR, or this machine with a port.
+/// The registry in a text that names nothing else, where it can hardly be meant as a repository of Docker Hub: a host
+/// of ECR, or this machine with a port.
 fn lone_registry(text: &str) -> Option<&str> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));

@@ -1,6 +1,6 @@
-//! Projects: what `init` makes of a folder. A Dockerfile is translated instruction by instruction; without one the files
-//! that each language's tools leave behind say what kind of project it is. Either way the result is the text of a recipe
-//! with comments, and remarks on what could not be said in it.
+//! Projects: what `init` makes of a folder. A Dockerfile is translated instruction by instruction; without one the
+//! files that each language's tools leave behind say what kind of project it is. Either way the result is the text of a
+//! recipe with comments, and remarks on what could not be said in it.
 //!
 //! | room | knows |
 //! |---|---|
@@ -15,8 +15,8 @@
 //!
 //! A Dockerfile may be a stranger's. Nothing of it is ever run: commands become text in the recipe, where they are read
 //! before they are built. Its size, its number of instructions and what its variables expand to are limited, and every
-//! search is paid for out of one [`budget::Budget`], so that no file takes more than a moment. Its texts reach the recipe
-//! through one function that escapes them for TOML, and one that makes comments of them; neither lets a control
+//! search is paid for out of one [`budget::Budget`], so that no file takes more than a moment. Its texts reach the
+//! recipe through one function that escapes them for TOML, and one that makes comments of them; neither lets a control
 //! character through. Of the folder only the existence of files is asked, and a few files with fixed names are read.
 
 pub mod budget;

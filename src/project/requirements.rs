@@ -8,8 +8,8 @@ use super::folder::Folder;
 /// How many files are looked at: more than any project has.
 const MOST_FILES: usize = 100;
 
-/// A file of requirements and all files and folders of the project that it leads to, by their paths from the folder. What
-/// lies elsewhere is left out.
+/// A file of requirements and all files and folders of the project that it leads to, by their paths from the folder.
+/// What lies elsewhere is left out.
 pub fn files(folder: &Folder, first: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::from([first.to_owned()]);
     let mut unread = vec![first.to_owned()];

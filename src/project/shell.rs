@@ -75,8 +75,8 @@ pub fn word(text: &str) -> String {
     guarded(&quoted(text), '\'')
 }
 
-/// A text of a command in which `{arch}` and its kind stay what they are: a pair of quotes parts the brace from the name,
-/// which a shell takes for nothing, within quotes of that kind and outside of any.
+/// A text of a command in which `{arch}` and its kind stay what they are: a pair of quotes parts the brace from the
+/// name, which a shell takes for nothing, within quotes of that kind and outside of any.
 fn guarded(text: &str, quote: char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -100,7 +100,8 @@ pub fn names_placeholder(text: &str) -> bool {
     guarded(text, '"') != text
 }
 
-/// A path in a recipe's form, with placeholders and doubled braces, as a word of a command, where braces are not doubled.
+/// A path in a recipe's form, with placeholders and doubled braces, as a word of a command, where braces are not
+/// doubled.
 pub fn from_template(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:@%+,{}".contains(c);
     if !text.is_empty() && text.chars().all(plain) && !text.contains("{{") && !text.contains("}}") {

@@ -198,8 +198,8 @@ impl Repository {
 
     /// Stores a manifest under a tag or its digest.
     ///
-    /// 201 is the word for it, without a `Location` (ECR sends none). After another success, a gateway's page perhaps, or
-    /// with another `Docker-Content-Digest`, what is there decides.
+    /// 201 is the word for it, without a `Location` (ECR sends none). After another success, a gateway's page perhaps,
+    /// or with another `Docker-Content-Digest`, what is there decides.
     pub async fn put_manifest(&self, reference: &str, media_type: &MediaType, bytes: Bytes) -> Result<(), Error> {
         let mut ask = self.ask(Method::PUT, &format!("manifests/{reference}"));
         let value = HeaderValue::from_str(media_type.as_ref());
@@ -251,8 +251,8 @@ impl Repository {
         }
     }
 
-    /// Whether a blob is where its HEAD was sent. A mirror may send there without a look; but the signed URL of a storage
-    /// may be for one method only, so that nothing but its plain word says that the blob is not there.
+    /// Whether a blob is where its HEAD was sent. A mirror may send there without a look; but the signed URL of a
+    /// storage may be for one method only, so that nothing but its plain word says that the blob is not there.
     async fn is_behind(&self, answer: Answer) -> bool {
         let url = answer.location().and_then(|to| self.registry.follow(&answer.attempt, &answer.url, &to));
         answer.drain().await;
@@ -264,8 +264,8 @@ impl Repository {
         }
     }
 
-    /// The bytes of a blob from `offset` on, through redirects. A registry that does not know ranges sends all, and what
-    /// comes before `offset` is passed over.
+    /// The bytes of a blob from `offset` on, through redirects. A registry that does not know ranges sends all, and
+    /// what comes before `offset` is passed over.
     pub async fn get_blob(&self, digest: Digest, offset: u64) -> Result<BlobStream, Error> {
         let mut ask = self.ask(Method::GET, &format!("blobs/{digest}"));
         if offset > 0

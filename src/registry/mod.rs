@@ -6,7 +6,8 @@
 //! A registry is a stranger. What we defend:
 //!
 //! * **Credentials.** `Authorization` goes to the origin that challenged and nowhere else; a redirect or an upload's
-//!   `Location` on another origin carries none. Plain http is spoken on loopback only, and https never falls back to it.
+//!   `Location` on another origin carries none. Plain http is spoken on loopback only, and https never falls back to
+//!   it.
 //! * **Content.** A manifest is held to its digest before anybody reads it; a blob passes
 //!   [`Verified`](crate::blob::Verified); a digest that a header states is never taken for the digest of a body.
 //! * **Memory.** Every body that is not a blob has a limit; blobs pass in slices or parts.

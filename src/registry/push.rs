@@ -2,8 +2,8 @@
 //!
 //! The order is chosen for early and clear failures: the tag is looked at first (the same digest: done, one request);
 //! the first missing blob's POST shows whether the repository exists and may be written to before a byte is sent; and a
-//! tag never points at something that is not whole. With several repositories no tag is moved before each of them has all
-//! but the tag: what fails there then has moved none.
+//! tag never points at something that is not whole. With several repositories no tag is moved before each of them has
+//! all but the tag: what fails there then has moved none.
 
 pub mod ahead;
 pub mod mount;
@@ -46,8 +46,8 @@ pub struct Options {
     pub mount_from: Vec<MountSource>,
     /// Repositories where single blobs are known to be: a base image's layers. They go before `mount_from`.
     pub mounts: BTreeMap<Digest, MountSource>,
-    /// What is known of the tags of repositories, by `registry/repository`: a tag that cannot be moved is an error before
-    /// anything is sent.
+    /// What is known of the tags of repositories, by `registry/repository`: a tag that cannot be moved is an error
+    /// before anything is sent.
     pub tag_rules: BTreeMap<String, TagRule>,
     /// What is known to be in the first reference's repository, since it was sent ahead.
     pub sent: ahead::Sent,
@@ -72,8 +72,8 @@ impl Default for Options {
 /// What tags were seen to name and when, by `registry/repository:tag`; `None` where there was no such tag.
 pub type Seen = BTreeMap<String, (Instant, Option<Digest>)>;
 
-/// How long it counts that a tag was seen to name the very image: a build may take long, and what was there may be gone, or
-/// the tag be another's. That it was not there counts longer, since then all is sent.
+/// How long it counts that a tag was seen to name the very image: a build may take long, and what was there may be
+/// gone, or the tag be another's. That it was not there counts longer, since then all is sent.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// What became of a push.

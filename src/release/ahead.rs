@@ -1,5 +1,5 @@
-//! The push that a build ends in, while the build goes on: the registry is asked while folders are listed, and layers go to
-//! it while others are made.
+//! The push that a build ends in, while the build goes on: the registry is asked while folders are listed, and layers
+//! go to it while others are made.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -145,8 +145,8 @@ impl Ahead {
         Self { made, first, waiting: Mutex::new(Some(Vec::new())), sending: network.runtime.spawn(send) }
     }
 
-    /// Hands in a layer that is about to be made, and the bytes that its tar will have. It leaves while it is made where the
-    /// repository may be empty.
+    /// Hands in a layer that is about to be made, and the bytes that its tar will have. It leaves while it is made
+    /// where the repository may be empty.
     pub(super) fn begun(&self, layer: Growing, size: u64) {
         if self.first {
             // Whoever waited for it has failed, and says so in the end.

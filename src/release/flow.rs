@@ -1,7 +1,7 @@
 //! A release: an image is built while its registries are asked, judged, and sent where it is to go.
 //!
-//! Where nobody has a say about the image, its layers leave while others are being made. Where a task definition has one
-//! nothing is sent before the verdict.
+//! Where nobody has a say about the image, its layers leave while others are being made. Where a task definition has
+//! one nothing is sent before the verdict.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -66,11 +66,11 @@ pub struct Gate<'a> {
 pub struct Outcome {
     /// The image.
     pub shipped: Shipped,
-    /// The digest by which it is known where it went: the index's, but that of the manifest in a docker-archive, which has no
-    /// index.
+    /// The digest by which it is known where it went: the index's, but that of the manifest in a docker-archive, which
+    /// has no index.
     pub digest: Digest,
-    /// `registry/repository@sha256:…` of each distinct repository: what was pushed, or would be. None where the answer is no,
-    /// since a name by which nothing can be pulled must not be deployed; what was reached where the push failed.
+    /// `registry/repository@sha256:…` of each distinct repository: what was pushed, or would be. None where the answer
+    /// is no, since a name by which nothing can be pulled must not be deployed; what was reached where the push failed.
     pub references: Vec<String>,
     /// What was found.
     pub verification: Verification,

@@ -1,4 +1,5 @@
-//! Before a push, and before the build that it ends: is there a repository of that name, and whose credentials are these?
+//! Before a push, and before the build that it ends: is there a repository of that name, and whose credentials are
+//! these?
 //!
 //! It asks the API of ECR, so that a mistyped name costs a second instead of a build. What the credentials may not ask
 //! is no failure: the registry itself has the last word.
@@ -200,8 +201,8 @@ pub async fn preflight(
     Ok(ground)
 }
 
-/// Asks each registry for what the first of its references names: one that cannot be reached, or that does not know us, is
-/// an error before a build instead of after it. What was seen on the way need not be asked again.
+/// Asks each registry for what the first of its references names: one that cannot be reached, or that does not know us,
+/// is an error before a build instead of after it. What was seen on the way need not be asked again.
 pub async fn reach(client: &Client, references: &[Reference]) -> Result<Seen, Error> {
     let mut seen = Seen::new();
     let mut asked: Vec<&str> = Vec::new();

@@ -223,8 +223,8 @@ fn shipped(built: Built, layout: Held<Layout>, tags: &[Reference], path: &Path, 
     Shipped { built, facts, source: Arc::new(layout), _scratch: scratch }
 }
 
-/// The repository that a push may take each layer of the base over from: for the tags that are in the base's registry, its
-/// bytes need not be sent.
+/// The repository that a push may take each layer of the base over from: for the tags that are in the base's registry,
+/// its bytes need not be sent.
 pub fn mounts(recipe: &Recipe, built: &Built) -> BTreeMap<Digest, MountSource> {
     let Base::Registry(base) = &recipe.base.value else { return BTreeMap::new() };
     let layers = built.images.iter().flat_map(|image| &image.layers).filter(|layer| layer.name.is_none());

@@ -254,8 +254,8 @@ impl Running {
     }
 }
 
-/// Makes or opens the layout, removes the temporary files of a server that was killed, and keeps others from doing so from
-/// now on. Blobs stay: whoever serves a folder has not asked for it to be changed.
+/// Makes or opens the layout, removes the temporary files of a server that was killed, and keeps others from doing so
+/// from now on. Blobs stay: whoever serves a folder has not asked for it to be changed.
 fn open(folder: &Path) -> Result<(Layout, Session), LayoutError> {
     Layout::session(folder)?.keep();
     let session = Layout::session(folder)?;

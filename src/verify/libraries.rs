@@ -184,8 +184,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The file that the loader takes for a name, and whether all the places where it looks are known. It passes over files
-    /// of another machine and those that it cannot open, and ends with an error at others that are no library.
+    /// The file that the loader takes for a name, and whether all the places where it looks are known. It passes over
+    /// files of another machine and those that it cannot open, and ends with an error at others that are no library.
     fn library(
         &self,
         name: &[u8],

@@ -89,8 +89,8 @@ impl May {
 /// Who looks a name up in `PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seeker {
-    /// The runtime, for the process of the container: runc takes nothing from a folder that is relative (Go's `os/exec`,
-    /// `ErrDot`), and finds nothing in an empty `PATH`.
+    /// The runtime, for the process of the container: runc takes nothing from a folder that is relative (Go's
+    /// `os/exec`, `ErrDot`), and finds nothing in an empty `PATH`.
     Runtime,
     /// A program, by `execvp`: an empty element is the working folder.
     Program,
@@ -168,8 +168,8 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// A name without a slash, in `PATH`: the first regular file that the user may execute and come to. The path as it was
-    /// built comes with it.
+    /// A name without a slash, in `PATH`: the first regular file that the user may execute and come to. The path as it
+    /// was built comes with it.
     pub(super) fn in_path(&self, name: &str, seeker: Seeker) -> (String, Sought<'a>) {
         let Some(path) = &self.path else {
             return (name.into(), Sought::Unknown("the value of PATH is not known".into()));

@@ -385,8 +385,8 @@ fn misnamed(image: &ImageFacts, want: &Want<'_>, judged: Vec<Finding>) -> Vec<Fi
     std::iter::once(finding).chain(judged).collect()
 }
 
-/// The containers that the image runs in: the one that is named, else the only one where all are known, else those of its
-/// repository. Where there is none, the image by itself, and a note that says so.
+/// The containers that the image runs in: the one that is named, else the only one where all are known, else those of
+/// its repository. Where there is none, the image by itself, and a note that says so.
 fn containers<'a>(facts: &Facts, target: &'a Target) -> (Vec<Option<&'a ContainerDefinition>>, Option<Finding>) {
     let all = &target.definition.containers;
     if let Some(name) = &target.container {

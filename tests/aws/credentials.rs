@@ -243,7 +243,8 @@ fn a_credential_process_and_a_profile_are_links_of_the_chain() {
     assert!(said.with_code(2).stderr.contains("mistyped"));
 }
 
-/// A sandbox's network that forbids the metadata service was said to be a failure of credentials that nobody had set up.
+/// A sandbox's network that forbids the metadata service was said to be a failure of credentials that nobody had set
+/// up.
 #[test]
 fn a_metadata_service_that_refuses_is_none() {
     let cloud = Scripted::new(|_| (403, "<!doctype html><title>403 Forbidden</title>".into()));

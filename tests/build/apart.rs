@@ -1,4 +1,5 @@
-//! What a command writes beside its image: in nobody's place, not left over from an earlier run, and on stdout alone there.
+//! What a command writes beside its image: in nobody's place, not left over from an earlier run, and on stdout alone
+//! there.
 
 use dockless::serve::fault::{Action, Fault};
 use dockless::serve::route::Endpoint;

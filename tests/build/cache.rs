@@ -50,7 +50,8 @@ fn report(project: &Project, words: &[&str]) -> (String, Vec<bool>) {
     (json["digest"].as_str().expect("a digest").to_owned(), cached)
 }
 
-/// A damaged blob kept its name, since it had the right size, and went from there into the cache and into other layouts.
+/// A damaged blob kept its name, since it had the right size, and went from there into the cache and into other
+/// layouts.
 #[test]
 fn a_damaged_blob_is_replaced_by_the_next_build() {
     let project = project();

@@ -1,5 +1,5 @@
-//! One image with everything in it, byte for byte: its digest is the same for everyone, on every machine, for as long as
-//! [`LAYER_FORMAT`] is the same.
+//! One image with everything in it, byte for byte: its digest is the same for everyone, on every machine, for as long
+//! as [`LAYER_FORMAT`] is the same.
 
 use dockless::layer::compress::LAYER_FORMAT;
 
@@ -7,8 +7,8 @@ use super::elf::{AARCH64, X86_64, program};
 use super::files::{noise, prose, set_time};
 use super::project::Project;
 
-/// Whoever changes these changes the digest of every image that anyone builds anew: raise `LAYER_FORMAT` with them, once
-/// it has been released.
+/// Whoever changes these changes the digest of every image that anyone builds anew: raise `LAYER_FORMAT` with them,
+/// once it has been released.
 const DIGESTS: &str = "\
 format 3
 gzip sha256:751f7d22aa4497bfaefaa7cd5c414a7005ef65d5f2fa8db2260d73627dca7326
@@ -142,8 +142,8 @@ fn the_tars_are_the_same_whatever_compresses_them() {
     assert_eq!(none[1], touched[1]);
 }
 
-/// Docker and containerd give each entry its owner, which takes the capabilities of the file away, and then the attributes of
-/// that entry's header alone: a hard link without any left the file without its capabilities.
+/// Docker and containerd give each entry its owner, which takes the capabilities of the file away, and then the
+/// attributes of that entry's header alone: a hard link without any left the file without its capabilities.
 #[test]
 fn hard_links_have_the_attributes_of_their_file() {
     let project = Project::with(

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The folder with `expected.json`, and what that file says: a path below the folder leads to what the file there asks for.
+/// The folder with `expected.json`, and what that file says: a path below the folder leads to what the file there asks
+/// for.
 pub(crate) fn task_definitions() -> (PathBuf, Value) {
     let named = std::env::var_os("DOCKLESS_CORPUS").expect("DOCKLESS_CORPUS names the folder with expected.json");
     let named = Path::new(&named);

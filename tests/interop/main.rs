@@ -3,8 +3,8 @@
 //! A description of a format can be misread in the same way by its writer and by its tests. umoci, skopeo, runc, GNU
 //! tar, bsdtar, gzip, pigz, zstd, Python, buildah, crane, Debian's registry and CNCF's read it independently of us.
 //!
-//! Nobody else's registry answers as Amazon ECR does: pushes to ECR go to ours, and what is held to its word there is the
-//! client, by the log of the server.
+//! Nobody else's registry answers as Amazon ECR does: pushes to ECR go to ours, and what is held to its word there is
+//! the client, by the log of the server.
 //!
 //! These tests need root, those tools, a Debian mirror and the registries of pip, npm, Maven and their kind, and take
 //! minutes: they run where `DOCKLESS_INTEROP=1` asks for them (`.ci/run` does), and then a missing tool is a failure.

@@ -1,7 +1,7 @@
 //! AWS as other people imitate it: moto's APIs answer the binary, and boto3 reads what the binary's own registry says.
 //!
-//! moto has no registry behind its APIs: the images go to Debian's docker-registry, which asks for the password of moto's
-//! tokens, or to `dockless serve --like ecr`.
+//! moto has no registry behind its APIs: the images go to Debian's docker-registry, which asks for the password of
+//! moto's tokens, or to `dockless serve --like ecr`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -121,7 +121,8 @@ fn a_token_of_moto_opens_debians_registry() {
     let cloud = Cloud { api: Registry::moto(&place), registry, place };
     cloud.write("content");
     cloud.boto3("answer = ecr.create_repository(repositoryName='team/app')");
-    // moto says that the token has expired in 2015, which must neither end the push nor renew the token for each request.
+    // moto says that the token has expired in 2015, which must neither end the push nor renew the token for each
+    // request.
     let told = cloud.push("team/app:v1", &[], &KEYS).ok();
     assert!(!told.stderr.contains("warning"), "{told}");
     let top = Layout(cloud.place.path("image")).top();

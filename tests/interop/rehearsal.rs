@@ -207,7 +207,8 @@ impl Rehearsal {
         self.get(&format!("{repository}/blobs/{blob}"), "*/*").is_some()
     }
 
-    /// Everything below a tag, read over HTTP; `None` where there is no such tag. All that a document names must be there.
+    /// Everything below a tag, read over HTTP; `None` where there is no such tag. All that a document names must be
+    /// there.
     pub(crate) fn image(&self, repository: &str, tag: &str) -> Option<Pulled> {
         const INDEX: &str = "application/vnd.oci.image.index.v1+json";
         const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

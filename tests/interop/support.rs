@@ -229,8 +229,8 @@ pub(crate) struct Registry {
     _stdout: Option<BufReader<ChildStdout>>,
 }
 
-/// The password of `user` in the registries that ask for one, and what `htpasswd -B` makes of it; and of the password that
-/// moto's tokens hold for the user `AWS`.
+/// The password of `user` in the registries that ask for one, and what `htpasswd -B` makes of it; and of the password
+/// that moto's tokens hold for the user `AWS`.
 pub(crate) const PASSWORD: &str = "open sesame";
 const HTPASSWD: &str = "user:$2b$05$QOO..fysiZOu56eZlYS0/u/TcukwxQ91XdPa/Tpf2T.NZcphyRaMG\n\
                         AWS:$2b$05$rqqHfXc8WEWJ3g0ytn7mQ.dVksFCkSOH/sWBD/WJ.fShs/.M0cB/O\n";

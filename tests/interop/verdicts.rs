@@ -231,8 +231,8 @@ fn a_service_of_node_runs() {
             "zlib1g",
         ],
     );
-    // Debian's /lib is a link to usr/lib. A layer that has a folder there puts it in the link's place, and the loader is
-    // gone with the link.
+    // Debian's /lib is a link to usr/lib. A layer that has a folder there puts it in the link's place, and the loader
+    // is gone with the link.
     let split = image(&place, "linux/amd64", &[&debian::amd64(), &node]);
     assert_eq!(rules(&judged(&split, &["/usr/bin/node"]).1), ["interpreter-missing"]);
     run(tool("cp").arg("-a").arg(node.join("lib/.")).arg(node.join("usr/lib"))).ok();

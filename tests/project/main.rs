@@ -1,5 +1,5 @@
-//! `init`: Dockerfiles become recipes. Each of `testdata/dockerfiles` has a golden recipe beside it, and the remarks that go
-//! with it; `SNAPSHOTS=overwrite` renews them.
+//! `init`: Dockerfiles become recipes. Each of `testdata/dockerfiles` has a golden recipe beside it, and the remarks
+//! that go with it; `SNAPSHOTS=overwrite` renews them.
 
 mod habits;
 

@@ -32,7 +32,8 @@ fn of_the_definition(finding: &Finding, container: &ContainerDefinition) -> bool
     }
 }
 
-/// An image for both architectures that has whatever the container names, knows users, exposes its ports and has its reference.
+/// An image for both architectures that has whatever the container names, knows users, exposes its ports and has its
+/// reference.
 fn fitting(container: &ContainerDefinition) -> Facts {
     let lists = [&container.entry_point, &container.command, &container.details.health_check];
     let words = lists.into_iter().filter_map(Stated::value).flatten();

@@ -23,8 +23,8 @@ pub enum Patient {
     /// Prints a checklist, with the repair of each thing that is not as it should be. Nothing is written to the
     /// registry; with --self-test a tiny image is pushed in parts, pushed again, read back and deleted.
     ///
-    /// Exit code 1 if a check is FAILED: a push would fail. That none is does not say that a push succeeds: whether parts,
-    /// layers and the image are taken is tried with --self-test only.
+    /// Exit code 1 if a check is FAILED: a push would fail. That none is does not say that a push succeeds: whether
+    /// parts, layers and the image are taken is tried with --self-test only.
     Ecr(Ecr),
 }
 

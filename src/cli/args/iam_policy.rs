@@ -40,8 +40,8 @@ pub enum Policy {
     /// the trust policy of a role that jobs of a GitHub repository assume
     ///
     /// The job needs `permissions: id-token: write`. One that has an environment is known by it alone, no longer by its
-    /// branch or tag. Names are compared letter by letter: write them as GitHub does. Repositories made or renamed since summer 2026 have their numbers in the
-    /// subject; `gh api repos/ORG/REPO --jq '.owner.id, .id'` prints both.
+    /// branch or tag. Names are compared letter by letter: write them as GitHub does. Repositories made or renamed
+    /// since summer 2026 have their numbers in the subject; `gh api repos/ORG/REPO --jq '.owner.id, .id'` prints both.
     #[command(after_help = "Examples:
   dockless iam-policy github-trust --account 123456789012 --github acme/app --branch main
   dockless iam-policy github-trust --account 123456789012 --github acme/app \\

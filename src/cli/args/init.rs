@@ -17,8 +17,8 @@ pub struct Init {
     /// the project's folder
     #[arg(default_value = ".")]
     pub folder: PathBuf,
-    /// the Dockerfile, relative to the working folder [default: Dockerfile or Containerfile of the folder, where there is
-    /// one]
+    /// the Dockerfile, relative to the working folder [default: Dockerfile or Containerfile of the folder, where there
+    /// is one]
     #[arg(short = 'f', long, alias = "file", value_name = "FILE")]
     pub dockerfile: Option<PathBuf>,
     /// the stage that becomes the image, by name or number [default: the last]

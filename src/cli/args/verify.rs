@@ -30,7 +30,8 @@ pub struct Verify {
     /// The image must run there.
     #[command(flatten)]
     pub gate: Gate,
-    /// look at the images of the other containers as well: all of them start on the same machine (asks their registries)
+    /// look at the images of the other containers as well: all of them start on the same machine (asks their
+    /// registries)
     #[arg(long, conflicts_with = "explain")]
     pub sidecars: bool,
     /// Where registries are.

@@ -75,9 +75,9 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Refuses a file that would be written in the place of another one: what is read, or what another flag writes. In a folder
-/// that is read, what an earlier run wrote may be replaced, and nothing else. What is no file (`-`, a device, a pipe) is in
-/// nobody's way.
+/// Refuses a file that would be written in the place of another one: what is read, or what another flag writes. In a
+/// folder that is read, what an earlier run wrote may be replaced, and nothing else. What is no file (`-`, a device, a
+/// pipe) is in nobody's way.
 pub fn apart(written: &[Written<'_>], read: &[Input]) -> Result<(), Failure> {
     let mut taken: Vec<(&str, PathBuf)> = Vec::new();
     for one @ Written { flag, path, .. } in written {
@@ -164,8 +164,8 @@ fn is_values(text: &str) -> bool {
     }
 }
 
-/// Removes what an earlier run wrote there, so that after a failure or a no nobody takes it for this run's. Any other file
-/// stays until there is something to put in its place, and so does what is rendered where it stands.
+/// Removes what an earlier run wrote there, so that after a failure or a no nobody takes it for this run's. Any other
+/// file stays until there is something to put in its place, and so does what is rendered where it stands.
 pub fn clear(written: &Written<'_>) -> Result<(), Failure> {
     clear_if(written, |what| what != Record::Empty)
 }

@@ -10,9 +10,9 @@ use std::path::Path;
 use dockless::oci::digest::Digest;
 use dockless::verify::finding::{Finding, Severity};
 
-/// A file as the steps of a job know it: relative to the workspace where it lies within it, else absolute. A step may run in
-/// another folder, and what reads its outputs does not. What is no file keeps its name, and so does every file where there is
-/// no workspace.
+/// A file as the steps of a job know it: relative to the workspace where it lies within it, else absolute. A step may
+/// run in another folder, and what reads its outputs does not. What is no file keeps its name, and so does every file
+/// where there is no workspace.
 pub fn named<'a>(file: &'a str, workspace: Option<&Path>) -> Cow<'a, str> {
     let absolute = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

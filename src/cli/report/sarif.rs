@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::github::named;
 
-/// The document of a verification. `definitions` are the places of the targets' definitions, in their order; files are named
-/// from the workspace of a job, where there is one.
+/// The document of a verification. `definitions` are the places of the targets' definitions, in their order; files are
+/// named from the workspace of a job, where there is one.
 pub fn document(verification: &Verification, definitions: &[Location], workspace: Option<&Path>) -> Value {
     let first = definitions.first();
     let of_targets = verification.targets.iter().enumerate().flat_map(|(index, target)| {

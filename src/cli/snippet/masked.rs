@@ -32,8 +32,8 @@ const LONGEST_VALUE: usize = 200;
 /// Stands for a value.
 const HIDDEN: char = '…';
 
-/// Parts of keys whose values are not shown, without `_` and `-`. The containers of Terraform are a text with everything
-/// in it.
+/// Parts of keys whose values are not shown, without `_` and `-`. The containers of Terraform are a text with
+/// everything in it.
 const TELLING: &[&str] =
     &["value", "environment", "secret", "passw", "token", "credential", "apikey", "containerdefinitions"];
 

@@ -27,8 +27,8 @@ const MAX_STEPS: usize = 2_000_000;
 const MAX_TEXT: usize = 64 << 20;
 /// How deep steps may stand in one another.
 const MAX_DEPTH: usize = 400;
-/// How many `=` and `:` one text may have, and all together. The parser compares each key of an object with those before
-/// it: 20 000 of them take it 1.5 s without optimisation.
+/// How many `=` and `:` one text may have, and all together. The parser compares each key of an object with those
+/// before it: 20 000 of them take it 1.5 s without optimisation.
 const MAX_SIGNS: usize = 20_000;
 const MAX_ALL_SIGNS: usize = 200_000;
 /// How many modules may be called in all.
@@ -144,8 +144,8 @@ impl<'a> Evaluator<'a> {
         result
     }
 
-    /// Does something while a failure within a value fails the whole of it, as it does for `try` and `can`; or no longer,
-    /// for what was asked for by name.
+    /// Does something while a failure within a value fails the whole of it, as it does for `try` and `can`; or no
+    /// longer, for what was asked for by name.
     pub(super) fn strictly<T>(&self, strict: bool, work: impl FnOnce() -> T) -> T {
         let before = self.strict.replace(strict);
         let result = work();
@@ -171,7 +171,8 @@ impl<'a> Evaluator<'a> {
         Val::unknown(&Rc::new(gap))
     }
 
-    /// The value of an expression; where it has none, a value that is not known for that reason (see [`Self::strictly`]).
+    /// The value of an expression; where it has none, a value that is not known for that reason (see
+    /// [`Self::strictly`]).
     pub(super) fn settled(&self, expression: &Expression, scope: &Scope<'_>) -> Done {
         match self.eval(expression, scope) {
             Err(fail) if !fail.fatal && !self.strict.get() => {

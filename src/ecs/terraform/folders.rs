@@ -28,7 +28,8 @@ pub(in super::super) enum Unread {
     Refused(String),
 }
 
-/// Where files come from. Paths have `/`, are relative to where the root's path is, and no `.` or `..` but at the start.
+/// Where files come from. Paths have `/`, are relative to where the root's path is, and no `.` or `..` but at the
+/// start.
 pub(in super::super) trait Files {
     /// The text of a file.
     fn read(&self, path: &str) -> Result<Arc<str>, Unread>;
@@ -256,8 +257,8 @@ impl Evaluator<'_> {
         installed
     }
 
-    /// `file()`: a path that does not begin with a module's folder is relative to the root, where Terraform runs. What is
-    /// there and may not be read is not known; the expression is for the caller to say.
+    /// `file()`: a path that does not begin with a module's folder is relative to the root, where Terraform runs. What
+    /// is there and may not be read is not known; the expression is for the caller to say.
     pub(super) fn file(&self, path: &str) -> Done {
         let path = if self.folders.borrow().keys().any(|folder| path.starts_with(&format!("{folder}/"))) {
             tidy(path)

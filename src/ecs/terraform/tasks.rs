@@ -230,8 +230,8 @@ impl Evaluator<'_> {
         Ok(Val { at, ..Val::map(members) })
     }
 
-    /// What a call of a module that is not on disk tells of the task definitions that it will make, if it makes any: one
-    /// for each instance.
+    /// What a call of a module that is not on disk tells of the task definitions that it will make, if it makes any:
+    /// one for each instance.
     fn absent_tasks(
         &self,
         module: &Rc<Module>,

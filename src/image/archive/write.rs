@@ -1,11 +1,11 @@
 //! Writing image archives. The same image gives the same bytes: members stand in the order of layers, with mode 0644
 //! or 0755, owner 0:0 and time 0.
 //!
-//! The archive is written to a temporary file in a folder beside its name, flushed to the disk and renamed: a reader sees the
-//! old one or the new one, and a failure leaves nothing, not even a folder that was made for it; what a killed process leaves
-//! is known by that folder's name. Every blob passes
-//! [`Verified`](crate::blob::Verified) on its way, so that what is damaged where it comes from is not passed on; and
-//! since it is read while it is written, an archive may be replaced by one made of its own blobs.
+//! The archive is written to a temporary file in a folder beside its name, flushed to the disk and renamed: a reader
+//! sees the old one or the new one, and a failure leaves nothing, not even a folder that was made for it; what a killed
+//! process leaves is known by that folder's name. Every blob passes [`Verified`](crate::blob::Verified) on its way, so
+//! that what is damaged where it comes from is not passed on; and since it is read while it is written, an archive may
+//! be replaced by one made of its own blobs.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Read, Write};

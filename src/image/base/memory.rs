@@ -7,8 +7,8 @@ use crate::layout::replace_file;
 use crate::oci::digest::Digest;
 use crate::oci::reference::Reference;
 
-/// The memory of one reference, in a file of the cache folder. It is no more than a help: what cannot be read or written
-/// is forgotten.
+/// The memory of one reference, in a file of the cache folder. It is no more than a help: what cannot be read or
+/// written is forgotten.
 #[derive(Clone, Copy)]
 pub(super) struct Memory<'a> {
     pub(super) folder: &'a Path,

@@ -38,8 +38,8 @@ pub(super) fn pack(
     Ok((writer, packed))
 }
 
-/// The entries that have passed. Their names are remembered by their hash: some bytes each, and a clash of two in a layer is
-/// once in ages.
+/// The entries that have passed. Their names are remembered by their hash: some bytes each, and a clash of two in a
+/// layer is once in ages.
 #[derive(Default)]
 struct Passed {
     /// Whether each is a folder.
@@ -128,8 +128,8 @@ fn to_a_folder(path: &str, target: &[u8]) -> PackError {
     PackError::Entry(format!("{path} is a hard link to {target}, which is a folder: only files have hard links"))
 }
 
-/// Whether what the hard links of `tar` layers lead to is there: in the archive before them, which was seen when the layer was
-/// made, or in the layers below.
+/// Whether what the hard links of `tar` layers lead to is there: in the archive before them, which was seen when the
+/// layer was made, or in the layers below.
 pub(super) fn check_links(recipe: &Recipe, platform: &Platform, layers: &[BuiltLayer]) -> Result<(), RecipeError> {
     for (index, layer) in layers.iter().enumerate() {
         let of_archive = |one: &&crate::image::recipe::LayerRecipe| {

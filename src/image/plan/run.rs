@@ -1,5 +1,5 @@
-//! `run` layers: before anything is run, all that may be wrong with any of them is told; then what has to be run is run,
-//! side by side, and what each command has left becomes entries like any other files.
+//! `run` layers: before anything is run, all that may be wrong with any of them is told; then what has to be run is
+//! run, side by side, and what each command has left becomes entries like any other files.
 //!
 //! A command is run for each platform, since its environment says which, whatever its words say. Layers that come out
 //! the same have the same bytes, and so one blob.

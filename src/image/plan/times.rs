@@ -14,8 +14,8 @@ use crate::layer::scan::ScanError;
 pub(super) struct Commits(Vec<(PathBuf, BTreeMap<Vec<u8>, i64>)>);
 
 impl Commits {
-    /// Asks git about the recipe's folder, and about each source that lies elsewhere, be it in the same repository or in
-    /// another one.
+    /// Asks git about the recipe's folder, and about each source that lies elsewhere, be it in the same repository or
+    /// in another one.
     pub(super) fn of(folder: &Path, sources: &[Source<'_>]) -> Result<Self, GitError> {
         let mut folders: Vec<PathBuf> = Vec::new();
         for source in sources {

@@ -2,8 +2,8 @@
 //!
 //! A chunk is compressed on its own and always to the same bytes, so those of an earlier layer can stand in a new one.
 //! Candidates are found by size and CRC-32, which cost nothing, and proven by decompressing them and comparing: that is
-//! several times as fast as compressing, needs no stronger hash on the way of a layer that is made for the first time, and
-//! whatever is wrong in the cache cannot get into a layer.
+//! several times as fast as compressing, needs no stronger hash on the way of a layer that is made for the first time,
+//! and whatever is wrong in the cache cannot get into a layer.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -37,8 +37,9 @@ impl Ground {
         Self { codec, begun: i64::try_from(since.as_nanos()).unwrap_or(i64::MAX) }
     }
 
-    /// The key of these entries: paths, kinds, sizes, modes, owners, times, link groups and attributes as they will be in the
-    /// layer, and how each file stands on the disk. An attribute that is not listed yet is covered by the change time.
+    /// The key of these entries: paths, kinds, sizes, modes, owners, times, link groups and attributes as they will be
+    /// in the layer, and how each file stands on the disk. An attribute that is not listed yet is covered by the change
+    /// time.
     pub fn entries(self, entries: &[Entry]) -> Key {
         let mut making = Making::new(self, "entries");
         for entry in entries {
@@ -47,7 +48,8 @@ impl Ground {
         making.finish()
     }
 
-    /// The key of the layer that is made of an archive of so many bytes, with the latest time that its entries may have.
+    /// The key of the layer that is made of an archive of so many bytes, with the latest time that its entries may
+    /// have.
     pub fn archive(self, size: u64, stamp: &Stamp, latest: Option<i64>) -> Key {
         let mut making = Making::new(self, "archive");
         making.number(size);
@@ -64,8 +66,8 @@ impl Key {
         self.digest
     }
 
-    /// Whether a file that changes from now on must have another key. One that was written a moment before it was listed
-    /// might be written again within the same tick of the clock.
+    /// Whether a file that changes from now on must have another key. One that was written a moment before it was
+    /// listed might be written again within the same tick of the clock.
     pub(super) fn is_safe(&self) -> bool {
         self.safe
     }

@@ -1,9 +1,9 @@
 //! What the result of a command depends on: files, folders with everything below them, and globs, as a fingerprint that
 //! is another as soon as one of them is.
 //!
-//! Of a file its path, its content and whether its owner may execute it count; of a link its target and what it leads to
-//! in the recipe's folder, or anywhere where the recipe names it itself. Folders count by what they hold, as a checkout has
-//! no empty ones.
+//! Of a file its path, its content and whether its owner may execute it count; of a link its target and what it leads
+//! to in the recipe's folder, or anywhere where the recipe names it itself. Folders count by what they hold, as a
+//! checkout has no empty ones.
 
 use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,8 +73,8 @@ impl<'a> Inputs<'a> {
         // A file may be named like a glob: what exists is meant as it stands.
         if let Ok(data) = path.symlink_metadata() {
             self.thing(&path, &data)?;
-            // A link that is written down is meant with what it leads to, wherever that is; if that is nothing, it is no
-            // more than its target.
+            // A link that is written down is meant with what it leads to, wherever that is; if that is nothing, it is
+            // no more than its target.
             return match fs::metadata(&path) {
                 Ok(behind) if data.is_symlink() => self.behind(&path, &behind),
                 _ => Ok(()),

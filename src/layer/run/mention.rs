@@ -1,5 +1,5 @@
-//! Where a folder that is gone in the image is still spoken of: a script's first line, a debug section, a configuration.
-//! What was built in a folder often keeps its name, and then works on this machine alone.
+//! Where a folder that is gone in the image is still spoken of: a script's first line, a debug section, a
+//! configuration. What was built in a folder often keeps its name, and then works on this machine alone.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};

@@ -9,13 +9,13 @@
 //! ```
 //!
 //! Its name is made of the recipe, the layer and the platform, never of the time or the process: paths that a command
-//! writes into its result are the same each time. A checkout in another folder has other names, but what a result hangs on
-//! does not hang on the folder: where there is none at a layer's own name, one of the same key that nobody uses is taken
-//! instead ([`Place::with`]). `kept.json` is removed before anything in `out` is touched, and
-//! written, flushed and renamed after all of it is there, so a build that is killed leaves a result that nobody takes.
+//! writes into its result are the same each time. A checkout in another folder has other names, but what a result hangs
+//! on does not hang on the folder: where there is none at a layer's own name, one of the same key that nobody uses is
+//! taken instead ([`Place::with`]). `kept.json` is removed before anything in `out` is touched, and written, flushed
+//! and renamed after all of it is there, so a build that is killed leaves a result that nobody takes.
 //!
-//! Where there is no cache folder it lies in a folder for everyone's temporary files: one that somebody else has made in
-//! our name is refused, or they could put what they like into our images.
+//! Where there is no cache folder it lies in a folder for everyone's temporary files: one that somebody else has made
+//! in our name is refused, or they could put what they like into our images.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
@@ -102,8 +102,9 @@ impl Place {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// The place of another name that has a result of this key, and the files in it that name the folder; `None` where there
-    /// is none, or somebody else is using it. It is not waited for: two builds might each have what the other waits for.
+    /// The place of another name that has a result of this key, and the files in it that name the folder; `None` where
+    /// there is none, or somebody else is using it. It is not waited for: two builds might each have what the other
+    /// waits for.
     pub fn with(run: &Path, key: Digest) -> Option<(Self, Vec<String>)> {
         let run = run.canonicalize().ok()?;
         fs::read_dir(&run).ok()?.flatten().find_map(|entry| {

@@ -1,8 +1,8 @@
 //! Access control lists: archives have them as text, file systems as an extended attribute (Linux
 //! `include/uapi/linux/posix_acl_xattr.h`), and so do layers.
 //!
-//! Without its list a file with a mask is open to more than its owner meant: its mode shows the mask in the place of the
-//! group's rights.
+//! Without its list a file with a mask is open to more than its owner meant: its mode shows the mask in the place of
+//! the group's rights.
 
 /// The keys of the lists, and the names of the attributes.
 pub(super) const KEYS: [(&str, &str); 2] =
@@ -13,8 +13,8 @@ const VERSION: u32 = 2;
 /// The id of entries that are nobody's by name.
 const NOBODY: u32 = u32::MAX;
 
-/// The attribute of a list in the long or short form of acl(5), with numbers as they are or, as star and bsdtar have them,
-/// after the rights.
+/// The attribute of a list in the long or short form of acl(5), with numbers as they are or, as star and bsdtar have
+/// them, after the rights.
 pub(super) fn attribute(text: &[u8]) -> Result<Vec<u8>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "has an access control list that is no text".to_owned())?;
     let mut entries = Vec::new();

@@ -1,7 +1,7 @@
 //! Variables: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, quotes and escapes, as `BuildKit` reads them.
 //!
-//! A value may hold `$TARGETARCH`, which is another one for each platform. So values are kept in the form that a recipe's
-//! paths have, with placeholders, and braces of their own written twice.
+//! A value may hold `$TARGETARCH`, which is another one for each platform. So values are kept in the form that a
+//! recipe's paths have, with placeholders, and braces of their own written twice.
 
 use std::collections::BTreeMap;
 use std::fmt;

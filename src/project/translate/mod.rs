@@ -1,8 +1,8 @@
 //! From a Dockerfile's instructions to a draft of a recipe.
 //!
 //! Only the stage that is asked for becomes layers; a stage that others copy from is read for where its files come
-//! from: out of the project, or out of a command whose output a `run` layer can make on this machine. What cannot be made
-//! without running the target is said, with its line, and stands in the recipe as a comment.
+//! from: out of the project, or out of a command whose output a `run` layer can make on this machine. What cannot be
+//! made without running the target is said, with its line, and stands in the recipe as a comment.
 
 mod accounts;
 pub(super) mod built;

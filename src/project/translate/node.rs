@@ -161,7 +161,8 @@ impl Translator<'_> {
                 "bun install --cwd {{out}} --ignore-scripts --os={{os}} --cpu=\"$npm_config_cpu\"{}",
                 flag(production, " --production")
             ),
-            // By --prefix npm would find the folder as well, and no longer the settings that the machine has for everyone.
+            // By --prefix npm would find the folder as well, and no longer the settings that the machine has for
+            // everyone.
             _ => format!(
                 "cd {{out}} && npm {} --ignore-scripts{} {target}",
                 if verb == "ci" { "ci" } else { "install" },
@@ -292,8 +293,8 @@ pub(super) fn copied(host: &str) -> Vec<String> {
     let mut lines: Vec<String> = [
         "work=$(mktemp -d)",
         "trap 'rm -rf \"$work\"' EXIT",
-        // Not through a pipe: nobody would see that a file could not be read. That one changes meanwhile (GNU tar's 1) is as
-        // it may be: another layer may be compiled beside this one. The last image is no source.
+        // Not through a pipe: nobody would see that a file could not be read. That one changes meanwhile (GNU tar's 1)
+        // is as it may be: another layer may be compiled beside this one. The last image is no source.
         "image=$([ ! -e oci/oci-layout ] || echo --exclude=./oci)",
         "tar -cf \"$work/all.tar\" --exclude=./.git --exclude=./node_modules $image . || [ $? -eq 1 ]",
         "mkdir \"$work/copy\"",

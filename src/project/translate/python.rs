@@ -310,7 +310,8 @@ impl Translator<'_> {
             let named = stage.config.env.get("UV_PROJECT_ENVIRONMENT").filter(|_| uv)?;
             Some(absolute(&running.folder, &doubled(named)))
         });
-        // uv makes an environment beside the project; the others install where Python looks, as Dockerfiles have them do.
+        // uv makes an environment beside the project; the others install where Python looks, as Dockerfiles have them
+        // do.
         let folder = folder.or_else(|| uv.then(|| absolute(&running.folder, ".venv")));
         let dest = folder.and_then(|folder| Some(library(&folder, &stage.ground.python()?)));
         let from = if uv { "-r -" } else { "-r /dev/stdin" };
@@ -361,8 +362,8 @@ impl Translator<'_> {
 /// Removes the file by which uv locks the folder that it fills.
 pub(crate) const OF_UV: &str = " && rm -f {out}/.lock";
 
-/// A command that reads the packages from its input, and the one that lists them. In a pipe nobody would see that the lock file
-/// could not be read, and the layer would be empty.
+/// A command that reads the packages from its input, and the one that lists them. In a pipe nobody would see that the
+/// lock file could not be read, and the layer would be empty.
 pub(crate) fn fed(list: &str, install: &str) -> String {
     format!("requirements=$({list}) && printf '%s\\n' \"$requirements\" | {install}")
 }

@@ -39,8 +39,8 @@ pub struct EcrTokens {
 }
 
 impl EcrTokens {
-    /// Tokens by this session, before these others. No request is made. Registries in `apart_from` are stand-ins: a token
-    /// of AWS's is not for them.
+    /// Tokens by this session, before these others. No request is made. Registries in `apart_from` are stand-ins: a
+    /// token of AWS's is not for them.
     pub fn new(
         session: Arc<Session>,
         source: Source,

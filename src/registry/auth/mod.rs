@@ -4,8 +4,8 @@
 //! [`CredentialStore`](store::CredentialStore).
 //!
 //! Threats: a registry that names a realm of its own to collect passwords (a Bearer realm must be https, see
-//! [`http`](super::http)), a log that keeps what was printed for debugging ([`Secret`] prints nothing), a challenge made
-//! to break a parser ([`challenge`] takes any text and never fails).
+//! [`http`](super::http)), a log that keeps what was printed for debugging ([`Secret`] prints nothing), a challenge
+//! made to break a parser ([`challenge`] takes any text and never fails).
 
 pub mod challenge;
 pub mod ecr;
@@ -35,11 +35,12 @@ pub enum Credentials {
 
 /// Whoever knows credentials.
 pub trait Authenticator: Send + Sync {
-    /// The credentials for a repository (`registry/repository`), or for a registry as a whole (the host of the reference, with
-    /// its port). `Anonymous` where there are none.
+    /// The credentials for a repository (`registry/repository`), or for a registry as a whole (the host of the
+    /// reference, with its port). `Anonymous` where there are none.
     ///
     /// `renew`: those that were given before have been refused, perhaps because they have expired. Whoever keeps some
-    /// must get new ones; the same again mean that there are no others. Those that cannot be renewed stay what they are.
+    /// must get new ones; the same again mean that there are no others. Those that cannot be renewed stay what they
+    /// are.
     fn credentials<'a>(&'a self, place: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>>;
 }
 

@@ -1,8 +1,8 @@
 //! The credentials that `docker login`, `podman login` and credential helpers have left on this machine.
 //!
 //! Order, as Docker's and Podman's own: `REGISTRY_AUTH_FILE` where it is set; else Docker's `config.json`; then
-//! `${XDG_RUNTIME_DIR}/containers/auth.json`. Within a file `credHelpers`, `credsStore`, `auths`. A login of Podman's may be
-//! for a namespace or a repository (containers-auth.json(5)): the longest that fits goes first.
+//! `${XDG_RUNTIME_DIR}/containers/auth.json`. Within a file `credHelpers`, `credsStore`, `auths`. A login of Podman's
+//! may be for a namespace or a repository (containers-auth.json(5)): the longest that fits goes first.
 //!
 //! A file's content is a secret: errors name its path and the place, never what stands there. A helper is a program
 //! that the user's own file names; its name may not leave the `PATH` (`docker-credential-` is put before it, and a
@@ -75,8 +75,8 @@ impl CredentialStore {
         Self { places }
     }
 
-    /// The credentials for a registry, or for a repository of it (`registry/repository`). Reads files and runs helpers: it
-    /// blocks.
+    /// The credentials for a registry, or for a repository of it (`registry/repository`). Reads files and runs helpers:
+    /// it blocks.
     pub fn find(&self, place: &str) -> Result<Credentials, Error> {
         let docker = self.places.docker_config.clone().or_else(|| Some(self.places.home.as_ref()?.join(".docker")));
         let first = match &self.places.registry_auth_file {

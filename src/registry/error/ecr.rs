@@ -2,7 +2,8 @@
 //!
 //! ECR gives one code to many things (`UNSUPPORTED` to every field it does not like, `DENIED` to an expired token), so
 //! its words decide. A row that no longer matches costs a hint, never a push: nothing but [`expected_byte`] and
-//! [`is_expired`] changes what is done. There the digest has the last word; here a push of more than 12 hours would fail.
+//! [`is_expired`] changes what is done. There the digest has the last word; here a push of more than 12 hours would
+//! fail.
 
 use super::{Error, Reply};
 use crate::aws::ecr::{EcrHost, Kind};

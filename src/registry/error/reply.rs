@@ -1,8 +1,8 @@
 //! A reply that is a failure: what was attempted, and what the registry says about it.
 //!
 //! What a registry says is hostile input. Its body is read up to [`BODY_LIMIT`], its words lose their control
-//! characters (a terminal would obey them) and what we sent it in confidence, and are cut. Queries are never kept: upload
-//! locations and signed URLs carry secrets there.
+//! characters (a terminal would obey them) and what we sent it in confidence, and are cut. Queries are never kept:
+//! upload locations and signed URLs carry secrets there.
 
 use std::fmt;
 use std::time::Duration;

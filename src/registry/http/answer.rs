@@ -86,7 +86,8 @@ impl Answer {
         Error::of(self.reply(&body))
     }
 
-    /// Whether the reply says that a token has expired. The body stays to be read; a HEAD's reply has none, and says nothing.
+    /// Whether the reply says that a token has expired. The body stays to be read; a HEAD's reply has none, and says
+    /// nothing.
     pub(super) async fn says_expired(&mut self) -> bool {
         let body = self.body_of_error().await;
         let expired = ecr::is_expired(&self.reply(&body));

@@ -1,7 +1,8 @@
 //! Requests to a registry: sent, authorised, redirected, retried.
 //!
-//! [`transport`] sends one request and watches it; [`session`] knows the `Authorization` header; [`endpoint`] says where
-//! a registry is and where it may send us; [`retry`] says how often and when, [`pace`] how fast. Here they come together.
+//! [`transport`] sends one request and watches it; [`session`] knows the `Authorization` header; [`endpoint`] says
+//! where a registry is and where it may send us; [`retry`] says how often and when, [`pace`] how fast. Here they come
+//! together.
 //!
 //! Invariant: a request carries `Authorization` only where its URL is on the registry's own origin
 //! ([`Registry::owns`]). Nobody outside this module adds that header.
@@ -160,8 +161,8 @@ impl Http {
     }
 
     /// Sends a request with what the registry wants to know of us. Any status is a reply, but what is to be stored goes
-    /// where 307 and 308 send it, which keep the method and the body (RFC 9110 sections 15.4.8 and 15.4.9). Where a GET or
-    /// HEAD is sent is its caller's to follow.
+    /// where 307 and 308 send it, which keep the method and the body (RFC 9110 sections 15.4.8 and 15.4.9). Where a GET
+    /// or HEAD is sent is its caller's to follow.
     pub(super) async fn ask(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
         let mut answer = self.asked(registry, ask).await?;
         let mut moved;

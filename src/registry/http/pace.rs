@@ -1,5 +1,5 @@
-//! How fast we ask: no faster than ECR's quotas, which hold for an account's pipelines together, so that ours is not the
-//! one that runs into them (Amazon ECR User Guide "Amazon ECR service quotas").
+//! How fast we ask: no faster than ECR's quotas, which hold for an account's pipelines together, so that ours is not
+//! the one that runs into them (Amazon ECR User Guide "Amazon ECR service quotas").
 //!
 //! A bucket of tokens for each action of each registry, shared by everything that a client does. A token comes back a
 //! second and a quarter after it was taken: the first ones go at once, in no second there are more than the quota, and

@@ -1,7 +1,8 @@
-//! The proxy that a request goes through: who it is, where it is in the way, and what the environment says that is none.
+//! The proxy that a request goes through: who it is, where it is in the way, and what the environment says that is
+//! none.
 //!
-//! The variables are read by the HTTP client itself, which passes over what it cannot read and then goes past the proxy.
-//! Whoever sets one wants neither that nor to be told that the registry is down when the proxy is.
+//! The variables are read by the HTTP client itself, which passes over what it cannot read and then goes past the
+//! proxy. Whoever sets one wants neither that nor to be told that the registry is down when the proxy is.
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;

@@ -13,7 +13,8 @@ pub struct Retry {
     pub first_pause: Duration,
     /// The longest pause of our own.
     pub longest_pause: Duration,
-    /// The longest pause that a registry's `Retry-After` may ask for; where it asks for more, the request fails at once.
+    /// The longest pause that a registry's `Retry-After` may ask for; where it asks for more, the request fails at
+    /// once.
     pub longest_asked: Duration,
 }
 

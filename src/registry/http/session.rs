@@ -2,8 +2,8 @@
 //! "Token Authentication Specification", RFC 6749 section 6 for refresh tokens).
 //!
 //! A registry names the realm that its tokens come from, and our password goes there. The realm must be https, or on
-//! loopback for a registry that is on loopback itself; it is never redirected. Other registries keep their token servers
-//! on hosts of their own (Docker Hub, GitLab); Amazon's do not, and what opens those goes to no one else.
+//! loopback for a registry that is on loopback itself; it is never redirected. Other registries keep their token
+//! servers on hosts of their own (Docker Hub, GitLab); Amazon's do not, and what opens those goes to no one else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

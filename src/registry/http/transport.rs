@@ -109,7 +109,8 @@ impl Progress {
     }
 }
 
-/// The ways out. Each is made when it is first taken: to read the machine's CA certificates takes longer than many a push.
+/// The ways out. Each is made when it is first taken: to read the machine's CA certificates takes longer than many a
+/// push.
 pub(super) struct Transport {
     certificates: Vec<CertificateDer<'static>>,
     outside: OnceCell<reqwest::Client>,

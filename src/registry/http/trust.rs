@@ -1,9 +1,9 @@
 //! Whose certificate is trusted where files of certificates are given (`--ca-file`).
 //!
-//! A certificate that is in a file counts as a CA, as everywhere, and also as itself: `openssl req -x509`, which is how a
-//! registry's documentation makes one, writes a self-signed certificate that says it is a CA, and a CA is no server to
-//! X.509 path validation. Whoever has put that very certificate into the file means it. Its name and its dates count as
-//! for any other, and its key is proved in the handshake.
+//! A certificate that is in a file counts as a CA, as everywhere, and also as itself: `openssl req -x509`, which is how
+//! a registry's documentation makes one, writes a self-signed certificate that says it is a CA, and a CA is no server
+//! to X.509 path validation. Whoever has put that very certificate into the file means it. Its name and its dates count
+//! as for any other, and its key is proved in the handshake.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-/// TLS that trusts these certificates beside the machine's own; these alone where the machine has none (a slim container).
+/// TLS that trusts these certificates beside the machine's own; these alone where the machine has none (a slim
+/// container).
 pub(super) fn config(certificates: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
     let provider = CryptoProvider::get_default().cloned();
     let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));

@@ -1,9 +1,11 @@
 //! Blobs that go to a registry while the image that will name them is still being made.
 //!
-//! A layer that has just been made is seldom anywhere else, so nothing is gained by waiting for the others; each is asked for
-//! first, as are the layers of earlier builds that come with it. What is sent names nothing: if the image does not come about, the registry forgets blobs that no manifest names.
+//! A layer that has just been made is seldom anywhere else, so nothing is gained by waiting for the others; each is
+//! asked for first, as are the layers of earlier builds that come with it. What is sent names nothing: if the image
+//! does not come about, the registry forgets blobs that no manifest names.
 //!
-//! Where the repository is empty nobody need be asked, and a layer need not be whole: it is sent while it grows ([`first`]).
+//! Where the repository is empty nobody need be asked, and a layer need not be whole: it is sent while it grows
+//! ([`first`]).
 
 mod first;
 
@@ -31,7 +33,8 @@ pub type Made = (Arc<dyn BlobSource>, Descriptor);
 /// What is handed in.
 #[expect(clippy::large_enum_variant, reason = "there are two for each layer, and none is kept")]
 pub enum Handed {
-    /// A blob that is being made, and the bytes that it is made of, as far as known. It is handed in again once it is whole.
+    /// A blob that is being made, and the bytes that it is made of, as far as known. It is handed in again once it is
+    /// whole.
     Growing(Growing, u64),
     /// A blob that is whole.
     Whole(Made),

@@ -37,8 +37,8 @@ impl MountSource {
         Self { registry: Some(reference.registry().into()), repository: reference.repository().into() }
     }
 
-    /// Reads what a person typed for a push to these references: `team/base`, a repository of each of their registries, or
-    /// with one of these registries before it.
+    /// Reads what a person typed for a push to these references: `team/base`, a repository of each of their registries,
+    /// or with one of these registries before it.
     ///
     /// # Errors
     /// Where it names another registry, or no repository.

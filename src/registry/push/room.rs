@@ -1,7 +1,7 @@
 //! How many blobs of a push are on the line at a time.
 //!
-//! A blob gives its place up when its last byte has left, not when the registry has answered: a registry may take seconds
-//! to look at a layer and to store it for good, and the line is free meanwhile.
+//! A blob gives its place up when its last byte has left, not when the registry has answered: a registry may take
+//! seconds to look at a layer and to store it for good, and the line is free meanwhile.
 
 use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
@@ -23,9 +23,9 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Room for `jobs` blobs at a time. A registry on this machine shares our processors: with more blobs than those under
-    /// way all would be there at the same moment, and what it does with a whole one would come after them instead of beside
-    /// them.
+    /// Room for `jobs` blobs at a time. A registry on this machine shares our processors: with more blobs than those
+    /// under way all would be there at the same moment, and what it does with a whole one would come after them instead
+    /// of beside them.
     pub(super) fn new(repository: &Repository, jobs: usize) -> Self {
         let jobs = jobs.max(1);
         let size = if repository.registry.is_here() {

@@ -1,8 +1,8 @@
 //! The bytes of a blob on their way into a request: read by a thread, hashed as they pass, counted as they leave.
 //!
 //! A source blocks, so it is read outside the runtime's own threads. The last bytes are held back until the whole blob
-//! has proved to be what its descriptor promises: a damaged one never arrives whole, and is our error by name instead of
-//! the registry's `DIGEST_INVALID`.
+//! has proved to be what its descriptor promises: a damaged one never arrives whole, and is our error by name instead
+//! of the registry's `DIGEST_INVALID`.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -26,8 +26,8 @@ use crate::registry::http::transport::Progress;
 /// How much is handed to a connection at a time, in bytes.
 const SLICE: usize = 256 << 10;
 
-/// How often it is said that a body waits for a blob that grows, or for a source that has a line and patience of its own, lest
-/// the line to the registry be taken for broken.
+/// How often it is said that a body waits for a blob that grows, or for a source that has a line and patience of its
+/// own, lest the line to the registry be taken for broken.
 const PULSE: Duration = Duration::from_secs(1);
 
 /// Counts what leaves, and tells the observer.

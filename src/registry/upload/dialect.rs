@@ -35,8 +35,8 @@ pub struct Dialect {
     pub chunking: Chunking,
     /// The sizes that are taken.
     pub limits: Limits,
-    /// Whether what arrives of a part whose connection breaks is kept as a part of its own: then the same part cannot be
-    /// sent again, and the session is lost.
+    /// Whether what arrives of a part whose connection breaks is kept as a part of its own: then the same part cannot
+    /// be sent again, and the session is lost.
     pub keeps_torn_parts: bool,
     /// The offset that a 416 expects, from its words and from what its `Range` says.
     pub expected: fn(&Reply, Option<u64>) -> Option<u64>,

@@ -10,8 +10,8 @@
 //! [`SESSIONS`] of them. A wrong guess cannot harm: the registry compares the digest.
 //! A blob that is still being made has its own way, [`stream`], and this one where that fails.
 //!
-//! Where a registry keeps what arrived of a torn part (ECR does), the same part goes once more only if nothing of it left
-//! or all of it did: after anything between, the session can only go wrong, and a part sent in vain is time lost.
+//! Where a registry keeps what arrived of a torn part (ECR does), the same part goes once more only if nothing of it
+//! left or all of it did: after anything between, the session can only go wrong, and a part sent in vain is time lost.
 
 mod body;
 pub mod dialect;
@@ -323,7 +323,8 @@ impl Sender<'_> {
         url.query_pairs_mut().append_pair("digest", &whole.digest.to_string());
         let ask = self.asking(Method::PUT, url, payload, range);
         let mut result = self.repository.http.ask(&self.repository.registry, &ask).await;
-        // 201 is the word for a blob that is stored; others have been seen, from registries and from gateways before them.
+        // 201 is the word for a blob that is stored; others have been seen, from registries and from gateways before
+        // them.
         if let Ok(answer) = &result
             && is_taken(answer)
             && answer.status != 201

@@ -23,13 +23,14 @@ pub(in crate::registry) const FAREWELL: Duration = Duration::from_millis(500);
 pub struct Session {
     pub(super) url: Url,
     pub(super) least: u64,
-    /// The last request has been made and what came of it is not known: the registry may be storing the blob at this moment.
+    /// The last request has been made and what came of it is not known: the registry may be storing the blob at this
+    /// moment.
     pub(super) closing: bool,
 }
 
 impl Session {
-    /// Whether the registry takes only parts larger than those we would send and than we keep in memory: then all goes in one
-    /// request, which needs none.
+    /// Whether the registry takes only parts larger than those we would send and than we keep in memory: then all goes
+    /// in one request, which needs none.
     pub(super) fn asks_too_much(&self, part: u64) -> bool {
         self.least > part.max(LARGEST_PART)
     }
@@ -43,8 +44,8 @@ pub enum Started {
     Session(Session),
 }
 
-/// Opens an upload session, after the registry has been asked to take the blob over from each of these repositories, one
-/// after the other.
+/// Opens an upload session, after the registry has been asked to take the blob over from each of these repositories,
+/// one after the other.
 pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Result<Started, Error> {
     let mut kept: Option<Session> = None;
     for from in from.iter().filter(|from| **from != repository.name()) {
@@ -103,8 +104,8 @@ async fn opened(repository: &Repository, answer: Answer) -> Result<Session, Erro
     Ok(Session { url, least, closing: false })
 }
 
-/// Gives a session back. Registries clean up by themselves; this is a courtesy, and one that could take a blob away from under
-/// a registry that is storing it.
+/// Gives a session back. Registries clean up by themselves; this is a courtesy, and one that could take a blob away
+/// from under a registry that is storing it.
 pub async fn cancel(repository: &Repository, session: &Session) {
     cancel_within(CANCEL, repository, session).await;
 }

@@ -2,13 +2,13 @@
 //! request.
 //!
 //! The registry gets them as Docker sends its own: one PATCH of a length that nobody knows when it begins, then a PUT
-//! without a body. Where parts are asked for, or the registry has sizes of its own, they go as the parts of any blob, each
-//! once there is something after it, so that the last one is never empty.
+//! without a body. Where parts are asked for, or the registry has sizes of its own, they go as the parts of any blob,
+//! each once there is something after it, so that the last one is never empty.
 //!
-//! There is one session and no second one. Whatever goes wrong here (a connection that is lost, a refusal, an answer that
-//! comes too early, a blob that is not finished) the session is given back, and the blob is left to the ordinary upload,
-//! which has the means for all that; what was sent in vain is told. A body of unknown length is not sent again with other
-//! credentials either: those that the POST had are fresh.
+//! There is one session and no second one. Whatever goes wrong here (a connection that is lost, a refusal, an answer
+//! that comes too early, a blob that is not finished) the session is given back, and the blob is left to the ordinary
+//! upload, which has the means for all that; what was sent in vain is told. A body of unknown length is not sent again
+//! with other credentials either: those that the POST had are fresh.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,8 +72,8 @@ pub(in crate::registry) fn is_allowed(chunk_size: Option<ChunkSize>) -> bool {
     chunk_size != Some(ChunkSize::None)
 }
 
-/// Sends a blob as it grows, until it is whole or `stop` ends, in the session where one was asked for already. What was sent
-/// in vain is the error.
+/// Sends a blob as it grows, until it is whole or `stop` ends, in the session where one was asked for already. What was
+/// sent in vain is the error.
 pub(in crate::registry) async fn stream(
     repository: &Repository,
     asked: Option<Result<Session, Error>>,

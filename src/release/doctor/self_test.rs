@@ -1,4 +1,5 @@
-//! A tiny image goes to the registry in all the ways that a push has, and away again: what only the real thing can prove.
+//! A tiny image goes to the registry in all the ways that a push has, and away again: what only the real thing can
+//! prove.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};

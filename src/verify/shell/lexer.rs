@@ -1,4 +1,5 @@
-//! The words and signs of a shell's text (POSIX Shell Command Language, "Token Recognition"), without expanding anything.
+//! The words and signs of a shell's text (POSIX Shell Command Language, "Token Recognition"), without expanding
+//! anything.
 //!
 //! The text comes from strangers: what does not end (a quote, a substitution, a document) ends with the text, and
 //! nesting is limited by whoever reads what is inside.

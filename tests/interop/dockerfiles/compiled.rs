@@ -45,7 +45,8 @@ fn rust_builds() {
     case.done();
 }
 
-/// The wrapper of a real project fetches Maven; this one takes the machine's. Without one it makes the jar's file itself.
+/// The wrapper of a real project fetches Maven; this one takes the machine's. Without one it makes the jar's file
+/// itself.
 #[test]
 fn spring_builds() {
     let Some(mut case) = Case::new("spring", &[]) else { return };

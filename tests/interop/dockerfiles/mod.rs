@@ -1,10 +1,10 @@
-//! Every Dockerfile of `testdata/dockerfiles` in an empty folder with a small project of its kind: `init`, then `build` of
-//! the very recipe that it wrote, with the commands of its `run` layers, for two platforms. What lies in the images is looked
-//! at as skopeo and umoci unpack them; what `init` says is what the list beside the Dockerfile has.
+//! Every Dockerfile of `testdata/dockerfiles` in an empty folder with a small project of its kind: `init`, then `build`
+//! of the very recipe that it wrote, with the commands of its `run` layers, for two platforms. What lies in the images
+//! is looked at as skopeo and umoci unpack them; what `init` says is what the list beside the Dockerfile has.
 //!
-//! The bases are a few folders, under the names that the Dockerfiles have: nothing of an image is executed here. The tools
-//! are this machine's own. Where one is not to be had, a script on the `PATH` stands in for it: it insists on being called
-//! as the tool would be, and writes what the tool would write; the test's last line names it.
+//! The bases are a few folders, under the names that the Dockerfiles have: nothing of an image is executed here. The
+//! tools are this machine's own. Where one is not to be had, a script on the `PATH` stands in for it: it insists on
+//! being called as the tool would be, and writes what the tool would write; the test's last line names it.
 
 mod compiled;
 mod copied;
@@ -160,8 +160,8 @@ impl Case {
         run(command.args(words))
     }
 
-    /// Makes the recipe. Nothing is said but what the list beside the Dockerfile has, and what is not translated are these
-    /// lines.
+    /// Makes the recipe. Nothing is said but what the list beside the Dockerfile has, and what is not translated are
+    /// these lines.
     fn init(&self, untranslated: &[usize]) -> &Self {
         let told = self.dockless(&["init"]).ok();
         assert_eq!(told.line(), "dockless.toml");

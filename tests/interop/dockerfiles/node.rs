@@ -9,7 +9,8 @@ use super::Case;
 const SUMS: &str = r#"{"name":"sums","version":"1.0.0","private":true,"dependencies":{"ms":"2.1.3","@node-rs/crc32":"1.10.6"},
     "devDependencies":{"isarray":"2.0.5"}}"#;
 
-/// pnpm does not read npm's settings for everyone: where the machine has certificates of its own, the project names them.
+/// pnpm does not read npm's settings for everyone: where the machine has certificates of its own, the project names
+/// them.
 fn trusts_the_registry(case: &Case) {
     if let Ok(file) = env::var("NODE_EXTRA_CA_CERTS") {
         case.write(".npmrc", format!("cafile={file}\n"));

@@ -1,8 +1,8 @@
-//! Services as people have them, from a Dockerfile in an empty folder to an answer over HTTP: `init`, `build --push` for two
-//! platforms, and what was pushed runs, amd64 in runc and arm64 in qemu.
+//! Services as people have them, from a Dockerfile in an empty folder to an answer over HTTP: `init`, `build --push`
+//! for two platforms, and what was pushed runs, amd64 in runc and arm64 in qemu.
 //!
-//! The bases are Debian's, in a registry of the test's own that stands in for the public ones: the Dockerfiles name those.
-//! What a story installs comes from the package manager's own registry, as its ordinary client finds it.
+//! The bases are Debian's, in a registry of the test's own that stands in for the public ones: the Dockerfiles name
+//! those. What a story installs comes from the package manager's own registry, as its ordinary client finds it.
 
 mod bases;
 mod django;

@@ -1,8 +1,9 @@
-//! The first push to a repository: nothing is there, so that a layer may be sent while it is made, before its digest is known.
+//! The first push to a repository: nothing is there, so that a layer may be sent while it is made, before its digest is
+//! known.
 //!
 //! That the repository is empty must be known: the tag was looked for before the build and was not there, and one more
-//! request, made once a layer is large enough to be worth it, shows that there is no other. Where anything may be there the
-//! digest decides whether a layer is sent at all, and it is waited for.
+//! request, made once a layer is large enough to be worth it, shows that there is no other. Where anything may be there
+//! the digest decides whether a layer is sent at all, and it is waited for.
 //!
 //! A stream that fails costs what it has sent, no more: the layer goes again in the ordinary way once it is whole.
 
@@ -25,7 +26,8 @@ use crate::registry::error::Error;
 use crate::registry::upload::stream::{self, Streamed};
 use crate::registry::upload::{FAREWELL, Sent, Session, cancel, cancel_at_once, open};
 
-/// How much of a layer must be there before the registry is asked whether it is empty, and before the layer is sent, in bytes.
+/// How much of a layer must be there before the registry is asked whether it is empty, and before the layer is sent, in
+/// bytes.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     asked_at: u64,
@@ -35,8 +37,8 @@ struct Start {
 }
 
 impl Start {
-    /// A layer that is made of so many bytes. A small one is quicker in one request, and an image of small layers costs no
-    /// question; of a large one it is known before the first byte that it will be worth it, and the line is free.
+    /// A layer that is made of so many bytes. A small one is quicker in one request, and an image of small layers costs
+    /// no question; of a large one it is known before the first byte that it will be worth it, and the line is free.
     fn of(size: u64) -> Self {
         if size >= 16 << 20 {
             Self { asked_at: 0, least: 1 << 20, sure: true }
@@ -50,8 +52,8 @@ impl Start {
 /// How much of it is read at a time, in bytes.
 const SLICE: usize = 256 << 10;
 
-/// Whether this is a first push, as far as is known without asking: the tag was not there, and nobody says that its layers
-/// are elsewhere in the registry or how each must be sent.
+/// Whether this is a first push, as far as is known without asking: the tag was not there, and nobody says that its
+/// layers are elsewhere in the registry or how each must be sent.
 pub fn is_first(reference: &Reference, options: &Options) -> bool {
     let tag = reference.tag_or_latest().unwrap_or_default();
     let seen = options.seen.get(&format!("{}:{tag}", reference.name()));
@@ -83,7 +85,8 @@ impl<'a> First<'a> {
         Self { repository, dialect, observer, empty, heads, room, stopped }
     }
 
-    /// Sends a layer as it grows, which is made of so many bytes. What was sent in vain, or that nothing was, is the error.
+    /// Sends a layer as it grows, which is made of so many bytes. What was sent in vain, or that nothing was, is the
+    /// error.
     pub(super) async fn send(&self, mut growing: Growing, size: u64) -> Result<Upload, Sent> {
         let nothing = Sent { bytes: 0, retries: 0 };
         let mut stopped = self.stopped.clone();
@@ -107,8 +110,8 @@ impl<'a> First<'a> {
         })
     }
 
-    /// Waits until there is enough of a layer. Its place on the line, with a session where there is one; nothing where it is
-    /// not to be sent before it is whole.
+    /// Waits until there is enough of a layer. Its place on the line, with a session where there is one; nothing where
+    /// it is not to be sent before it is whole.
     async fn begin(
         &self,
         growing: &mut Growing,
