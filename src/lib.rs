@@ -36,8 +36,8 @@
 //! # Invariants
 //!
 //! 1. The library prints nothing and reads no environment; progress leaves it through [`event::Observer`] alone.
-//!    (The TLS and HTTP crates read `SSL_CERT_FILE` and the proxy variables themselves, and the AWS SDK its own
-//!    variables and files, once it is asked.)
+//!    (The TLS and HTTP crates read `SSL_CERT_FILE` and the proxy variables themselves, which `registry::http` holds to
+//!    what they can mean, and the AWS SDK its own variables and files, once it is asked.)
 //! 2. Same inputs, same digests: any thread count, folder order, umask, time zone, locale, home or working folder.
 //! 3. Every blob that is read passes [`blob::Verified`]. Every file that is written is temporary, flushed, renamed.
 //! 4. Findings are data, failures are errors. Text, JSON and exit codes are made in `cli/` alone.

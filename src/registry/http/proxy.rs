@@ -28,15 +28,22 @@ pub(super) fn of(url: &Url) -> Option<Proxy> {
     Some(Proxy { host, tls: proxy.uri().scheme_str() == Some("https") })
 }
 
-/// Refuses variables that name no proxy which can be spoken to. A value may hold a password and is not repeated.
-pub(super) fn check(lookup: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
+/// Refuses variables that name no proxy which can be spoken to, where a request to this URL would go through it. A
+/// value may hold a password and is not repeated.
+pub(super) fn check(url: &Url, lookup: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     // In a CGI program a header of the request could set them (httpoxy): nobody reads them there.
     if lookup("REQUEST_METHOD").is_some() {
         return Ok(());
     }
+    // An empty one counts as set: it hides the other spelling.
+    let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, lookup(name)?)));
+    let past = first(["NO_PROXY", "no_proxy"]).map_or_else(String::new, |(_, hosts)| hosts);
+    let any = Matcher::builder().https("http://proxy.invalid").no(past).build();
+    if url.as_str().parse().is_ok_and(|url| any.intercept(&url).is_none()) {
+        return Ok(());
+    }
     for names in VARIABLES {
-        // An empty one counts as set: it hides the other spelling.
-        let Some((name, value)) = names.into_iter().find_map(|name| Some((name, lookup(name)?))) else { continue };
+        let Some((name, value)) = first(names) else { continue };
         if value.is_empty() {
             continue;
         }
@@ -61,7 +68,8 @@ mod tests {
     fn what_is_no_proxy_is_refused() {
         let check = |variables: &[(&str, &str)]| {
             let found = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
-            check(found).map_err(|error| error.to_string())
+            let url = Url::parse("https://registry.corp/v2/").expect("a URL");
+            check(&url, found).map_err(|error| error.to_string())
         };
         for value in
             ["http://proxy.corp:3128", "proxy.corp:3128", "https://me:hunter2@proxy.corp", "http://[::1]:1/", ""]
@@ -78,5 +86,10 @@ mod tests {
         assert_eq!(check(&[("HTTPS_PROXY", "proxy.corp:3128"), ("ALL_PROXY", "a b")]), Ok(()));
         assert_eq!(check(&[("HTTP_PROXY", "a b")]), Ok(()), "nothing leaves this machine over plain http");
         assert_eq!(check(&[("HTTPS_PROXY", "a b"), ("REQUEST_METHOD", "GET")]), Ok(()));
+        for (past, is_refused) in [("registry.corp", false), (".corp", false), ("*", false), ("other.corp", true)] {
+            for name in ["NO_PROXY", "no_proxy"] {
+                assert_eq!(check(&[("ALL_PROXY", "a b"), (name, past)]).is_err(), is_refused, "{name}={past}");
+            }
+        }
     }
 }

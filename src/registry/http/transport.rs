@@ -157,7 +157,7 @@ impl Transport {
             build(builder(false).tls_backend_preconfigured(config))
         };
         if !is_loopback(url) {
-            proxy::check(|name| std::env::var(name).ok())?;
+            proxy::check(url, |name| std::env::var(name).ok())?;
         }
         match (is_loopback(url), url.scheme()) {
             (false, _) => self.outside.get_or_try_init(async || tls(false)).await,
