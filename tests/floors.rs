@@ -33,7 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// `registry` is tall enough to have floors of its own.
 const REGISTRY_FLOORS: &[(&str, u8)] =
-    &[("error", 1), ("auth", 2), ("http", 3), ("client", 4), ("pull", 5), ("upload", 5), ("push", 6)];
+    &[("endpoints", 1), ("error", 1), ("auth", 2), ("http", 3), ("client", 4), ("pull", 5), ("upload", 5), ("push", 6)];
 
 /// Names that say who may enter, or nothing, instead of what is inside.
 const NAMELESS: &[&str] = &["utils", "util", "common", "internal", "helpers", "helper", "misc"];

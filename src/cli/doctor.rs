@@ -36,7 +36,7 @@ fn ecr(args: &Ecr, context: &Context) -> Result<ExitCode, Failure> {
         return Err(Failure::new(what).hint(form));
     };
     let network = image::network(context, &args.registry)?;
-    let is_stand_in = image::stand_ins(context).contains(reference.registry());
+    let is_stand_in = image::stand_ins(context).stand_in_for(reference.registry());
     let doctor = Doctor {
         reference,
         host: &host,

@@ -1,6 +1,5 @@
 //! Images as a command line names them, and the client that speaks to registries.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +13,8 @@ use dockless::registry::auth::Authenticator;
 use dockless::registry::auth::ecr::{EcrTokens, Source};
 use dockless::registry::auth::store::{CredentialStore, Places};
 use dockless::registry::client::{Client, Settings};
+use dockless::registry::endpoints::Endpoints;
 use dockless::registry::error::Error;
-use dockless::registry::http::endpoint::Endpoints;
 use dockless::registry::http::transport::CaFile;
 use dockless::registry::pull::{RemoteBlobs, resolve};
 use dockless::release::deliver::{DeliverError, Network};
@@ -34,13 +33,9 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
         xdg_runtime_dir: settings.runtime_folder.clone(),
         path: None,
     };
-    let mut endpoints = Endpoints::default();
-    for (host, url) in &settings.endpoints {
-        endpoints.insert(host, url.as_str()).map_err(Failure::new)?;
-    }
     let docker = Arc::new(CredentialStore::new(places));
     if flags.credentials == Credentials::Docker {
-        let client = client(context, flags, endpoints, docker.clone())?;
+        let client = client(context, flags, docker.clone())?;
         let (stand_ins, region) = (stand_ins(context), settings.aws_region.clone());
         return Ok(Network { client, runtime: runtime()?, aws: None, authenticator: docker, stand_ins, region });
     }
@@ -49,7 +44,7 @@ pub fn network(context: &Context, flags: &Registry) -> Result<Network, Failure> 
     let source = if flags.credentials == Credentials::Aws || flags.role.is_some() { Source::Aws } else { Source::Auto };
     let observer = Arc::clone(&context.progress) as _;
     let tokens = Arc::new(EcrTokens::new(Arc::clone(&session), source, stand_ins(context), docker, observer));
-    let client = client(context, flags, endpoints, tokens.clone())?;
+    let client = client(context, flags, tokens.clone())?;
     let (stand_ins, region) = (stand_ins(context), settings.aws_region.clone());
     Ok(Network { client, runtime: runtime()?, aws: Some(session), authenticator: tokens, stand_ins, region })
 }
@@ -70,24 +65,19 @@ pub fn session(context: &Context, flags: &Registry) -> Result<Arc<Session>, Fail
     Session::new(aws).map(Arc::new).map_err(Failure::new)
 }
 
-/// The registries that something else stands in for. A token of AWS's is not for it, and AWS knows nothing of it;
-/// unless AWS's API has a stand-in as well.
-pub fn stand_ins(context: &Context) -> BTreeSet<String> {
+/// What stands in for registries. A token of AWS's is not for it, and AWS knows nothing of it; unless AWS's API has a
+/// stand-in as well.
+pub fn stand_ins(context: &Context) -> Endpoints {
     let settings = &context.settings;
-    let hosts = settings.endpoints.iter().map(|(host, _)| host.clone());
-    if settings.aws_endpoint { BTreeSet::new() } else { hosts.collect() }
+    if settings.aws_endpoint { Endpoints::default() } else { settings.endpoints.clone() }
 }
 
-fn client(
-    context: &Context,
-    flags: &Registry,
-    endpoints: Endpoints,
-    authenticator: Arc<dyn Authenticator>,
-) -> Result<Client, Failure> {
+fn client(context: &Context, flags: &Registry, authenticator: Arc<dyn Authenticator>) -> Result<Client, Failure> {
     let mut ca = Vec::new();
     if let Some(path) = context.settings.ca_file(flags.ca_file.as_deref()) {
         ca.push(ca_file(path)?);
     }
+    let endpoints = context.settings.endpoints.clone();
     let settings = Settings { ca, endpoints, authenticator, ..Settings::default() };
     Ok(Client::new(settings, Arc::clone(&context.progress) as _))
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use dockless::aws::github::TokenRequest;
 use dockless::layer::run::environment::Environment;
-use dockless::secret::{Secret, is_loopback};
+use dockless::registry::endpoints::{Endpoints, ParseEndpointsError};
+use dockless::secret::Secret;
 use thiserror::Error;
-use url::Url;
 
 use super::args::values::Size;
 
@@ -38,7 +38,7 @@ pub struct Settings {
     /// `XDG_RUNTIME_DIR`
     pub runtime_folder: Option<PathBuf>,
     /// `DOCKLESS_REGISTRY_ENDPOINT`: where the traffic of a registry's host goes instead.
-    pub endpoints: Vec<(String, Url)>,
+    pub endpoints: Endpoints,
     /// `GITHUB_OUTPUT`: the file that takes a step's outputs.
     pub github_output: Option<PathBuf>,
     /// `GITHUB_WORKSPACE`: the folder that the paths of outputs and annotations are relative to.
@@ -75,16 +75,8 @@ pub enum SettingsError {
     #[error("DOCKLESS_CACHE_SIZE is {0:?}: expected a number of bytes with a unit, such as 20GiB")]
     CacheSize(String),
     /// `DOCKLESS_REGISTRY_ENDPOINT` is not a list of hosts and URLs.
-    #[error("DOCKLESS_REGISTRY_ENDPOINT has {0:?}: expected HOST=URL[,HOST=URL...]")]
-    Endpoint(String),
-    /// Traffic, credentials included, would go over a network as plain text.
-    #[error("DOCKLESS_REGISTRY_ENDPOINT sends {host} to {url}: plain http is for loopback only")]
-    PlainHttp {
-        /// The registry's host.
-        host: String,
-        /// Where it would go.
-        url: String,
-    },
+    #[error("DOCKLESS_REGISTRY_ENDPOINT: {0}")]
+    Endpoint(ParseEndpointsError),
 }
 
 /// 9999-12-31T23:59:59Z: the last second that RFC 3339 can write.
@@ -186,28 +178,8 @@ fn size(value: &OsStr) -> Result<u64, SettingsError> {
     size.map(|Size(bytes)| bytes).ok_or_else(|| SettingsError::CacheSize(value.to_string_lossy().into_owned()))
 }
 
-fn endpoints(value: OsString) -> Result<Vec<(String, Url)>, SettingsError> {
-    let text = value.into_string().map_err(|raw| SettingsError::Endpoint(raw.to_string_lossy().into_owned()))?;
-    let endpoint = |part: &str| {
-        let (host, url) = part.split_once('=').ok_or(())?;
-        let parsed = Url::parse(url).map_err(drop)?;
-        let plain_name = parsed.username().is_empty() && parsed.password().is_none();
-        if host.is_empty() || !plain_name || !matches!(parsed.scheme(), "http" | "https") {
-            return Err(());
-        }
-        Ok((host.to_owned(), parsed))
-    };
-    let mut all = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        // A URL may hold a password: what is repeated of it is the host that stands before.
-        let said = part.split_once('=').map_or(part, |(host, _)| host);
-        let (host, url) = endpoint(part).map_err(|()| SettingsError::Endpoint(said.into()))?;
-        if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(SettingsError::PlainHttp { host, url: url.into() });
-        }
-        all.push((host, url));
-    }
-    Ok(all)
+fn endpoints(value: OsString) -> Result<Endpoints, SettingsError> {
+    value.to_string_lossy().parse().map_err(SettingsError::Endpoint)
 }
 
 #[cfg(test)]
@@ -257,14 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_https_or_loopback() {
-        let endpoints = |text: &str| settings(&[("DOCKLESS_REGISTRY_ENDPOINT", text)]).map(|s| s.endpoints.len());
-        assert_eq!(endpoints("a.example=http://127.0.0.1:5000,b.example=https://mirror.example"), Ok(2));
-        assert_eq!(endpoints("a.example=http://[::1]:5000,"), Ok(1));
-        assert!(matches!(endpoints("a.example=http://10.0.0.1"), Err(SettingsError::PlainHttp { .. })));
-        assert!(matches!(endpoints("a.example=http://localhost.evil.example"), Err(SettingsError::PlainHttp { .. })));
-        assert_eq!(endpoints("a.example=ftp://b"), Err(SettingsError::Endpoint("a.example".into())));
-        assert_eq!(endpoints("a=https://u:secret@b"), Err(SettingsError::Endpoint("a".into())));
+    fn endpoints_are_those_of_registries() {
+        let endpoints = |text: &str| settings(&[("DOCKLESS_REGISTRY_ENDPOINT", text)]).map(|s| s.endpoints);
+        let two = endpoints("a.example=http://127.0.0.1:5000,b.example=https://mirror.example").expect("two");
+        assert!(two.stand_in_for("a.example") && two.stand_in_for("b.example"));
+        let refused = endpoints("a.example=http://10.0.0.1").expect_err("plain http");
+        assert!(refused.to_string().starts_with("DOCKLESS_REGISTRY_ENDPOINT: the endpoint"), "{refused}");
     }
 
     #[test]

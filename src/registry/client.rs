@@ -11,8 +11,9 @@ use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValu
 use serde::Deserialize;
 
 use super::auth::{Authenticator, NoCredentials};
+use super::endpoints::Endpoints;
 use super::error::{Cause, Error};
-use super::http::endpoint::{Endpoints, Registry};
+use super::http::endpoint::Registry;
 use super::http::pace::Action;
 use super::http::retry::Retry;
 use super::http::transport::{CaFile, Patience};

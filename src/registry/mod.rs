@@ -1,7 +1,8 @@
 //! The client of a registry (distribution-spec v1.1): who we are, what is there, sending, fetching.
 //!
-//! `error` < [`auth`] < [`http`] < [`client`] < [`upload`] (one blob, its parts in order) < [`push`] (an index and all
-//! that it names, blobs side by side); [`pull`] is the way back. Each module knows those before it alone.
+//! [`endpoints`] and [`error`] < [`auth`] < [`http`] < [`client`] < [`upload`] (one blob, its parts in order) <
+//! [`push`] (an index and all that it names, blobs side by side); [`pull`] is the way back. Each module knows those
+//! before it alone.
 //!
 //! A registry is a stranger. What we defend:
 //!
@@ -16,6 +17,7 @@
 
 pub mod auth;
 pub mod client;
+pub mod endpoints;
 pub mod error;
 pub mod http;
 pub mod pull;

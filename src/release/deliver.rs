@@ -1,6 +1,5 @@
 //! An image on its way to its registries: what is asked before, what is created, what is sent.
 
-use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::oci::descriptor::Descriptor;
 use crate::oci::reference::Reference;
 use crate::registry::auth::Authenticator;
 use crate::registry::client::Client;
+use crate::registry::endpoints::Endpoints;
 use crate::registry::error::Error;
 use crate::registry::pull::Registries;
 use crate::registry::push::mount::MountSource;
@@ -33,8 +33,8 @@ pub struct Network {
     pub aws: Option<Arc<Session>>,
     /// Whoever has the client's credentials.
     pub authenticator: Arc<dyn Authenticator>,
-    /// The registries that something else stands in for: AWS knows nothing of them.
-    pub stand_ins: BTreeSet<String>,
+    /// What stands in for registries and is nothing of AWS's: AWS knows nothing of it.
+    pub stand_ins: Endpoints,
     /// The region that the environment names; a registry's own counts.
     pub region: Option<String>,
 }
@@ -129,7 +129,7 @@ pub async fn survey(
     let mount_from = sending.mount_from.clone();
     let Some(aws) = &network.aws else { return Ok(Ground { mount_from, ..Ground::default() }) };
     let mut asked = Vec::new();
-    for reference in references.iter().filter(|reference| !network.stand_ins.contains(reference.registry())) {
+    for reference in references.iter().filter(|reference| !network.stand_ins.stand_in_for(reference.registry())) {
         let Some(host) = EcrHost::parse(reference.registry()) else { continue };
         if let Some(region) = network.region.as_ref().filter(|region| **region != host.region) {
             observer.note(Event::Warning(&format!(

@@ -14,7 +14,7 @@ use crate::event::{Event, Observer};
 use crate::oci::reference::Reference;
 use crate::registry::auth::NoCredentials;
 use crate::registry::client::{self, Client};
-use crate::registry::http::endpoint::Endpoints;
+use crate::registry::endpoints::Endpoints;
 use crate::registry::push::Pushed;
 use crate::serve::ecr::{EcrSettings, Switch};
 use crate::serve::{Server, Settings};

@@ -66,10 +66,13 @@ fn a_stand_in_for_the_registry_alone_gets_no_token_of_aws() {
     let cloud = Scripted::new(|_| (200, token("from-aws")));
     let stage = stage("from-docker");
     stage.docker_login("AWS", "from-docker");
-    let mut command = stage.command(&["build", "--layer", "app:/app", "-p", "linux/amd64", "--push", "-t"]);
-    command.arg(format!("{HOST}/team/app:v1")).env_remove("AWS_ENDPOINT_URL").env("AWS_ENDPOINT_URL_STS", &cloud.url);
-    command.envs(KEYS);
-    assert!(command.status().expect("the binary runs").success());
+    for host in [HOST.to_owned(), HOST.to_ascii_uppercase(), HOST.replace("dkr", "Dkr")] {
+        let mut command = stage.command(&["build", "--layer", "app:/app", "-p", "linux/amd64", "--push", "-t"]);
+        command.arg(format!("{HOST}/team/app:v1")).envs(KEYS);
+        command.env_remove("AWS_ENDPOINT_URL").env("AWS_ENDPOINT_URL_STS", &cloud.url);
+        command.env("DOCKLESS_REGISTRY_ENDPOINT", format!("{host}={}", stage.url));
+        assert!(command.status().expect("the binary runs").success(), "{host}");
+    }
     assert!(cloud.operations().is_empty());
 }
 

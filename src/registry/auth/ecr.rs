@@ -1,6 +1,6 @@
 //! The tokens of ECR: AWS credentials to a password for the registry, before what `docker login` left behind.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use crate::aws::error::AwsError;
 use crate::aws::registry::{Registry, Token};
 use crate::aws::session::Session;
 use crate::event::{Event, Observer};
+use crate::registry::endpoints::Endpoints;
 use crate::registry::error::Error;
 
 /// Which credentials count at a host of ECR. Elsewhere AWS's never do.
@@ -31,7 +32,7 @@ pub enum Source {
 pub struct EcrTokens {
     session: Arc<Session>,
     source: Source,
-    apart_from: BTreeSet<String>,
+    stand_ins: Endpoints,
     others: Arc<dyn Authenticator>,
     observer: Arc<dyn Observer>,
     /// A token is good for every registry of its region (ECR API reference: `GetAuthorizationToken`).
@@ -39,16 +40,16 @@ pub struct EcrTokens {
 }
 
 impl EcrTokens {
-    /// Tokens by this session, before these others. No request is made. Registries in `apart_from` are stand-ins: a
-    /// token of AWS's is not for them.
+    /// Tokens by this session, before these others. No request is made. A token of AWS's is not for
+    /// what stands in for a registry.
     pub fn new(
         session: Arc<Session>,
         source: Source,
-        apart_from: BTreeSet<String>,
+        stand_ins: Endpoints,
         others: Arc<dyn Authenticator>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { session, source, apart_from, others, observer, kept: Mutex::default() }
+        Self { session, source, stand_ins, others, observer, kept: Mutex::default() }
     }
 
     async fn token(&self, host: &EcrHost, renew: bool) -> Result<Credentials, AwsError> {
@@ -87,7 +88,7 @@ impl Authenticator for EcrTokens {
     fn credentials<'a>(&'a self, place: &'a str, renew: bool) -> BoxFuture<'a, Result<Credentials, Error>> {
         Box::pin(async move {
             let registry = host(place);
-            let ours = self.source != Source::Docker && !self.apart_from.contains(registry);
+            let ours = self.source != Source::Docker && !self.stand_ins.stand_in_for(registry);
             let host = EcrHost::parse(registry).filter(|_| ours);
             let Some(host) = host else { return self.others.credentials(place, renew).await };
             let error = match self.token(&host, renew).await {

@@ -4,92 +4,11 @@
 //! machine's own addresses, nothing else. A registry that was reached over https cannot send us to plain http, not even
 //! on loopback ([`Registry::follow`]): whoever listens there is not who was asked.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-
-use thiserror::Error as ThisError;
 use url::Url;
 
-use crate::oci::reference::Reference;
+use crate::registry::endpoints::{Endpoints, allowed};
 use crate::registry::error::{Attempt, Error};
 use crate::secret::is_loopback;
-
-/// Registries that are spoken to elsewhere, by the host of the reference: `HOST=URL[,HOST=URL…]`, as the environment
-/// variable `DOCKLESS_REGISTRY_ENDPOINT` says it. A host is in small letters here, and Docker Hub is `docker.io`, under
-/// whichever of its names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Endpoints(BTreeMap<String, Url>);
-
-/// Why a text is not a map of endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub enum ParseEndpointsError {
-    /// No `HOST=URL`.
-    #[error("{0:?} is not an endpoint: expected HOST=URL, such as registry.example.com=http://127.0.0.1:5000")]
-    Form(String),
-    /// A URL that is none, or that has more than scheme, host and port.
-    #[error("{0:?} is not an endpoint's URL: expected https:// or http://, a host and perhaps a port")]
-    Url(String),
-    /// Plain http to another machine.
-    #[error("the endpoint {0:?} is refused: plain http is spoken to this machine only")]
-    PlainHttp(String),
-    /// What no reference has as its registry: it would be left out in silence, and the traffic go to the real registry.
-    #[error(
-        "{0:?} has an endpoint, but is no registry's host: expected a name with a dot or a port, such as registry.example.com"
-    )]
-    Host(String),
-    /// Two endpoints for one registry.
-    #[error("{0:?} has two endpoints")]
-    Twice(String),
-}
-
-impl Endpoints {
-    /// Sends one registry's traffic to a URL.
-    pub fn insert(&mut self, host: &str, url: &str) -> Result<(), ParseEndpointsError> {
-        let parsed = Url::parse(url).map_err(|_| ParseEndpointsError::Url(url.into()))?;
-        let plain = parsed.path() == "/"
-            && parsed.query().is_none()
-            && parsed.fragment().is_none()
-            && parsed.username().is_empty()
-            && parsed.password().is_none();
-        if !plain || !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            // What may hold a password is not repeated.
-            let shown = if parsed.password().is_some() { host } else { url };
-            return Err(ParseEndpointsError::Url(shown.into()));
-        }
-        if !allowed(&parsed) {
-            return Err(ParseEndpointsError::PlainHttp(url.into()));
-        }
-        let key = key(host).ok_or_else(|| ParseEndpointsError::Host(host.into()))?;
-        match self.0.insert(key, parsed.clone()) {
-            Some(first) if first != parsed => Err(ParseEndpointsError::Twice(host.into())),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The registry of references to this host; `None` where there are none.
-fn key(host: &str) -> Option<String> {
-    let host = host.to_ascii_lowercase();
-    let reference: Reference = format!("{host}/team/app").parse().ok()?;
-    (reference.repository() == "team/app").then(|| reference.registry().to_owned())
-}
-
-impl FromStr for Endpoints {
-    type Err = ParseEndpointsError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut endpoints = Self::default();
-        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            let (host, url) = item.split_once('=').ok_or_else(|| ParseEndpointsError::Form(item.into()))?;
-            let (host, url) = (host.trim(), url.trim());
-            if host.is_empty() || host.contains('/') {
-                return Err(ParseEndpointsError::Form(item.into()));
-            }
-            endpoints.insert(host, url)?;
-        }
-        Ok(endpoints)
-    }
-}
 
 /// A registry and where it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +39,7 @@ impl Registry {
         if is_loopback(&nominal) {
             nominal = Url::parse(&format!("http://{host}/")).map_err(|_| address())?;
         }
-        let base = endpoints.0.get(&name.to_ascii_lowercase()).cloned().unwrap_or_else(|| nominal.clone());
+        let base = endpoints.of(name).cloned().unwrap_or_else(|| nominal.clone());
         Ok(Self { name: name.into(), base, nominal })
     }
 
@@ -172,14 +91,6 @@ pub(in crate::registry) fn check(url: &Url) -> Result<(), Error> {
     if allowed(url) { Ok(()) } else { Err(Error::PlainHttp(host_of(url))) }
 }
 
-fn allowed(url: &Url) -> bool {
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => is_loopback(url),
-        _ => false,
-    }
-}
-
 /// Host and port as they stand in a reference.
 pub(in crate::registry) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -228,42 +139,6 @@ mod tests {
         assert_eq!(host("docker.io", ""), "registry-1.docker.io");
         assert_eq!(host("docker.io", "docker.io=http://127.0.0.1:5000"), "docker.io");
         assert_eq!(host("example.com:443", ""), "example.com:443");
-    }
-
-    #[test]
-    fn endpoints_are_parsed() {
-        let ecr = "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com";
-        let endpoints = format!("{ecr}=http://127.0.0.1:5000, example.com = https://mirror.example.com ,");
-        assert_eq!(registry(ecr, &endpoints).base.as_str(), "http://127.0.0.1:5000/");
-        assert_eq!(registry("example.com", &endpoints).base.as_str(), "https://mirror.example.com/");
-        let error = |text: &str| text.parse::<Endpoints>().expect_err(text);
-        assert!(matches!(error("example.com"), ParseEndpointsError::Form(_)));
-        assert!(matches!(error("=http://127.0.0.1"), ParseEndpointsError::Form(_)));
-        assert!(matches!(error("a.io=127.0.0.1:5000"), ParseEndpointsError::Url(_)));
-        assert!(matches!(error("a.io=https://b.io/v2/"), ParseEndpointsError::Url(_)));
-        assert!(!error("a.io=https://me:hunter2@b.io").to_string().contains("hunter2"));
-        assert!(matches!(error("a.io=http://b.io"), ParseEndpointsError::PlainHttp(_)));
-        assert!(matches!(error("a.io=https://b.io,a.io=https://c.io"), ParseEndpointsError::Twice(_)));
-    }
-
-    #[test]
-    fn endpoints_are_found_under_every_spelling_of_their_host() {
-        for host in ["docker.io", "index.docker.io", "registry-1.docker.io", "Index.Docker.IO"] {
-            let endpoints = format!("{host}=http://127.0.0.1:5000");
-            assert_eq!(registry("docker.io", &endpoints).base.as_str(), "http://127.0.0.1:5000/", "{host}");
-        }
-        for (host, name) in [("GHCR.io", "ghcr.io"), ("ghcr.io", "GHCR.io"), ("[::1]:5000", "[::1]:5000")] {
-            let endpoints = format!("{host}=http://127.0.0.1:6000");
-            assert_eq!(registry(name, &endpoints).base.as_str(), "http://127.0.0.1:6000/", "{host}");
-        }
-        for host in ["ghcr", "team", "gh cr.io", "ghcr.io:port"] {
-            let error = format!("{host}=http://127.0.0.1:5000").parse::<Endpoints>().expect_err(host);
-            assert!(matches!(error, ParseEndpointsError::Host(_)), "{error}");
-        }
-        let same = "docker.io=http://127.0.0.1:5000,index.docker.io=http://127.0.0.1:5000";
-        assert!(same.parse::<Endpoints>().is_ok());
-        let other = "docker.io=http://127.0.0.1:5000,index.docker.io=http://127.0.0.1:5001";
-        assert!(matches!(other.parse::<Endpoints>(), Err(ParseEndpointsError::Twice(_))));
     }
 
     #[test]
