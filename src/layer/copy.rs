@@ -348,6 +348,7 @@ impl Copy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::own::Scratch;
 
     /// A base with merged /usr, a sticky /tmp and a private /root.
     struct Debian;
@@ -436,10 +437,9 @@ mod tests {
     #[test]
     fn what_the_build_writes_is_no_source() {
         let folder = folder();
-        for path in ["tree/oci/blobs", "tree/.dockless-x/oci"] {
-            fs::create_dir_all(folder.path().join(path)).expect("a folder");
-        }
-        fs::write(folder.path().join("tree/.dockless-x/lock"), "").expect("a file");
+        fs::create_dir_all(folder.path().join("tree/oci/blobs")).expect("a folder");
+        let scratch = Scratch::beside(&folder.path().join("tree")).expect("a folder");
+        fs::create_dir(scratch.folder().join("oci")).expect("a folder");
         let made = run(folder.path(), &[("tree", "/app")]).expect("entries");
         assert!(made.iter().all(|path| !path.contains("oci") && !path.contains(".dockless")), "{made:?}");
     }

@@ -4,7 +4,7 @@
 //! They are told by what they are and not by their names, which may lead over links and `..`.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,6 +14,9 @@ const SCRATCH: &str = ".dockless-";
 
 /// The file of a scratch folder that its process holds locked, and its name before it is locked.
 const SCRATCH_LOCKS: [&str; 2] = ["lock", "lock.new"];
+
+/// What that file holds: a folder of the user's may have such a name, and a file named `lock`.
+const SCRATCH_MARK: &[u8] = b"dockless makes an archive here\n";
 
 /// Files and folders that a build writes.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +41,15 @@ impl Own {
 fn is_scratch(path: &Path, data: &Metadata) -> bool {
     data.is_dir()
         && path.file_name().is_some_and(|name| name.as_bytes().starts_with(SCRATCH.as_bytes()))
-        && SCRATCH_LOCKS.iter().any(|lock| path.join(lock).is_file())
+        && SCRATCH_LOCKS.iter().any(|lock| marked(&path.join(lock)).is_some())
+}
+
+/// The file of a scratch folder, where this is one.
+fn marked(lock: &Path) -> Option<File> {
+    let mut file = fs::symlink_metadata(lock).ok().filter(Metadata::is_file).and_then(|_| File::open(lock).ok())?;
+    let mut mark = Vec::new();
+    (&mut file).take(SCRATCH_MARK.len() as u64 + 1).read_to_end(&mut mark).ok()?;
+    (mark == SCRATCH_MARK).then_some(file)
 }
 
 /// A folder beside an archive in which it is made, on the same disk; gone when dropped. What a killed process leaves is
@@ -59,7 +70,7 @@ impl Scratch {
         for entry in fs::read_dir(folder)?.flatten() {
             let dead = |lock: File| lock.try_lock().is_ok();
             if entry.file_name().as_bytes().starts_with(SCRATCH.as_bytes())
-                && File::open(entry.path().join(SCRATCH_LOCKS[0])).is_ok_and(dead)
+                && marked(&entry.path().join(SCRATCH_LOCKS[0])).is_some_and(dead)
             {
                 // Best effort: what cannot be removed is not in the way.
                 let _ = fs::remove_dir_all(entry.path());
@@ -68,7 +79,8 @@ impl Scratch {
         let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder)?;
         // Locked before it has its name: what another build finds unlocked is dead.
         let [held, begun] = SCRATCH_LOCKS.map(|name| folder.path().join(name));
-        let lock = File::create(&begun)?;
+        let mut lock = File::create(&begun)?;
+        lock.write_all(SCRATCH_MARK)?;
         lock.lock()?;
         fs::rename(begun, held)?;
         Ok(Self { folder, _lock: lock })
@@ -111,12 +123,32 @@ mod tests {
         fs::create_dir_all(path("oci")).expect("a folder");
         fs::create_dir_all(path("sub")).expect("a folder");
         fs::create_dir_all(path(".dockless-made")).expect("a folder");
-        fs::write(path(".dockless-made/lock"), "").expect("a file");
+        fs::write(path(".dockless-made/lock"), SCRATCH_MARK).expect("a file");
         fs::write(path(".dockless-env"), "the user's").expect("a file");
         fs::create_dir_all(path(".dockless-own")).expect("a folder");
+        fs::write(path(".dockless-own/lock"), "").expect("a file");
         let own = Own::of([path("sub/../oci"), path("not-there-yet")]);
         let holds = |name: &str| own.holds(&path(name), &path(name).symlink_metadata().expect("what it is"));
         assert!(holds("oci") && holds(".dockless-made"));
         assert!(!holds("sub") && !holds(".dockless-env") && !holds(".dockless-own"));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(&path, bytes).expect("a file");
+        };
+        file(".dockless-mine/lock", b"");
+        file(".dockless-ours/lock", b"my own words");
+        let living = Scratch::beside(folder.path()).expect("a folder");
+        file(".dockless-dead/lock", SCRATCH_MARK);
+        file(".dockless-dead/oci/index.json", b"{}");
+        let next = Scratch::beside(folder.path()).expect("a folder");
+        assert!(living.folder().exists() && next.folder().exists());
+        let there = |name: &str| folder.path().join(name).exists();
+        assert!(there(".dockless-mine") && there(".dockless-ours") && !there(".dockless-dead"));
     }
 }

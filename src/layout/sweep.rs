@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 
 use super::{Layout, LayoutError, TEMPORARY, failed};
 use crate::blob::reach::{Document, reach};
@@ -29,7 +31,6 @@ impl Layout {
 
     /// Removes temporary files that a dead process left and, where it is known what must stay, all other blobs.
     pub(super) fn sweep(&self, needed: Option<&BTreeSet<Digest>>) -> Result<(), LayoutError> {
-        self.sweep_root()?;
         let folder = self.root.join("blobs/sha256");
         for entry in fs::read_dir(&folder).map_err(failed("read", &folder))? {
             let entry = entry.map_err(failed("read", &folder))?;
@@ -40,10 +41,10 @@ impl Layout {
                 Err(_) => name.starts_with(TEMPORARY),
             };
             if unused {
-                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+                remove(&entry.path())?;
             }
         }
-        Ok(())
+        self.sweep_root()
     }
 
     /// Removes what was to become `index.json` or `oci-layout`. Nobody begins a layout, since the caller has its blobs
@@ -54,11 +55,21 @@ impl Layout {
         };
         for entry in fs::read_dir(&self.root).map_err(failed("read", &self.root))? {
             let entry = entry.map_err(failed("read", &self.root))?;
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            // A folder is not ours: we make files here.
+            let is_file = entry.file_type().is_ok_and(|what| what.is_file());
+            if is_file && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                remove(&entry.path())?;
             }
         }
         Ok(())
+    }
+}
+
+/// Removes a file, which another process may have done meanwhile.
+fn remove(path: &Path) -> Result<(), LayoutError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -108,6 +119,8 @@ mod tests {
         for path in [&dead, &begun] {
             fs::write(path, "half a blo").expect("a file");
         }
+        // Somebody else's, and in nobody's way.
+        fs::create_dir(folder.path().join(".tmp-mine")).expect("a folder");
         let marker = File::open(folder.path().join("oci-layout")).expect("the marker");
         marker.lock().expect("a lock");
         Layout::session(folder.path()).expect("a session").keep();
