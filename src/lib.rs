@@ -1,5 +1,60 @@
 //! dockless: a container image from files on a disk to a running ECS task, without a Docker daemon.
 //!
+//! # Where to begin
+//!
+//! [`release::ship::make`] builds an image, [`release::flow::release`] builds, judges and sends one;
+//! [`ecs::load::read`] reads task definitions, [`image::inspect::facts`] an image, and [`verify::rules::verify`] says
+//! whether they go together; [`registry::push::push`] sends what exists. Networks are async, all else is not.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use dockless::event::Silent;
+//! use dockless::image::base::Bases;
+//! use dockless::image::build::{Caching, Options};
+//! use dockless::image::plan::run::Runs;
+//! use dockless::image::recipe::Recipe;
+//! use dockless::layer::compress::{Codec, Pool};
+//! use dockless::oci::platform::Platform;
+//! use dockless::release::ship::{Output, Request, make};
+//!
+//! let recipe = Recipe::load(Path::new("examples/hello"))?;
+//! let shipped = make(&Request {
+//!     recipe: &recipe,
+//!     platforms: &[Platform::linux_amd64(), Platform::linux_arm64()],
+//!     options: Options {
+//!         flags: &Default::default(),
+//!         annotations: &Default::default(),
+//!         codec: Codec::GZIP,
+//!         source_date_epoch: None,
+//!         pool: &Pool::new(2),
+//!         cache: Caching::default(),
+//!         begun: None,
+//!         made: None,
+//!         observer: &Silent,
+//!     },
+//!     output: &Output::Layout("oci".into()),
+//!     records: &[],
+//!     tags: &[],
+//!     bases: Bases::default(),
+//!     // No command is run: what a `run` layer left in this folder counts.
+//!     runs: Runs {
+//!         folder: Path::new("target/run"),
+//!         otherwise: Path::new("target/run"),
+//!         environment: &Default::default(),
+//!         jobs: 1,
+//!         anew: false,
+//!         never: true,
+//!     },
+//!     ready: None,
+//! })?;
+//! println!("{}", shipped.built.index.digest);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Without its default features the crate is the library alone, and brings nothing along that only a command line
+//! needs.
+//!
 //! # The way of a file
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! Deflate streams that can be joined (RFC 1951): each chunk is compressed on its own, ends on a byte and is not the
 //! last, so that any number of them, written one after the other, are one stream.
 //!
-//! Levels 1 to 4 are an encoder of our own ([`encoder`]): it ends a chunk with an empty stored block, and is made to be
+//! Levels 1 to 4 are an encoder of our own (`encoder`): it ends a chunk with an empty stored block, and is made to be
 //! fast at what a hash of the four newest positions finds. Levels 5 to 12 are libdeflate's, whose output is smaller the
 //! longer it searches, but which only makes whole streams: its last block is marked as final, and the stream ends
 //! within a byte. Nothing in a deflate stream says where a block begins, so `walk::unfinal` walks over the symbols to

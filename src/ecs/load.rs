@@ -1,6 +1,6 @@
 //! From a source that someone names to targets. What kind it is its content decides, not its name alone.
 //!
-//! Only this file and [`super::disk`] open files. A file is read up to the limit of its format and no further, so that
+//! Only this file and `super::disk` open files. A file is read up to the limit of its format and no further, so that
 //! a device or an endless pipe does no harm.
 
 use std::borrow::Cow;

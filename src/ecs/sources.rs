@@ -12,7 +12,7 @@ use super::task_definition::{Location, Stated, TaskDefinition};
 pub struct Sources {
     /// The task definitions, in the order of the sources.
     pub definitions: Vec<TaskDefinition>,
-    /// The texts by file name, as [`Location`](super::task_definition::Location) names them.
+    /// The texts by file name, as [`Location`] names them.
     pub texts: BTreeMap<Arc<str>, Arc<str>>,
     /// What was not read, and what is so only under a condition.
     pub notes: Vec<Note>,
@@ -27,7 +27,7 @@ pub struct Sources {
 pub struct Loaded {
     /// The targets that were asked for.
     pub targets: Vec<Target>,
-    /// The texts by file name, as [`Location`](super::task_definition::Location) names them.
+    /// The texts by file name, as [`Location`] names them.
     pub sources: BTreeMap<Arc<str>, Arc<str>>,
     /// What was not read, what is so only under a condition, and what was said in vain.
     pub notes: Vec<Note>,

@@ -1,15 +1,15 @@
 //! A stream of tar bytes becomes a blob: cut into chunks, compressed side by side, written in order.
 //!
-//! One [`Pool`] of threads serves every layer of every platform. A [`Stream`] takes the bytes of one layer, hashes
+//! One `Pool` of threads serves every layer of every platform. A `Stream` takes the bytes of one layer, hashes
 //! them (the diff ID) and cuts them; the pool compresses; a thread of the layer's own writes the results in order and
 //! hashes them (the digest). The number of chunks that exist at a time is bounded for the whole pool, and so is the
 //! memory, whatever the size of a file or layer.
 //!
 //! # The bytes are a promise
 //! Which chunk a byte falls into depends on the entries alone, never on threads, buffers or time:
-//! - at an entry's header, once the chunk holds [`Cut::piece`] bytes, or [`Cut::least`] bytes and the CRC-32 of the
+//! - at an entry's header, once the chunk holds `Cut::piece` bytes, or `Cut::least` bytes and the CRC-32 of the
 //!   entry's path is a multiple of 16. An entry that is inserted or grows shifts nothing beyond the next such path;
-//! - at the start of the data of a file of at least [`Cut::piece`] bytes, and at each multiple of it in that data.
+//! - at the start of the data of a file of at least `Cut::piece` bytes, and at each multiple of it in that data.
 //!
 //! Each chunk is compressed on its own, so an unchanged chunk's compressed bytes can be used again.
 
@@ -61,6 +61,14 @@ impl Codec {
             Self::Gzip(_) => Compression::Gzip,
             Self::Zstd(_) => Compression::Zstd,
         }
+    }
+
+    /// That the level is one that there is.
+    ///
+    /// # Errors
+    /// Where it is not: no encoder takes it.
+    pub fn check(self) -> Result<(), ParseCodecError> {
+        self.to_string().parse::<Self>().map(drop)
     }
 
     fn cut(self) -> Cut {

@@ -6,8 +6,8 @@
 //! `Fn::If` whose condition is open is known only where both branches agree.
 //!
 //! Threats: a template comes from a stranger's pull request. Its size and depth are limited by the readers of YAML and
-//! JSON, what it makes by a budget ([`evaluate`]), the templates that it nests by number and depth ([`stack`]); which
-//! files those may be is for [`Files`] to say. The values of `NoEcho` parameters are never shown.
+//! JSON, what it makes by a budget (`evaluate`), the templates that it nests by number and depth (`stack`); which
+//! files those may be is for `Files` to say. The values of `NoEcho` parameters are never shown.
 
 mod assembly;
 mod call;

@@ -1,8 +1,8 @@
 //! Where a registry is spoken to: its base URL, and which other URLs it may send us to.
 //!
-//! A registry may send us anywhere by redirect or `Location`. [`check`] is the gate: https, or plain http on this
+//! A registry may send us anywhere by redirect or `Location`. `check` is the gate: https, or plain http on this
 //! machine's own addresses, nothing else. A registry that was reached over https cannot send us to plain http, not even
-//! on loopback ([`Registry::follow`]): whoever listens there is not who was asked.
+//! on loopback (`Registry::follow`): whoever listens there is not who was asked.
 
 use url::Url;
 

@@ -1,11 +1,11 @@
 //! Requests to a registry: sent, authorised, redirected, retried.
 //!
-//! [`transport`] sends one request and watches it; [`session`] knows the `Authorization` header; [`endpoint`] says
-//! where a registry is and where it may send us; [`retry`] says how often and when, [`pace`] how fast. Here they come
+//! `transport` sends one request and watches it; `session` knows the `Authorization` header; `endpoint` says
+//! where a registry is and where it may send us; `retry` says how often and when, `pace` how fast. Here they come
 //! together.
 //!
 //! Invariant: a request carries `Authorization` only where its URL is on the registry's own origin
-//! ([`Registry::owns`]). Nobody outside this module adds that header.
+//! (`Registry::owns`). Nobody outside this module adds that header.
 
 mod answer;
 pub mod endpoint;

@@ -5,7 +5,7 @@
 //! does not come about, the registry forgets blobs that no manifest names.
 //!
 //! Where the repository is empty nobody need be asked, and a layer need not be whole: it is sent while it grows
-//! ([`first`]).
+//! (`first`).
 
 mod first;
 

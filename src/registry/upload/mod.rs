@@ -7,8 +7,8 @@
 //! of them are stored, and docker-registry does not look at `Content-Range`. The offset is ours. After a failure that
 //! leaves open whether a part has arrived, the same part is sent once more: success, or a 416 that expects exactly the
 //! byte after the part, means that it is there; anything else means a new session from the first byte, and there are
-//! [`SESSIONS`] of them. A wrong guess cannot harm: the registry compares the digest.
-//! A blob that is still being made has its own way, [`stream`], and this one where that fails.
+//! `SESSIONS` of them. A wrong guess cannot harm: the registry compares the digest.
+//! A blob that is still being made has its own way, `stream`, and this one where that fails.
 //!
 //! Where a registry keeps what arrived of a torn part (ECR does), the same part goes once more only if nothing of it
 //! left or all of it did: after anything between, the session can only go wrong, and a part sent in vain is time lost.
