@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use dockless::cause::chain;
 use dockless::ecs::load::load;
 use dockless::ecs::target::{Target, TargetOptions};
 use dockless::event::{Observer, Silent};
@@ -18,35 +19,60 @@ use dockless::layer::compress::{Codec, Pool};
 use dockless::layer::run::environment::Environment;
 use dockless::layout::Layout;
 use dockless::oci::platform::Platform;
+use dockless::oci::reference::Reference;
 use dockless::release::deliver::Sending;
-use dockless::release::flow::{Destination, Gate, Outcome, Release, release};
+use dockless::release::flow::{Destination, Gate, Outcome, Release, ReleaseError, release};
 use dockless::release::ship::{Output, Request};
 use dockless::verify::finding::{Rule, Verification};
 use dockless::verify::rules;
 
 const TAGS: [&str; 3] = ["localhost/team/app:v1", "localhost/team/app:latest", "other.example/app:v1"];
 
+/// What is asked of a release, beside the recipe.
+struct Asked {
+    platforms: Vec<Platform>,
+    codec: Codec,
+    source_date_epoch: Option<i64>,
+    tags: Vec<Reference>,
+}
+
+fn usual() -> Asked {
+    let tags = TAGS.map(|tag| tag.parse().expect("a reference")).into();
+    Asked { platforms: vec![Platform::linux_amd64()], codec: Codec::GZIP, source_date_epoch: None, tags }
+}
+
 fn rehearsed(folder: &Path, targets: &[Target]) -> Outcome {
+    let told = AtomicU32::new(0);
+    let outcome = released(folder, targets, &usual(), &Pool::new(1), &told);
+    assert_eq!(told.into_inner(), 1, "the verdict is told once");
+    outcome.expect("an image")
+}
+
+fn released(
+    folder: &Path,
+    targets: &[Target],
+    asked: &Asked,
+    pool: &Pool,
+    told: &AtomicU32,
+) -> Result<Outcome, ReleaseError> {
     fs::create_dir_all(folder.join("app")).expect("a folder");
     fs::write(folder.join("app/run"), "#!/bin/sh\n").expect("a file");
     let text = "[[layer]]\nname = \"app\"\ncopy = [{ src = \"app\", dest = \"/app\" }]\n";
     fs::write(folder.join("dockless.toml"), text).expect("a recipe");
     let recipe = Recipe::load(folder).expect("a recipe");
-    let (flags, annotations, pool) = (ConfigRecipe::default(), BTreeMap::new(), Pool::new(1));
+    let (flags, annotations) = (ConfigRecipe::default(), BTreeMap::new());
     let observer: Arc<dyn Observer> = Arc::new(Silent);
     let (output, run_folder) = (Output::Layout(folder.join("oci")), folder.join("run"));
-    let tags = TAGS.map(|tag| tag.parse().expect("a reference"));
-    let told = AtomicU32::new(0);
-    let outcome = release(&Release {
+    release(&Release {
         image: Request {
             recipe: &recipe,
-            platforms: &[Platform::linux_amd64()],
+            platforms: &asked.platforms,
             options: Options {
                 flags: &flags,
                 annotations: &annotations,
-                codec: Codec::GZIP,
-                source_date_epoch: None,
-                pool: &pool,
+                codec: asked.codec,
+                source_date_epoch: asked.source_date_epoch,
+                pool,
                 cache: Caching::default(),
                 begun: None,
                 made: None,
@@ -54,7 +80,7 @@ fn rehearsed(folder: &Path, targets: &[Target]) -> Outcome {
             },
             output: &output,
             records: &[],
-            tags: &tags,
+            tags: &asked.tags,
             bases: Bases::default(),
             runs: Runs {
                 folder: &run_folder,
@@ -77,9 +103,7 @@ fn rehearsed(folder: &Path, targets: &[Target]) -> Outcome {
         destination: Destination::Rehearsal(Some(&folder.join("registry"))),
         sending: &Sending::default(),
         observer: &observer,
-    });
-    assert_eq!(told.into_inner(), 1, "the verdict is told once");
-    outcome.expect("an image")
+    })
 }
 
 #[test]
@@ -105,4 +129,30 @@ fn what_does_not_run_goes_nowhere() {
     assert!(!outcome.passes && outcome.references.is_empty() && outcome.pushed.tags.is_empty());
     assert!(outcome.verification.all().any(|finding| finding.rule == Rule::PlatformMissing));
     assert!(!folder.path().join("registry").exists(), "no registry was needed");
+}
+
+#[test]
+fn what_no_image_can_be_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pool, amd64) = (Pool::new(1), Platform::linux_amd64);
+    let with_digest = format!("localhost/app@sha256:{}", "0".repeat(64)).parse().expect("a reference");
+    for (asked, wanted) in [
+        (Asked { platforms: Vec::new(), ..usual() }, "there is no platform to build for"),
+        (Asked { platforms: vec![amd64(), amd64()], ..usual() }, "linux/amd64 is to be built twice"),
+        (Asked { codec: Codec::Gzip(13), ..usual() }, "\"gzip:13\" is not a compression"),
+        (Asked { codec: Codec::Zstd(0), ..usual() }, "\"zstd:0\" is not a compression"),
+        (Asked { source_date_epoch: Some(253_402_300_800), ..usual() }, "expected whole seconds from 1970"),
+        (Asked { source_date_epoch: Some(-1), ..usual() }, "expected whole seconds from 1970"),
+        (Asked { tags: vec![with_digest], ..usual() }, "an image that is yet to be built has none"),
+        (Asked { tags: Vec::new(), ..usual() }, "no tag says to which"),
+    ] {
+        let told = AtomicU32::new(0);
+        let error = released(folder.path(), &[], &asked, &pool, &told).map(|outcome| outcome.digest).expect_err(wanted);
+        let text = chain(&error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        assert!(text.contains(wanted), "{text}");
+        assert_eq!(told.into_inner(), 0);
+        assert!(!folder.path().join("oci/index.json").exists() && !folder.path().join("registry").exists(), "{wanted}");
+    }
+    // The threads are as good as before.
+    assert!(released(folder.path(), &[], &usual(), &pool, &AtomicU32::new(0)).is_ok_and(|outcome| outcome.passes));
 }

@@ -392,6 +392,7 @@ fn failed(error: ReleaseError) -> Failure {
         ReleaseError::Ship(ShipError::Recipe(error)) => wrong(error),
         ReleaseError::Ship(error) => Failure::new(error),
         ReleaseError::Deliver(error) => image::undelivered(*error),
+        error => Failure::new(error),
     }
 }
 

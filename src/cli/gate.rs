@@ -388,7 +388,7 @@ impl Wanted {
     }
 
     /// What an image must pass, as a release asks it; the verdict is told as it comes.
-    pub fn gate<'a>(&'a self, told: &'a dyn Fn(&Verification)) -> flow::Gate<'a> {
+    pub fn gate<'a>(&'a self, told: &'a (dyn Fn(&Verification) + Sync)) -> flow::Gate<'a> {
         flow::Gate { targets: &self.targets, options: &self.options, strict: self.strict, told }
     }
 

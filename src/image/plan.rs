@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use self::checks::{check_layers, check_platforms};
+use self::checks::{check_layers, check_options, check_platforms};
 use self::config_files::config_files;
 use self::content::{Archive, Content};
 use self::existing::existing;
@@ -138,6 +138,7 @@ pub struct Given<'a> {
 /// # Errors
 /// Where something does not exist, cannot be read, or cannot be in a layer, with the recipe's place.
 pub fn plan(recipe: &Recipe, platforms: &[Platform], given: Given<'_>) -> Result<Plan, RecipeError> {
+    check_options(given.codec, given.source_date_epoch)?;
     check_platforms(recipe, platforms)?;
     let config_files = config_files(recipe, given.flags, platforms, given.observer)?;
     let ignore = load_dockerignore(&recipe.folder)?;

@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use self::choice::LeftOut;
+pub use self::choice::LeftOut;
 use self::way::Made;
 use super::contents::Xattrs;
 use super::entry::{self, Entry, Kind, Tree, WHITEOUT, join, path_order};

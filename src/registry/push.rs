@@ -7,6 +7,7 @@
 
 pub mod ahead;
 pub mod mount;
+mod outcome;
 mod room;
 mod tree;
 
@@ -18,6 +19,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use self::mount::MountSource;
+pub use self::outcome::{Failed, Pushed, Upload};
 use self::room::Room;
 use self::tree::Tree;
 use super::client::{Access, Client, Repository};
@@ -75,55 +77,6 @@ pub type Seen = BTreeMap<String, (Instant, Option<Digest>)>;
 /// How long it counts that a tag was seen to name the very image: a build may take long, and what was there may be
 /// gone, or the tag be another's. That it was not there counts longer, since then all is sent.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// What became of a push.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pushed {
-    /// `registry/repository@sha256:…` of each distinct repository, in the order of the references.
-    pub references: Vec<String>,
-    /// `registry/repository:tag` of each tag that names the image now.
-    pub tags: Vec<String>,
-    /// Every blob of every repository.
-    pub uploads: Vec<Upload>,
-}
-
-/// A push that failed.
-#[derive(Debug)]
-pub struct Failed {
-    /// Why.
-    pub error: Error,
-    /// What was done before: the tags that name the image now, and the blobs of the repositories that have all of them.
-    pub pushed: Pushed,
-}
-
-impl From<Error> for Box<Failed> {
-    fn from(error: Error) -> Self {
-        Self::new(Failed { error, pushed: Pushed::default() })
-    }
-}
-
-impl From<Box<Failed>> for Error {
-    fn from(failed: Box<Failed>) -> Self {
-        failed.error
-    }
-}
-
-/// What became of one blob.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Upload {
-    /// `registry/repository`
-    pub repository: String,
-    /// Which blob.
-    pub digest: Digest,
-    /// All bytes of it that were sent, those that were sent again included.
-    pub bytes_sent: u64,
-    /// How it came there.
-    pub status: BlobStatus,
-    /// How often something was sent again.
-    pub retries: u32,
-    /// How long it took.
-    pub seconds: f64,
-}
 
 /// Pushes what `top` names, an index or a manifest, to each repository of the references, under their tags.
 ///

@@ -1,6 +1,7 @@
 //! An image on its way to its registries: what is asked before, what is created, what is sent.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error as ThisError;
@@ -23,7 +24,7 @@ use crate::registry::push::mount::MountSource;
 use crate::registry::push::{self, Options, Pushed, check_chunks};
 use crate::registry::upload::dialect::ChunkSize;
 
-/// A client, and the threads that it runs on.
+/// A client, and the threads that it runs on. It is not to be dropped on a thread of an async runtime.
 pub struct Network {
     /// The client.
     pub client: Client,
@@ -103,6 +104,19 @@ pub struct Undelivered {
     pub pushed: Pushed,
 }
 
+/// In the words of its error.
+impl fmt::Display for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl StdError for Undelivered {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}
+
 impl From<DeliverError> for Box<Undelivered> {
     fn from(error: DeliverError) -> Self {
         Self::new(Undelivered { error, pushed: Pushed::default() })
@@ -152,7 +166,10 @@ pub async fn survey(
     Ok(Ground { mount_from, ..found? })
 }
 
-/// Creates what is missing, and sends an image to all its references.
+/// Creates what is missing, and sends an image to all its references. It blocks, on the threads of the network.
+///
+/// # Panics
+/// On a thread of an async runtime: call it from another (`spawn_blocking`).
 ///
 /// # Errors
 /// The first thing that went wrong, and what was done before it.

@@ -59,7 +59,7 @@ pub struct Gate<'a> {
     /// Whether warnings and what is undetermined count as errors.
     pub strict: bool,
     /// Told of the verdict before anything follows from it.
-    pub told: &'a dyn Fn(&Verification),
+    pub told: &'a (dyn Fn(&Verification) + Sync),
 }
 
 /// What came of a release, once there was an image.
@@ -93,14 +93,29 @@ pub enum ReleaseError {
     /// It could not be pushed, which was known before it was made.
     #[error(transparent)]
     Deliver(Box<DeliverError>),
+    /// A tag with a digest.
+    #[error("{0} has a digest, and an image that is yet to be built has none")]
+    Digest(String),
+    /// No tag, but somewhere to go.
+    #[error("the image is to go to a registry, and no tag says to which")]
+    NoTag,
 }
 
-/// Builds an image, judges it, and sends it where it is to go.
+/// Builds an image, judges it, and sends it where it is to go. It blocks until that is done.
 ///
 /// # Errors
 /// Where there is no image. That it does not pass or does not arrive is part of the outcome.
+///
+/// # Panics
+/// On a thread of an async runtime, once there is something to send: call it from another (`spawn_blocking`).
 pub fn release(release: &Release<'_>) -> Result<Outcome, ReleaseError> {
-    let Release { image, gate, .. } = release;
+    let Release { image, gate, destination, .. } = release;
+    if let Some(tag) = image.tags.iter().find(|tag| tag.digest().is_some()) {
+        return Err(ReleaseError::Digest(tag.to_string()));
+    }
+    if !matches!(destination, Destination::Stays) && image.tags.is_empty() {
+        return Err(ReleaseError::NoTag);
+    }
     let (shipped, asked) = build(release)?;
     let verification = ship::judge(&shipped.facts, gate.targets, gate.options);
     (gate.told)(&verification);

@@ -115,7 +115,7 @@ pub struct Request<'a> {
 }
 
 /// Whether a build is to go on.
-pub type Ready<'a> = dyn Fn() -> bool + 'a;
+pub type Ready<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// What was made.
 pub struct Shipped {

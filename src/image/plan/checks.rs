@@ -3,10 +3,31 @@
 use super::PlatformPlan;
 use crate::image::recipe::Recipe;
 use crate::image::recipe::place::RecipeError;
+use crate::layer::compress::Codec;
 use crate::oci::platform::Platform;
 
-/// A layer for a platform that is not built is most likely a slip.
+/// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// What no build can be asked for.
+pub(super) fn check_options(codec: Codec, source_date_epoch: Option<i64>) -> Result<(), RecipeError> {
+    codec.check().map_err(|error| RecipeError::new("cannot compress the layers").caused_by(error))?;
+    match source_date_epoch {
+        Some(seconds) if !(0..=LAST_SECOND).contains(&seconds) => Err(RecipeError::new(format!(
+            "the time of the image is {seconds}: expected whole seconds from 1970 to the year 9999"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// An index has an image for each platform. A layer for one that is not built is most likely a slip.
 pub(super) fn check_platforms(recipe: &Recipe, platforms: &[Platform]) -> Result<(), RecipeError> {
+    if platforms.is_empty() {
+        return Err(RecipeError::new("there is no platform to build for"));
+    }
+    if let Some((_, twice)) = (1..).zip(platforms).find(|(rest, platform)| platforms[*rest..].contains(platform)) {
+        return Err(RecipeError::new(format!("{twice} is to be built twice")).help("name each platform once"));
+    }
     for layer in &recipe.layers {
         if platforms.iter().any(|platform| layer.is_for(platform)) {
             continue;
