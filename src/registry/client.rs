@@ -92,8 +92,25 @@ pub struct Repository {
 /// What a registry says about a blob that it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobHead {
-    /// Its size in bytes, where the registry says it.
+    /// Its size in bytes, where the registry says it, or whoever it sends a HEAD to.
     pub size: Option<u64>,
+    /// Whether that is said elsewhere: by a storage, or by a page that a gateway leads to.
+    pub elsewhere: bool,
+}
+
+impl BlobHead {
+    /// Whether it is this blob, as far as that can be seen. Some registries answer a HEAD with a length of 0, whatever
+    /// there is.
+    ///
+    /// # Errors
+    /// The size that the registry says, where the blob has another.
+    pub fn is(&self, size: u64) -> Result<bool, u64> {
+        match self.size.filter(|found| *found != 0 && *found != size) {
+            None => Ok(true),
+            Some(_) if self.elsewhere => Ok(false),
+            Some(found) => Err(found),
+        }
+    }
 }
 
 /// The bytes of a blob as they come. Not verified: that is for whoever puts them together.
@@ -234,8 +251,8 @@ impl Repository {
     pub async fn head_blob(&self, digest: Digest) -> Result<Option<BlobHead>, Error> {
         let answer = self.http.send(&self.registry, &self.ask(Method::HEAD, &format!("blobs/{digest}"))).await?;
         match answer.status {
-            200 => Ok(Some(BlobHead { size: answer.length() })),
-            301 | 302 | 303 | 307 | 308 => Ok(self.is_behind(answer).await.then_some(BlobHead { size: None })),
+            200 => Ok(Some(BlobHead { size: answer.length(), elsewhere: false })),
+            301 | 302 | 303 | 307 | 308 => Ok(self.behind(answer).await),
             404 => Ok(None),
             _ => {
                 // A HEAD has no body; the GET says why. One byte is enough where it does not refuse.
@@ -243,8 +260,8 @@ impl Repository {
                 ask.headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
                 let answer = self.http.send(&self.registry, &ask).await?;
                 match answer.status {
-                    200 => Ok(Some(BlobHead { size: answer.length() })),
-                    206 | 301 | 302 | 303 | 307 | 308 | 416 => Ok(Some(BlobHead { size: None })),
+                    200 => Ok(Some(BlobHead { size: answer.length(), elsewhere: false })),
+                    206 | 301 | 302 | 303 | 307 | 308 | 416 => Ok(Some(BlobHead { size: None, elsewhere: false })),
                     404 => Ok(None),
                     _ => Err(answer.into_error().await),
                 }
@@ -252,16 +269,18 @@ impl Repository {
         }
     }
 
-    /// Whether a blob is where its HEAD was sent. A mirror may send there without a look; but the signed URL of a
+    /// What is where the HEAD of a blob was sent. A mirror may send there without a look; but the signed URL of a
     /// storage may be for one method only, so that nothing but its plain word says that the blob is not there.
-    async fn is_behind(&self, answer: Answer) -> bool {
+    async fn behind(&self, answer: Answer) -> Option<BlobHead> {
         let url = answer.location().and_then(|to| self.registry.follow(&answer.attempt, &answer.url, &to));
         answer.drain().await;
-        let Ok(url) = url else { return true };
+        let unseen = BlobHead { size: None, elsewhere: true };
+        let Ok(url) = url else { return Some(unseen) };
         let ask = Ask { url, once: true, ..self.ask(Method::HEAD, "") };
         match self.http.fetch(&self.registry, ask).await {
-            Ok(answer) => !matches!(answer.status, 404 | 410),
-            Err(_) => true,
+            Ok(answer) if matches!(answer.status, 404 | 410) => None,
+            Ok(answer) if answer.status == 200 => Some(BlobHead { size: answer.length(), ..unseen }),
+            _ => Some(unseen),
         }
     }
 
@@ -351,7 +370,7 @@ impl Repository {
         let url = self.registry.url(&format!("/v2/{}/{path}", self.name));
         let scopes = vec![self.scope()];
         let (headers, payload, repository) = (HeaderMap::new(), Payload::Empty, self.name.clone());
-        Ask { method, url, headers, payload, scopes, repository, action: None, once: false }
+        Ask { method, url, headers, payload, scopes, repository, action: None, once: false, token: false }
     }
 
     fn scope(&self) -> String {

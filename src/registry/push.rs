@@ -224,6 +224,21 @@ struct Content {
     named: Vec<String>,
 }
 
+impl Content {
+    /// Counts what was sent once more.
+    fn sent_again(&mut self, uploads: Vec<Upload>) {
+        for upload in uploads {
+            match self.uploads.iter_mut().find(|before| before.digest == upload.digest) {
+                Some(before) if upload.status != BlobStatus::Present => {
+                    *before = Upload { bytes_sent: before.bytes_sent + upload.bytes_sent, ..upload };
+                }
+                Some(_) => {}
+                None => self.uploads.push(upload),
+            }
+        }
+    }
+}
+
 impl Job<'_> {
     /// Brings all there but the names.
     async fn prepare(&self, top: &Descriptor, tags: &[&str]) -> Result<Content, Error> {
@@ -298,9 +313,12 @@ impl Job<'_> {
     async fn name(&self, top: &Descriptor, content: &mut Content) -> Result<(), Error> {
         for name in std::mem::take(&mut content.wanted) {
             match self.put(&name, top).await {
-                Err(error) if !content.named.is_empty() && is_broken(&error) => {
+                // Of an image that another tag names something was deleted, or a clean-up came while other
+                // repositories were filled.
+                Err(error) if is_broken(&error) => {
                     self.observer.note(Event::Detail(&format!("what is there is not whole: {error}")));
-                    content.uploads = self.fill(top).await?;
+                    let sent = self.fill(top).await?;
+                    content.sent_again(sent);
                     self.put(&name, top).await?;
                 }
                 put => put?,
@@ -359,13 +377,11 @@ impl Job<'_> {
             }
             answer => answer?,
         };
-        // Some registries answer a HEAD with a length of 0, whatever there is.
-        let found = head.and_then(|head| head.size).filter(|found| *found != 0 && *found != blob.size);
-        if let Some(found) = found {
+        let is_there = head.map_or(Ok(false), |head| head.is(blob.size)).map_err(|found| {
             let (digest, repository) = (blob.digest, self.repository.full_name());
-            return Err(Error::Size { digest, repository, promised: blob.size, found });
-        }
-        Ok((blob, head.is_some()))
+            Error::Size { digest, repository, promised: blob.size, found }
+        })?;
+        Ok((blob, is_there))
     }
 
     fn present(&self, blob: &Descriptor) -> Upload {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dockless::registry::auth::{Authenticator, Credentials};
-use dockless::registry::client::{Access, Repository, Settings};
+use dockless::registry::client::{Access, Client, Repository, Settings};
 use dockless::registry::error::{Error, Obstacle};
 use dockless::secret::Secret;
 use futures_util::future::BoxFuture;
 
 use crate::script::{Script, on};
-use crate::{client, quick, reference};
+use crate::{Notes, client, quick, reference};
 
 fn basic(user: &str, password: &str) -> Credentials {
     Credentials::Basic { user: user.into(), password: Secret::new(password) }
@@ -351,4 +351,36 @@ async fn a_registry_that_repeats_a_secret_does_not_put_it_into_a_message() {
     let error = denied.expect_err("a denial");
     assert!(error.to_string().ends_with("answers 403: token … lacks push"), "{error}");
     script.finish();
+}
+
+/// Its tries were multiplied by those of the request that waits for the token: sixteen here, and thirty-six by default.
+#[tokio::test]
+async fn a_token_server_in_trouble_is_asked_as_often_as_any() {
+    let (script, tokens) = (Script::new().await, Script::new().await);
+    let challenge = format!("Bearer realm=\"http://{}/token\"", tokens.host);
+    let attempts = usize::try_from(quick().retry.attempts).expect("a number");
+    script.expect([on("HEAD", MANIFEST).reply(401).header("WWW-Authenticate", &challenge)]);
+    tokens.expect((0..attempts).map(|_| on("GET", "/token?*").reply(503)));
+    let error = repository(&script, Credentials::Anonymous).head_manifest("v1").await.expect_err("trouble");
+    assert!(error.to_string().contains("/token"), "{error}");
+    script.finish();
+    tokens.finish();
+
+    // One that redirects is told as one.
+    script.expect([on("HEAD", MANIFEST).reply(401).header("WWW-Authenticate", &challenge)]);
+    tokens.expect([on("GET", "/token?*").reply(302).header("Location", "/other")]);
+    let error = repository(&script, Credentials::Anonymous).head_manifest("v1").await.expect_err("a redirect");
+    assert!(error.help().is_some_and(|help| help.starts_with("the token server of")), "{:?}", error.help());
+
+    // And one that nobody ever reached is tried twice, though the registry has answered.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    script.expect([on("HEAD", MANIFEST)
+        .reply(401)
+        .header("WWW-Authenticate", format!("Bearer realm=\"http://{nobody}/\""))]);
+    let notes = Arc::new(Notes::default());
+    let settings = Settings { authenticator: Arc::new(Credentials::Anonymous), ..quick() };
+    let client = Client::new(settings, notes.clone());
+    let repository = client.repository(&reference(&script.host, "app"), Access::Push).expect("a repository");
+    assert!(matches!(repository.head_manifest("v1").await, Err(Error::Connect { .. })));
+    assert_eq!(notes.all().len(), 1, "one more try");
 }

@@ -193,3 +193,23 @@ async fn a_blob_is_looked_for_where_its_head_is_sent() {
     assert!(repository.head_blob(digest).await.expect("an answer").is_some());
     script.finish();
 }
+
+/// A gateway leads every request without a session to a page.
+#[tokio::test]
+async fn a_page_that_a_head_is_sent_to_is_not_the_blob() {
+    let (script, other) = (Script::new().await, Script::new().await);
+    let (repository, blob) = (repository(&script, &script.host), layer(b"abc"));
+    for (length, is_it) in [("62", false), ("3", true), ("0", true)] {
+        let to = format!("http://{}/sign-in", other.host);
+        script.expect([on("HEAD", format!("/v2/app/blobs/{}", blob.digest)).reply(307).header("Location", to)]);
+        other.expect([on("HEAD", "/sign-in").header("Content-Length", length)]);
+        let found = repository.head_blob(blob.digest).await.expect("an answer").expect("something");
+        assert_eq!(found.is(blob.size), Ok(is_it), "{length}");
+        script.finish();
+        other.finish();
+    }
+    // The registry's own word is an error where it is another.
+    script.expect([on("HEAD", format!("/v2/app/blobs/{}", blob.digest)).header("Content-Length", "62")]);
+    let found = repository.head_blob(blob.digest).await.expect("an answer").expect("something");
+    assert_eq!(found.is(blob.size), Err(62));
+}

@@ -444,3 +444,38 @@ async fn whoever_may_push_need_not_be_allowed_to_read() {
     assert!(pushed.uploads.iter().all(|upload| upload.status == BlobStatus::Uploaded));
     script.finish();
 }
+
+/// Between the content and the first tag lie the uploads to other repositories, and a clean-up may come.
+#[tokio::test]
+async fn what_has_gone_before_the_first_tag_is_sent_again() {
+    let (script, image) = (Script::new().await, image());
+    let blobs = [&image.shared, &image.configs[0], &image.configs[1]];
+    let there = || blobs.map(|blob| head_blob(blob).header("Content-Length", blob.size.to_string()));
+    let children = || image.children.iter().map(|child| put_manifest(&child.digest.to_string()));
+    script.expect([head_tag("v1").reply(404)]);
+    script.expect(there());
+    script.expect(children());
+    script.expect([on("PUT", "/v2/app/manifests/v1").error(400, "MANIFEST_BLOB_UNKNOWN")]);
+    script.expect(there());
+    script.expect(children());
+    script.expect([put_manifest("v1")]);
+    let references = [format!("{}/app:v1", script.host)];
+    let pushed = run(self::image(), &references, Options::default()).await.expect("pushed");
+    assert_eq!(pushed.uploads.len(), 3);
+    script.finish();
+}
+
+/// As docker-registry refuses layers that are kept elsewhere.
+#[tokio::test]
+async fn content_that_is_refused_with_500_is_not_sent_again() {
+    let (script, image) = (Script::new().await, image());
+    script.expect([head_tag("v1").reply(404)]);
+    let blobs = [&image.shared, &image.configs[0], &image.configs[1]];
+    script.expect(blobs.map(|blob| head_blob(blob).header("Content-Length", blob.size.to_string())));
+    script.expect(image.children.iter().map(|child| put_manifest(&child.digest.to_string())));
+    script.expect([on("PUT", "/v2/app/manifests/v1").error(500, "MANIFEST_BLOB_UNKNOWN")]);
+    let references = [format!("{}/app:v1", script.host)];
+    let error = run(image, &references, Options::default()).await.expect_err("refused");
+    assert!(error.help().is_some_and(|help| help.contains("`urls`")), "{:?}", error.help());
+    script.finish();
+}

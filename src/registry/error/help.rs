@@ -45,6 +45,11 @@ impl Error {
                 format!("check the tag or digest: it is not in {}/{}", reply.attempt.registry, reply.attempt.repository)
             }
             Self::TooManyRequests(_) => "wait a while, and push fewer images at a time".into(),
+            Self::Server(reply) if reply.refuses_content() => {
+                "the registry does not take what the manifest names: where that are layers which are kept elsewhere \
+                 (`urls`), it has to allow them"
+                    .into()
+            }
             Self::Server(_) => "the registry itself is in trouble: try again later".into(),
             Self::Refused(reply) if reply.has_code("TAG_INVALID") => {
                 "the tag exists already and the repository's tags are immutable, or the registry does not take such a \
@@ -60,6 +65,11 @@ impl Error {
                 "the registry or a proxy before it takes smaller requests only: give a smaller --chunk-size".into()
             }
             Self::Refused(reply) if reply.wants_tls() => speak_tls(&reply.attempt),
+            Self::Refused(reply) if reply.attempt.token && matches!(reply.status, 300..=399) => format!(
+                "the token server of {} redirects, and credentials are not carried along: the registry has to name the \
+                 server that answers",
+                reply.attempt.registry
+            ),
             Self::Refused(reply) if matches!(reply.status, 300..=399) => format!(
                 "{} redirects what is to be stored, which only 307 and 308 to one place can: use the name of the registry \
                  that it sends to",

@@ -360,9 +360,22 @@ impl Error {
         }
     }
 
+    /// Whether it is that of a request for a token, and not of the request that needed one.
+    pub(super) fn is_of_token(&self) -> bool {
+        match self {
+            Self::Connect { attempt, .. }
+            | Self::Lost { attempt, .. }
+            | Self::Stalled { attempt, .. }
+            | Self::Garbage { attempt, .. } => attempt.token,
+            error => error.reply().is_some_and(|reply| reply.attempt.token),
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
+            // Registries are known to say 500 to what they do not take.
+            Self::Server(reply) if reply.refuses_content() => false,
             Self::Lost { .. } | Self::Stalled { .. } | Self::TooManyRequests(_) | Self::Server(_) => true,
             // A certificate that is wrong will be so in a second as well.
             Self::Connect { obstacle, .. } => {

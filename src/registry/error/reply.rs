@@ -36,6 +36,8 @@ pub struct Attempt {
     pub host: String,
     /// The path, without its query.
     pub path: String,
+    /// Whether a token was asked for, which the request that needed it waits for.
+    pub token: bool,
 }
 
 impl Attempt {
@@ -82,6 +84,11 @@ impl Reply {
     /// Whether the registry gave this error code.
     pub fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|error| error.code == code)
+    }
+
+    /// Whether it says that it does not take what is stored, whatever its status.
+    pub(super) fn refuses_content(&self) -> bool {
+        ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", "DIGEST_INVALID"].iter().any(|code| self.has_code(code))
     }
 
     /// Whether a TLS server says that it was asked in plain http.
@@ -178,6 +185,7 @@ pub(super) mod tests {
             method: "PUT".into(),
             host: "example.com".into(),
             path: path.into(),
+            token: false,
         };
         let mut reply = Reply { attempt, status, errors: vec![], excerpt: None, retry_after: None, anonymous: false };
         reply.read_body(content_type, body, &Carried::default());

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use url::Url;
 
 use super::retry::retry_after;
@@ -70,6 +70,10 @@ impl Answer {
 
     /// The whole body, if it is not larger than a limit in bytes.
     pub(in crate::registry) async fn bytes(mut self, limit: usize) -> Result<Vec<u8>, Error> {
+        if let Some(coding) = self.header(CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            let why = format!("it answers in {coding}, which it was not asked for");
+            return Err(self.garbage(&why));
+        }
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             if body.len() + chunk.len() > limit {

@@ -107,7 +107,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let text = String::new;
-        Attempt { registry: text(), repository: text(), method: text(), host: text(), path: text() }
+        Attempt { registry: text(), repository: text(), method: text(), host: text(), path: text(), token: false }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
 pub(super) use self::answer::Answer;
@@ -76,6 +76,8 @@ pub(super) struct Ask {
     pub(super) action: Option<Action>,
     /// Not worth another try: what it is for can be had otherwise.
     pub(super) once: bool,
+    /// For a token that another request waits for.
+    pub(super) token: bool,
 }
 
 /// The way to all registries.
@@ -85,7 +87,7 @@ pub(super) struct Http {
     authenticator: Arc<dyn Authenticator>,
     pub(super) observer: Arc<dyn Observer>,
     sessions: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Session>>>>,
-    /// The registries that have ever answered: a first connection that fails is most likely a wrong name or port.
+    /// The hosts that have ever answered: a first connection that fails is most likely a wrong name or port.
     answered: Mutex<HashSet<String>>,
     pace: Pace,
 }
@@ -109,6 +111,8 @@ impl Http {
         let attempt = attempt(registry, ask);
         let mut request = reqwest::Request::new(ask.method.clone(), ask.url.clone());
         *request.headers_mut() = ask.headers.clone();
+        // Without it any coding would be acceptable (RFC 9110 section 12.5.3).
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(value) = authorization {
             request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
@@ -145,7 +149,7 @@ impl Http {
         };
         let carried = Carried::by(request.headers(), &ask.url, form);
         let response = self.transport.send(request, &progress, &attempt).await?;
-        lock(&self.answered).insert(registry.name.clone());
+        lock(&self.answered).insert(attempt.host.clone());
         Ok(Answer {
             attempt,
             status: response.status().as_u16(),
@@ -213,7 +217,7 @@ impl Http {
 
     /// As [`ask`](Self::ask), again after what may pass. The reply is none of 408, 429 and 5xx.
     pub(super) async fn send(&self, registry: &Registry, ask: &Ask) -> Result<Answer, Error> {
-        self.retried(ask.once, || self.ask(registry, ask)).await
+        self.retried(ask, || self.ask(registry, ask)).await
     }
 
     /// As [`send`](Self::send), through redirects; for requests without a body.
@@ -231,7 +235,7 @@ impl Http {
         Err(Error::Garbage { attempt, why: format!("it redirects more than {REDIRECTS} times") })
     }
 
-    async fn retried<F>(&self, once: bool, mut send: impl FnMut() -> F) -> Result<Answer, Error>
+    async fn retried<F>(&self, ask: &Ask, mut send: impl FnMut() -> F) -> Result<Answer, Error>
     where
         F: Future<Output = Result<Answer, Error>>,
     {
@@ -243,7 +247,9 @@ impl Http {
                 Err(error) => error,
             };
             failures += 1;
-            if once || !self.again(&error, failures) {
+            // A token's request has its own tries, which are not multiplied by those of the request that waits for it.
+            let spent = error.is_of_token() && !ask.token;
+            if ask.once || spent || !self.again(&error, failures) {
                 return Err(error);
             }
             self.pause(&error, failures).await;
@@ -253,7 +259,7 @@ impl Http {
     /// Whether it is worth trying again after so many failures.
     pub(super) fn again(&self, error: &Error, failures: u32) -> bool {
         let answered = match error {
-            Error::Connect { attempt, .. } => lock(&self.answered).contains(&attempt.registry),
+            Error::Connect { attempt, .. } => lock(&self.answered).contains(&attempt.host),
             _ => true,
         };
         let most = match error {
@@ -310,5 +316,6 @@ fn attempt(registry: &Registry, ask: &Ask) -> Attempt {
         method: ask.method.to_string(),
         host,
         path: ask.url.path().to_owned(),
+        token: ask.token,
     }
 }

@@ -230,9 +230,9 @@ impl Http {
         };
         let anonymous = matches!(known, None | Some(Credentials::Anonymous));
         let repository = ask.repository.clone();
-        let once = ask.once;
-        let ask = Ask { method, url: realm, headers, payload, scopes: vec![], repository, action: None, once };
-        let mut answer = self.retried(once, || self.once(registry, &ask, None)).await?;
+        let (scopes, once, token) = (Vec::new(), ask.once, true);
+        let ask = Ask { method, url: realm, headers, payload, scopes, repository, action: None, once, token };
+        let mut answer = self.retried(&ask, || self.once(registry, &ask, None)).await?;
         answer.anonymous = anonymous;
         if answer.status != 200 {
             return Err(answer.into_error().await);

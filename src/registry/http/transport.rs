@@ -200,7 +200,11 @@ pub(super) fn broken(attempt: &Attempt, error: reqwest::Error) -> Error {
     let source = Cause(innermost(&error));
     // A body goes on in chunks; what is not HTTP from the first byte is another protocol, most likely TLS.
     let is_parse = |link: &(dyn StdError + 'static)| link.downcast_ref().is_some_and(hyper::Error::is_parse);
+    let is_large = |link: &(dyn StdError + 'static)| link.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
     match obstacle(&error) {
+        _ if chain(&error).any(is_large) => {
+            Error::Garbage { attempt, why: "the head of its answer is too large, or has more than 100 lines".into() }
+        }
         None if plain && chain(&error).any(is_parse) => Error::Connect { attempt, obstacle: Obstacle::NotHttp, source },
         Some(obstacle) => Error::Connect { attempt, obstacle, source },
         None if connecting => Error::Connect { attempt, obstacle: Obstacle::Other, source },

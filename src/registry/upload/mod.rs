@@ -167,6 +167,7 @@ impl Sender<'_> {
         let fallback = self.dialect.chunking.fallback && !self.dialect.is_too_much(whole.size);
         let parts = if fallback && whole.size > part { Plan::Parts(part) } else { Plan::Whole };
         match &error {
+            _ if error.is_of_token() => Err(Setback::Final(error)),
             _ if status(&error) == Some(413) => {
                 let part = part.min(whole.size / 2);
                 if fallback && part >= self.floor(session) {
@@ -256,6 +257,7 @@ impl Sender<'_> {
             };
             failures += 1;
             match &error {
+                _ if error.is_of_token() => return Err(Setback::Final(error)),
                 _ if status(&error) == Some(413) => {
                     let smaller = (size / 4).max(self.floor(session));
                     return Err(if smaller < size {
@@ -369,7 +371,7 @@ impl Sender<'_> {
     /// Whether the blob is at the registry after all.
     async fn is_there(&self, whole: Whole) -> bool {
         let head = self.repository.head_blob(whole.digest).await;
-        matches!(head, Ok(Some(head)) if head.size.is_none_or(|size| size == whole.size))
+        matches!(head, Ok(Some(head)) if head.is(whole.size) == Ok(true))
     }
 }
 
