@@ -16,7 +16,6 @@ use dockless::registry::client::{Client, Settings};
 use dockless::registry::endpoints::Endpoints;
 use dockless::registry::error::Error;
 use dockless::registry::http::transport::CaFile;
-use dockless::registry::pull::{RemoteBlobs, resolve};
 use dockless::release::deliver::{DeliverError, Network};
 
 use super::args::push::{Credentials, Registry};
@@ -184,12 +183,8 @@ pub fn open(given: &str, context: &Context, flags: &Registry) -> Result<(Image, 
             let path =
                 reference.registry() == "docker.io" && !given.contains("://") && !given.starts_with("docker.io/");
             let hint = path.then(|| format!("if a path is meant: there is no file or folder {given}"));
-            let (top, _) = network
-                .runtime
-                .block_on(resolve(&network.client, &reference))
-                .map_err(|error| refused(error).hint_if(hint))?;
-            let handle = network.runtime.handle().clone();
-            let blobs = RemoteBlobs::new(&network.client, &reference, handle).map_err(refused)?;
+            let opened = network.registries().open(&reference);
+            let (top, _, blobs) = opened.map_err(|error| refused(error).hint_if(hint))?;
             let image = Image { name: reference.to_string(), top, source: Arc::new(blobs) };
             Ok((image, Some(network)))
         }

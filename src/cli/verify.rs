@@ -9,7 +9,6 @@ use dockless::event::{Event, Observer as _};
 use dockless::image::inspect::{documents, facts};
 use dockless::oci::platform::Platform;
 use dockless::oci::reference::Reference;
-use dockless::registry::pull::{RemoteBlobs, resolve};
 use dockless::release::deliver::Network;
 use dockless::verify::finding::Rule;
 
@@ -94,8 +93,7 @@ fn platforms(
     reference: &Reference,
     network: &Network,
 ) -> Result<Vec<Platform>, Box<dyn std::error::Error + Send + Sync>> {
-    let (top, _) = network.runtime.block_on(resolve(&network.client, reference))?;
-    let blobs = RemoteBlobs::new(&network.client, reference, network.runtime.handle().clone())?;
+    let (top, _, blobs) = network.registries().open(reference)?;
     let (_, images) = documents(&blobs, &top)?;
     Ok(images.into_iter().map(|image| image.stated.unwrap_or_else(|| image.config.platform())).collect())
 }

@@ -3,8 +3,9 @@
 //! What comes from a registry is held to its descriptor by [`BlobSource::open`]; here a broken connection is taken up
 //! where it broke, and memory is bounded by a few chunks in flight.
 
+use std::collections::HashMap;
 use std::io::{self, Cursor, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, Bytes};
 use tokio::runtime::Handle;
@@ -13,12 +14,17 @@ use tokio::sync::mpsc;
 use super::client::{Access, BlobStream, Client, Repository};
 use super::error::Error;
 use crate::blob::{BlobError, BlobSource};
+use crate::mutex::lock;
 use crate::oci::descriptor::Descriptor;
+use crate::oci::digest::Digest;
 use crate::oci::media_type::{Kind, kind};
 use crate::oci::reference::Reference;
 
 /// How many chunks wait for a reader.
 const AHEAD: usize = 8;
+
+/// How many bytes of manifests are kept.
+const KEPT: usize = 4 << 20;
 
 /// The manifest or index that a reference names, and its bytes. A digest goes before a tag.
 pub async fn resolve(client: &Client, reference: &Reference) -> Result<(Descriptor, Vec<u8>), Error> {
@@ -44,7 +50,9 @@ impl Registries {
     /// The manifest or index that a reference names, its bytes, and the repository that its blobs are in.
     pub fn open(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>, RemoteBlobs), Error> {
         let (top, bytes) = self.runtime.block_on(resolve(&self.client, reference))?;
-        Ok((top, bytes, self.repository(reference)?))
+        let blobs = self.repository(reference)?;
+        blobs.keep(top.digest, bytes.clone().into());
+        Ok((top, bytes, blobs))
     }
 
     /// The repository of a reference. No request is made.
@@ -59,12 +67,25 @@ impl Registries {
 pub struct RemoteBlobs {
     repository: Arc<Repository>,
     runtime: Handle,
+    /// Manifests that were read: they are asked for by whoever looks at an image and by whoever sends it, and registries
+    /// count that. Each is held to its digest whenever it is read.
+    manifests: Mutex<HashMap<Digest, Bytes>>,
 }
 
 impl RemoteBlobs {
     /// The repository of a reference; its tag or digest do not matter.
     pub fn new(client: &Client, reference: &Reference, runtime: Handle) -> Result<Self, Error> {
-        Ok(Self { repository: Arc::new(client.repository(reference, Access::Pull)?), runtime })
+        let repository = Arc::new(client.repository(reference, Access::Pull)?);
+        Ok(Self { repository, runtime, manifests: Mutex::default() })
+    }
+
+    /// Keeps a manifest, as long as there is room.
+    fn keep(&self, digest: Digest, bytes: Bytes) -> Bytes {
+        let mut kept = lock(&self.manifests);
+        if kept.values().map(Bytes::len).sum::<usize>() + bytes.len() <= KEPT {
+            kept.insert(digest, bytes.clone());
+        }
+        bytes
     }
 
     fn failed(&self, descriptor: &Descriptor, error: Error) -> BlobError {
@@ -88,10 +109,13 @@ impl RemoteBlobs {
 
     fn manifest(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError> {
         let (repository, digest) = (Arc::clone(&self.repository), descriptor.digest);
+        if let Some(bytes) = lock(&self.manifests).get(&digest) {
+            return Ok(Box::new(Cursor::new(bytes.clone())));
+        }
         let (_, bytes) = self
             .wait(async move { repository.get_manifest(&digest.to_string()).await })
             .map_err(|error| self.failed(descriptor, error))?;
-        Ok(Box::new(Cursor::new(bytes)))
+        Ok(Box::new(Cursor::new(self.keep(digest, bytes.into()))))
     }
 }
 

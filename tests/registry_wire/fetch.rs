@@ -8,7 +8,7 @@ use dockless::oci::digest::Digest;
 use dockless::oci::media_type::MediaType;
 use dockless::registry::client::{Access, Client, Repository};
 use dockless::registry::error::Error;
-use dockless::registry::pull::{RemoteBlobs, resolve};
+use dockless::registry::pull::{Registries, RemoteBlobs, resolve};
 
 use crate::script::{Script, on};
 use crate::{Notes, client, layer, noise, quick, reference};
@@ -224,5 +224,42 @@ async fn a_registry_that_never_answered_is_given_up_soon_whoever_answered_before
     let error = ask(&nobody).await;
     assert!(matches!(error, Error::Connect { .. }), "{error}");
     assert_eq!(notes.all().len(), 1, "{:?}", notes.all());
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_coding_that_was_not_asked_for_is_named() {
+    let script = Script::new().await;
+    script.expect([on("GET", "/v2/app/manifests/v1")
+        .with("accept-encoding", "identity")
+        .header("Content-Encoding", "gzip")
+        .body(vec![0x1f, 0x8b, 8, 0])]);
+    let error = repository(&script).get_manifest("v1").await.expect_err("gzip");
+    assert!(error.to_string().contains("it answers in gzip"), "{error}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn an_answer_of_many_lines_is_not_taken_for_tls() {
+    let script = Script::new().await;
+    let lines = (0..150).fold(on("GET", "/v2/app/manifests/v1"), |line, _| line.header("X-Line", "1"));
+    script.expect([lines]);
+    let error = repository(&script).get_manifest("v1").await.expect_err("many lines");
+    assert!(matches!(error, Error::Garbage { .. }) && error.to_string().contains("more than 100 lines"), "{error}");
+    script.finish();
+}
+
+/// Registries count what is read, and a promotion looks at an image before it sends it.
+#[test]
+fn a_manifest_is_asked_for_once() {
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let script = runtime.block_on(Script::new());
+    let bytes = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    script.expect([on("GET", "/v2/app/manifests/v1").body(*bytes)]);
+    let registries = Registries::new(client(quick()), runtime.handle().clone());
+    let (top, _, blobs) = registries.open(&reference(&script.host, "app:v1")).expect("an index");
+    for _ in 0..2 {
+        assert_eq!(blobs.document(&top).expect("the index"), bytes);
+    }
     script.finish();
 }
