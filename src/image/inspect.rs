@@ -168,6 +168,9 @@ pub struct Documents {
 /// The most images that an index may name: each is read, and a stranger's index may name any number.
 const MOST_IMAGES: usize = 256;
 
+/// The most bytes that their documents may have together: what is not known of them is kept as well.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// Reads an image's documents: no layer is opened. The answer says whether the top is an index.
 ///
 /// # Errors
@@ -208,14 +211,21 @@ pub fn documents(source: &dyn BlobSource, top: &Descriptor) -> Result<(bool, Vec
             _ => {}
         }
     }
-    let mut images = Vec::new();
+    let (mut images, mut room) = (Vec::new(), MOST_BYTES);
     for (stated, descriptor) in manifests {
-        let manifest: Manifest = serde_json::from_slice(&source.document(&descriptor)?)
-            .map_err(parsed(descriptor.digest, "an image manifest"))?;
+        let mut document = |descriptor: &Descriptor| {
+            room = room.checked_sub(descriptor.size).ok_or_else(|| InspectError::Shape {
+                place: source.place(),
+                reason: format!("the manifests and configurations have more than {} MiB together", MOST_BYTES >> 20),
+            })?;
+            Ok::<_, InspectError>(source.document(descriptor)?)
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&document(&descriptor)?).map_err(parsed(descriptor.digest, "an image manifest"))?;
         if kind(&manifest.config.media_type) != Kind::Config {
             continue;
         }
-        let config: ImageConfiguration = serde_json::from_slice(&source.document(&manifest.config)?)
+        let config: ImageConfiguration = serde_json::from_slice(&document(&manifest.config)?)
             .map_err(parsed(manifest.config.digest, "an image configuration"))?;
         images.push(Documents { stated, descriptor, manifest, config });
     }

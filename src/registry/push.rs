@@ -289,7 +289,8 @@ impl Job<'_> {
         }
         uploads.extend(self.send(missing).await?);
         // Those that name blobs alone, side by side; then indexes, each after what it names.
-        let below = || self.tree.manifests.iter().map(|(below, _)| below).filter(|below| below.digest != top.digest);
+        let below =
+            || self.tree.manifests.iter().map(|below| &below.descriptor).filter(|below| below.digest != top.digest);
         let is_index = |manifest: &&Descriptor| kind(&manifest.media_type) == Kind::Index;
         let puts: Vec<BoxFuture<'_, _>> = below()
             .filter(|manifest| !is_index(manifest))
@@ -469,8 +470,9 @@ impl Job<'_> {
     }
 
     async fn put(&self, name: &str, manifest: &Descriptor) -> Result<(), Error> {
-        let stored = self.tree.manifests.iter().find(|(stored, _)| stored.digest == manifest.digest);
-        let Some((descriptor, bytes)) = stored else { return Err(Error::Worker) };
+        let stored = self.tree.manifests.iter().find(|stored| stored.descriptor.digest == manifest.digest);
+        let Some(stored) = stored else { return Err(Error::Worker) };
+        let (descriptor, bytes) = (&stored.descriptor, stored.bytes(self.source).await?);
         match self.repository.put_manifest(name, &descriptor.media_type, bytes.clone()).await {
             // An immutable tag: ECR refuses the very manifest that the tag names as well (containers-roadmap#2380), in
             // words that have changed before. Another job may have pushed it since we looked; what is there decides.
@@ -481,7 +483,7 @@ impl Job<'_> {
                     Err(error)
                 }
             }
-            Err(error) => Err(ecr::schema(error, descriptor.digest, bytes)),
+            Err(error) => Err(ecr::schema(error, descriptor.digest, &bytes)),
             Ok(()) => Ok(()),
         }
     }

@@ -131,3 +131,30 @@ fn an_artifact_is_pushed_and_has_no_platforms() {
     let said = project.run(&["push", "chart", &first, "--task-definition", "task.json"]).with_code(2);
     assert!(said.stderr.contains("it holds no image of any platform"), "{said:#?}");
 }
+
+/// An index may name any number of manifests: what is more than anybody needs is not kept, but read again.
+#[test]
+fn an_index_of_large_manifests_is_pushed_whole() {
+    let project = Project::programs();
+    let session = Layout::session(&project.at("large")).expect("a session");
+    let put = |media_type: &str, bytes: &[u8]| {
+        session.put(bytes).expect("a blob");
+        Descriptor::of(media_type.into(), bytes)
+    };
+    let config = put("application/vnd.oci.empty.v1+json", b"{}");
+    let manifest = |number: u8| {
+        let notes = BTreeMap::from([("note".to_owned(), char::from(b'a' + number).to_string().repeat(3 << 20))]);
+        put(MediaType::ImageManifest.as_ref(), &canonical(&Manifest::new(config.clone(), Vec::new(), notes)))
+    };
+    let index = canonical(&json!({
+        "schemaVersion": 2, "mediaType": MediaType::ImageIndex.as_ref(), "manifests": [manifest(0), manifest(1), manifest(2)],
+    }));
+    let top = put(MediaType::ImageIndex.as_ref(), &index);
+    session.finish(vec![top]).expect("an index");
+    let registry = Registry::new();
+    let (first, second) = (registry.reference("a/large:1"), registry.reference("b/large:1"));
+    project.run(&["push", "large", &first]).done();
+    project.run(&["push", &format!("docker://{first}"), &second]).done();
+    let sent = registry.requests();
+    assert_eq!(sent.iter().filter(|line| line.starts_with("PUT /v2/b/large/manifests/")).count(), 4, "{sent:#?}");
+}
