@@ -26,6 +26,7 @@ use crate::layer::contents::Contents;
 use crate::layer::pack::{self, Packed, Packing};
 use crate::layout::session::Session;
 use crate::layout::{Layout, LayoutError};
+use crate::mutex::{lock, unpoisoned};
 use crate::oci::config::{History, ImageConfiguration, RootFs};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -277,7 +278,7 @@ fn make_layers(
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            let Some(task) = slots[index].lock().ok().and_then(|mut slot| slot.take()) else { continue };
+            let Some(task) = lock(&slots[index]).take() else { continue };
             options.observer.note(Event::LayerStarted { id: &names[index], bytes: sizes[index] });
             let result = make_layer(task, (&names[index], sizes[index]), options, session);
             match &result {
@@ -291,9 +292,7 @@ fn make_layers(
                 // What is not begun need not be: the build has failed.
                 Err(_) => next.store(order.len(), Ordering::Relaxed),
             }
-            if let Ok(mut slot) = results[index].lock() {
-                *slot = Some(result);
-            }
+            *lock(&results[index]) = Some(result);
         }
     };
     std::thread::scope(|scope| {
@@ -306,7 +305,7 @@ fn make_layers(
     let mut made = Vec::new();
     let mut missing = false;
     for result in results {
-        match result.into_inner().ok().flatten() {
+        match unpoisoned(result.into_inner()) {
             Some(result) => made.push(result?),
             None => missing = true,
         }

@@ -42,6 +42,7 @@ use crate::layer::own::Own;
 use crate::layer::pattern::{Patterns, glob};
 use crate::layer::scan::ScanError;
 use crate::layout::session::Session;
+use crate::mutex::lock;
 use crate::oci::digest::Digest;
 use crate::oci::platform::Platform;
 
@@ -306,7 +307,7 @@ impl Reader<'_> {
     }
 
     fn warn(&self, text: &str) {
-        if self.said.lock().is_ok_and(|mut said| said.insert(text.to_owned())) {
+        if lock(&self.said).insert(text.to_owned()) {
             self.given.observer.note(Event::Warning(text));
         }
     }

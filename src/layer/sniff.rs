@@ -264,6 +264,19 @@ pub fn compression(magic: &[u8]) -> Compression {
     }
 }
 
+/// The program that undoes the compression that these first bytes tell, whether or not it is one of ours.
+pub fn program(magic: &[u8]) -> Option<&'static str> {
+    match magic {
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] => Some("bzip2"),
+        _ => match compression(magic) {
+            Compression::None => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+        },
+    }
+}
+
 /// The uncompressed bytes of a stream.
 pub fn decompress<'r, R: Read + Send + 'r>(
     inner: R,

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::hold::Hold;
 use super::{BlobWriter, Layout, LayoutError, TEMPORARY, failed, name, temporary};
+use crate::mutex::lock;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::Index;
@@ -163,9 +164,7 @@ impl Session {
     }
 
     fn remember(&self, digest: Digest) {
-        if let Ok(mut brought) = self.brought.lock() {
-            brought.insert(digest);
-        }
+        lock(&self.brought).insert(digest);
     }
 
     /// Writes a document.
@@ -227,8 +226,8 @@ impl Drop for Session {
         // The best that can be done on the way out of a failure. What a session that has finished refers to is its own.
         let index = self.layout.index();
         let used = index.as_ref().ok().and_then(|index| self.layout.needed(index));
-        if let (Some(used), Ok(brought)) = (used, self.brought.lock()) {
-            for digest in brought.difference(&used) {
+        if let Some(used) = used {
+            for digest in lock(&self.brought).difference(&used) {
                 let _ = fs::remove_file(self.layout.blob_path(*digest));
             }
         }

@@ -67,8 +67,8 @@ impl Registries {
 pub struct RemoteBlobs {
     repository: Arc<Repository>,
     runtime: Handle,
-    /// Manifests that were read: they are asked for by whoever looks at an image and by whoever sends it, and registries
-    /// count that. Each is held to its digest whenever it is read.
+    /// Manifests that were read: they are asked for by whoever looks at an image and by whoever sends it, and
+    /// registries count that. Each is held to its digest whenever it is read.
     manifests: Mutex<HashMap<Digest, Bytes>>,
 }
 

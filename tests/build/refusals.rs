@@ -116,3 +116,14 @@ fn hard_links_of_an_archive_lead_somewhere() {
         assert!(!project.at("other").exists(), "nothing is written");
     }
 }
+
+/// Root file systems are often published so.
+#[test]
+fn an_archive_in_another_compression_is_told_as_such() {
+    let project = Project::with("[image]\nplatforms = [\"linux/amd64\"]\n[[layer]]\ntar = \"root.tar\"\n");
+    for (magic, program) in [(&b"\xfd7zXZ\0 and more"[..], "xz"), (b"BZh91AY&SY", "bzip2")] {
+        project.write("root.tar", magic);
+        let said = project.run(&["build"]).with_code(2);
+        assert!(said.stderr.contains(&format!("decompress it first ({program} -dk root.tar)")), "{said:#?}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::blob::DOCUMENT_LIMIT;
 use crate::layer::entry::clean;
 use crate::layer::entry::{Kind, split};
 use crate::layer::pathname::Pathname;
+use crate::layer::sniff;
 use crate::layer::untar::Reader;
 
 /// The most bytes that the table of names takes, at about [`NAME_COST`] beside the name: some 350,000 blobs.
@@ -71,7 +72,7 @@ impl Members {
         if magic.is_empty() {
             return Err(ArchiveError::Damaged { path: shown, reason: "it is empty".into() });
         }
-        if let Some(program) = compressed_by(&magic) {
+        if let Some(program) = sniff::program(&magic) {
             return Err(ArchiveError::Compressed { path: shown, program });
         }
         let mut members = Self { file: Arc::new(file), shown, table: BTreeMap::new() };
@@ -152,17 +153,6 @@ impl Members {
     /// An error about the archive.
     pub(super) fn damaged(&self, reason: impl Into<String>) -> ArchiveError {
         ArchiveError::Damaged { path: self.shown.clone(), reason: reason.into() }
-    }
-}
-
-/// The program that undoes the compression that these first bytes tell.
-fn compressed_by(magic: &[u8]) -> Option<&'static str> {
-    match magic {
-        [0x1f, 0x8b, ..] => Some("gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some("xz"),
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Some("bzip2"),
-        _ => None,
     }
 }
 

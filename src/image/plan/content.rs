@@ -83,11 +83,21 @@ impl Content {
     }
 }
 
-/// Opens an archive and tells its compression.
+/// Opens an archive and tells its compression. One in xz or bzip2 is refused: image layers have neither, so no reader
+/// of it is at hand.
 pub fn open_archive(path: &Path) -> io::Result<(BufReader<File>, Compression)> {
     use std::io::BufRead;
     let mut file = BufReader::with_capacity(256 << 10, File::open(path)?);
-    let compression = sniff::compression(file.fill_buf()?);
+    let magic = file.fill_buf()?;
+    let compression = sniff::compression(magic);
+    if compression == Compression::None
+        && let Some(program) = sniff::program(magic)
+    {
+        return Err(io::Error::other(format!(
+            "it is compressed by {program}; decompress it first ({program} -dk {})",
+            path.display()
+        )));
+    }
     Ok((file, compression))
 }
 

@@ -13,6 +13,7 @@ use crate::layer::cache::key::{Ground, Key};
 use crate::layer::contents::Contents;
 use crate::layer::entry::Entry;
 use crate::layer::scan::{self, Owners, Remarks};
+use crate::mutex::{lock, unpoisoned};
 use crate::oci::digest::Digest;
 use crate::oci::platform::Platform;
 
@@ -58,9 +59,7 @@ impl Reader<'_> {
         let work = || {
             while let Some(at) = wanted.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
                 let result = self.list(&self.recipe.layers[at.0], &platforms[at.1], self.is_asked_about(at.0));
-                if let Ok(mut listed) = listed.lock() {
-                    listed.insert(at, result);
-                }
+                lock(&listed).insert(at, result);
             }
         };
         std::thread::scope(|scope| {
@@ -69,7 +68,7 @@ impl Reader<'_> {
             }
             work();
         });
-        listed.into_inner().unwrap_or_default()
+        unpoisoned(listed.into_inner())
     }
 
     fn list(&self, layer: &LayerRecipe, platform: &Platform, asked: bool) -> Result<Listed, RecipeError> {

@@ -27,6 +27,7 @@ use crate::layer::run::environment::{Environment, told};
 use crate::layer::run::inputs::{InputError, Inputs};
 use crate::layer::run::place::{Place, name};
 use crate::layer::run::{Groups, RunError, Task, quoted, run};
+use crate::mutex::{lock, unpoisoned};
 use crate::oci::digest::Digest;
 use crate::oci::platform::Platform;
 
@@ -257,18 +258,12 @@ impl<'a> Commands<'a> {
         let failed = Mutex::new(None);
         let work = || {
             while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some((job, place, task)) = slot.lock().ok().and_then(|mut slot| slot.0.take()) else { continue };
+                let Some((job, place, task)) = lock(slot).0.take() else { continue };
                 match self.one(&job, place, &task, &groups) {
-                    Ok(made) => {
-                        if let Ok(mut slot) = slot.lock() {
-                            slot.1 = made.map(|made| (job.at, made));
-                        }
-                    }
+                    Ok(made) => lock(slot).1 = made.map(|made| (job.at, made)),
                     Err(error) => {
                         groups.end();
-                        if let Ok(mut failed) = failed.lock() {
-                            failed.get_or_insert(error);
-                        }
+                        lock(&failed).get_or_insert(error);
                     }
                 }
             }
@@ -279,10 +274,10 @@ impl<'a> Commands<'a> {
             }
             work();
         });
-        if let Some(error) = failed.into_inner().ok().flatten() {
+        if let Some(error) = unpoisoned(failed.into_inner()) {
             return Err(error);
         }
-        let made: Vec<_> = slots.into_iter().filter_map(|slot| slot.into_inner().ok()?.1).collect();
+        let made: Vec<_> = slots.into_iter().filter_map(|slot| unpoisoned(slot.into_inner()).1).collect();
         if made.len() < count {
             return Err(RecipeError::new("a command was not run: please report this as an error of dockless"));
         }

@@ -38,8 +38,8 @@ impl Manifest {
     }
 }
 
-/// How many bytes of manifests are kept: those of any usual image. What goes beyond is read again when it is sent, since
-/// an index may name any number.
+/// How many bytes of manifests are kept: those of any usual image. What goes beyond is read again when it is sent,
+/// since an index may name any number.
 const KEPT: usize = 4 << 20;
 
 impl Tree {
