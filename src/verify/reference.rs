@@ -88,11 +88,15 @@ fn differences(facts: &Facts, container: &ContainerDefinition) -> Vec<Finding> {
 /// The containers that name the verified image by what may move; one note for all. Nearly every definition names other
 /// images by tags, and this one too while it is not pushed.
 fn mutable(facts: &Facts, ours: &[&ContainerDefinition]) -> Option<Finding> {
-    let verified = named(facts)?.name();
+    let verified = named(facts)?;
+    // Another tag names another image, and is about to be replaced where the definition is rendered.
+    let same = |reference: &Reference| {
+        reference.name() == verified.name() && reference.tag_or_latest() == verified.tag_or_latest()
+    };
     let mutable: Vec<_> = ours
         .iter()
         .filter_map(|container| Some((*container, known(&container.image)?)))
-        .filter(|(_, (reference, _))| reference.digest().is_none() && reference.name() == verified)
+        .filter(|(_, (reference, _))| reference.digest().is_none() && same(reference))
         .collect();
     let (first, (_, at)) = mutable.first()?;
     let named = |(container, (reference, _)): &(&ContainerDefinition, (Reference, &Location))| {

@@ -141,6 +141,8 @@ fn references_are_compared_where_that_means_something() {
         (OURS, ecr("123456789012", "eu-west-1", &format!("app{digest}")), vec![]),
         (OURS, ecr("123456789012", "eu-west-1", &format!("app{}", other(digest))), vec!["note digest-differs"]),
         (OURS, ecr("123456789012", "eu-west-1", "app:v1"), vec![tag]),
+        // It is the tag of another image, most likely of the one before.
+        (OURS, ecr("123456789012", "eu-west-1", "app:v0"), vec![]),
         (OURS, ecr("123456789012", "us-east-1", &format!("app{digest}")), vec!["warning region-differs"]),
         (OURS, ecr("123456789012", "eu-west-1", &format!("api{digest}")), vec!["warning repository-differs"]),
         (OURS, ecr("210987654321", "eu-west-1", &format!("app{digest}")), vec!["warning repository-differs"]),
