@@ -214,17 +214,26 @@ pub enum BlobError {
 /// The calls block; where a source speaks to a network it must be used outside the runtime's own threads.
 pub trait BlobSource: Send + Sync {
     /// The blob's bytes as they come. For [`open`](Self::open), which holds them to the descriptor.
+    ///
+    /// # Errors
+    /// Where the blob is missing or cannot be read.
     fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, BlobError>;
 
     /// Where this is, for messages: a path or a reference.
     fn place(&self) -> String;
 
     /// The blob's bytes, held to the descriptor.
+    ///
+    /// # Errors
+    /// Where the blob is missing or cannot be read; that it is another one is an error of the reading.
     fn open(&self, descriptor: &Descriptor) -> Result<Verified<Box<dyn Read + Send>>, BlobError> {
         Ok(Verified::new(self.open_unverified(descriptor)?, descriptor))
     }
 
     /// A whole manifest, index or configuration, held to the descriptor.
+    ///
+    /// # Errors
+    /// Where it is missing, cannot be read, is larger than [`DOCUMENT_LIMIT`], or is not what the descriptor says.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, BlobError> {
         if descriptor.size > DOCUMENT_LIMIT {
             return Err(BlobError::Document { digest: descriptor.digest, place: self.place(), size: descriptor.size });

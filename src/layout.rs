@@ -143,6 +143,9 @@ impl Layout {
     }
 
     /// What `index.json` says.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is no image index.
     pub fn index(&self) -> Result<Index, LayoutError> {
         let path = self.root.join("index.json");
         let file = File::open(&path).map_err(failed("read", &path))?;
@@ -161,6 +164,9 @@ impl Layout {
     }
 
     /// Changes `index.json` under the lock; nobody else's change is lost. `change` says what it wants to answer.
+    ///
+    /// # Errors
+    /// Where it cannot be locked, read or written; it is then as it was.
     pub fn update<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, LayoutError> {
         let marker = self.root.join("oci-layout");
         let lock = File::open(&marker).map_err(failed("open", &marker))?;
@@ -180,6 +186,9 @@ impl Layout {
     }
 
     /// A temporary file that becomes a blob.
+    ///
+    /// # Errors
+    /// Where no file can be made in the layout.
     pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
         let folder = self.root.join("blobs/sha256");
         let file = temporary(&folder).map_err(failed("write", &folder))?;
@@ -235,6 +244,9 @@ impl BlobWriter {
     }
 
     /// As [`commit`](Self::commit), if the bytes have this digest; else they are thrown away and `None` is the answer.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn commit_as(self, digest: Digest) -> Result<Option<u64>, LayoutError> {
         match self.finish(Some(digest))? {
             (found, size) if found == digest => Ok(Some(size)),
@@ -283,6 +295,9 @@ pub fn name(entry: &Descriptor) -> Option<&str> {
 }
 
 /// A temporary file with the permissions that the umask gives, removed when dropped.
+///
+/// # Errors
+/// Where the folder cannot be written.
 pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
@@ -292,6 +307,9 @@ pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Gives a temporary file its name, once it is on the disk.
+///
+/// # Errors
+/// Where it cannot be written or renamed; it is then removed.
 pub fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -303,6 +321,9 @@ pub fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
 }
 
 /// Writes a whole file: temporary file in the same folder, flushed to the disk, renamed.
+///
+/// # Errors
+/// Where it cannot be written; what stood there stays.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = temporary(folder)?;

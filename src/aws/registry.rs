@@ -117,6 +117,9 @@ impl<'a> Registry<'a> {
 
     /// A token for the data plane (ECR API reference: `GetAuthorizationToken`; ECR Public has one of its own). It is
     /// good for every registry that the credentials may use, for twelve hours or as long as the session of the role.
+    ///
+    /// # Errors
+    /// Where the credentials may not ask for one, or the API cannot be reached.
     pub async fn token(&self) -> Result<Token, AwsError> {
         match self.host.kind {
             Kind::Private => {
@@ -142,6 +145,9 @@ impl<'a> Registry<'a> {
     }
 
     /// What a repository is set to; `None` where there is none (ECR API reference: `DescribeRepositories`).
+    ///
+    /// # Errors
+    /// Where the credentials may not ask, or the API cannot be reached.
     pub async fn repository(&self, name: &str) -> Result<Option<RepositoryState>, AwsError> {
         let operation = "ecr:DescribeRepositories";
         let request = self.client().await?.describe_repositories().set_registry_id(self.account());
@@ -163,6 +169,9 @@ impl<'a> Registry<'a> {
     }
 
     /// The names of the registry's repositories, ten thousand at most.
+    ///
+    /// # Errors
+    /// Where the credentials may not list them, or the API cannot be reached.
     pub async fn names(&self) -> Result<Vec<String>, AwsError> {
         let client = self.client().await?;
         let request = client.describe_repositories().set_registry_id(self.account());
@@ -207,6 +216,9 @@ impl<'a> Registry<'a> {
     }
 
     /// What a tag names; `None` where there is no such tag (ECR API reference: `DescribeImages`).
+    ///
+    /// # Errors
+    /// Where there is no such repository, the credentials may not ask, or the API cannot be reached.
     pub async fn tagged(&self, name: &str, tag: &str) -> Result<Option<Tagged>, AwsError> {
         let operation = "ecr:DescribeImages";
         let request = self.client().await?.describe_images().set_registry_id(self.account()).repository_name(name);
@@ -223,6 +235,9 @@ impl<'a> Registry<'a> {
     }
 
     /// How many images the repository holds, counted to a thousand; `None` where there are more.
+    ///
+    /// # Errors
+    /// Where there is no such repository, the credentials may not ask, or the API cannot be reached.
     pub async fn images(&self, name: &str) -> Result<Option<usize>, AwsError> {
         let client = self.client().await?;
         let request = client.list_images().set_registry_id(self.account()).repository_name(name);
@@ -232,6 +247,9 @@ impl<'a> Registry<'a> {
     }
 
     /// Deletes images by digest (ECR API reference: `BatchDeleteImage`).
+    ///
+    /// # Errors
+    /// Where the credentials may not delete them, the API cannot be reached, or it says of one why it stays.
     pub async fn delete(&self, name: &str, digests: &[String]) -> Result<(), AwsError> {
         let operation = "ecr:BatchDeleteImage";
         let ids = digests.iter().map(|digest| ImageIdentifier::builder().image_digest(digest).build()).collect();
@@ -249,6 +267,9 @@ impl<'a> Registry<'a> {
     }
 
     /// Whether the account lets blobs be mounted across repositories (ECR user guide "Blob mounting").
+    ///
+    /// # Errors
+    /// Where the credentials may not ask, or the API cannot be reached.
     pub async fn mounts_blobs(&self) -> Result<bool, AwsError> {
         let answer = self.client().await?.get_account_setting().name("BLOB_MOUNTING").send().await;
         let answer = answer.map_err(|error| AwsError::of("ecr:GetAccountSetting", &error))?;
@@ -257,6 +278,9 @@ impl<'a> Registry<'a> {
 
     /// Whether a push creates a repository of this name, by a template for `CREATE_ON_PUSH` (ECR user guide "Templates
     /// to control repositories created during a pull through cache, create on push, or replication action").
+    ///
+    /// # Errors
+    /// Where the credentials may not ask, or the API cannot be reached.
     pub async fn creates_on_push(&self, name: &str) -> Result<bool, AwsError> {
         let client = self.client().await?;
         let mut pages = client.describe_repository_creation_templates().into_paginator().send();

@@ -69,6 +69,9 @@ pub struct Identity {
 
 impl Session {
     /// A session with these settings. No request is made.
+    ///
+    /// # Errors
+    /// Where a certificate is none.
     pub fn new(settings: Settings) -> Result<Self, AwsError> {
         let mut trust = TrustStore::default().with_native_roots(true);
         for pem in &settings.ca {
@@ -82,6 +85,9 @@ impl Session {
 
     /// The credentials, found anew where they are about to expire. The region is that of the STS that is asked for a
     /// role.
+    ///
+    /// # Errors
+    /// Where none are found, with what each link of the chain lacks, or the role may not be taken on.
     pub async fn credentials(&self, region: &str) -> Result<Arc<Known>, AwsError> {
         let mut known = self.known.lock().await;
         match &*known {
@@ -95,6 +101,9 @@ impl Session {
     }
 
     /// Looks for credentials anew. Where there are none any more, those that were found before stay.
+    ///
+    /// # Errors
+    /// Where a source that is set up fails.
     pub async fn renew(&self, region: &str) -> Result<Arc<Known>, AwsError> {
         let mut known = self.known.lock().await;
         let found = self.find(region).await.map(Arc::new)?;
@@ -188,6 +197,9 @@ impl Session {
 
     /// The SDK's configuration for a region, with credentials. What is called with it needs [`NoPlainHttp`]
     /// and [`NotOfAws`].
+    ///
+    /// # Errors
+    /// Where no credentials are found, with what each link of the chain lacks.
     pub async fn config(&self, region: &str) -> Result<SdkConfig, AwsError> {
         let known = self.credentials(region).await?;
         let base = self.base(region).await.into_builder();
@@ -200,6 +212,9 @@ impl Session {
     }
 
     /// Who we are.
+    ///
+    /// # Errors
+    /// Where no credentials are found, or STS does not know them or cannot be reached.
     pub async fn identity(&self, region: &str) -> Result<Identity, AwsError> {
         let config = self.config(region).await?;
         let operation = "sts:GetCallerIdentity";

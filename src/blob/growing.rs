@@ -107,6 +107,9 @@ impl Growing {
     }
 
     /// Reads bytes that are there; blocks. What the buffer held is gone.
+    ///
+    /// # Errors
+    /// Where whoever writes them has failed, or the file cannot be read.
     pub fn read(&self, start: u64, count: usize, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
         buffer.clear();
         buffer.resize(count, 0);

@@ -313,6 +313,9 @@ fn remember(cache: Option<&LayerCache>, descriptor: &Descriptor, contents: &Cont
 }
 
 /// Reads a layer's blob to its end, verified, and keeps what matters.
+///
+/// # Errors
+/// Where the blob is missing or damaged, or no tar of this compression.
 pub fn read_layer(
     source: &dyn BlobSource,
     descriptor: &Descriptor,

@@ -131,6 +131,9 @@ fn lay_over(config: &mut Config, upper: &ConfigRecipe) {
 }
 
 /// Reads the values of `--entrypoint` or `--cmd`: a JSON array, or one argument each.
+///
+/// # Errors
+/// Where what begins like a JSON array is none of texts, or stands beside others.
 pub fn parse_command(values: &[String]) -> Result<Vec<String>, RecipeError> {
     match values {
         [array] if array.starts_with('[') => serde_json::from_str(array).map_err(|error| {
@@ -147,6 +150,9 @@ pub fn parse_command(values: &[String]) -> Result<Vec<String>, RecipeError> {
 }
 
 /// Reads `NAME=VALUE`: a variable of the environment or a label.
+///
+/// # Errors
+/// Where there is no `=`, or the name is none.
 pub fn parse_pair(text: &str) -> Result<(String, String), RecipeError> {
     match text.split_once('=') {
         Some((name, value)) => {
@@ -158,6 +164,9 @@ pub fn parse_pair(text: &str) -> Result<(String, String), RecipeError> {
 }
 
 /// Judges the name of a variable or a label.
+///
+/// # Errors
+/// Where it is empty, or has a `=` or a zero byte.
 pub fn check_name(name: &str) -> Result<(), RecipeError> {
     match name {
         "" => Err(RecipeError::new("the name is empty").help("write NAME=VALUE")),
@@ -169,6 +178,9 @@ pub fn check_name(name: &str) -> Result<(), RecipeError> {
 }
 
 /// Reads a port: `8000` is `8000/tcp`.
+///
+/// # Errors
+/// Where it is no number from 1 to 65535 with `/tcp`, `/udp`, `/sctp` or nothing behind it.
 pub fn parse_port(text: &str) -> Result<String, RecipeError> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let wrong = || RecipeError::new(format!("{text:?} is not a port"));
@@ -187,6 +199,9 @@ pub fn parse_port(text: &str) -> Result<String, RecipeError> {
 }
 
 /// Reads the path of a volume or of the working folder.
+///
+/// # Errors
+/// Where it does not begin with `/`, or has a zero byte.
 pub fn parse_absolute(text: &str) -> Result<String, RecipeError> {
     if text.contains('\0') {
         Err(RecipeError::new(format!("{text:?} is not a path: it holds a NUL")))
@@ -199,6 +214,9 @@ pub fn parse_absolute(text: &str) -> Result<String, RecipeError> {
 }
 
 /// Reads a user: `user`, `uid`, `user:group` or `uid:gid`.
+///
+/// # Errors
+/// Where the user or the group is empty or has white space, or there is more than one colon.
 pub fn parse_user(text: &str) -> Result<String, RecipeError> {
     let parts: Vec<&str> = text.split(':').collect();
     let fits = |part: &&str| !part.is_empty() && !part.contains(|one: char| one.is_whitespace() || one.is_control());
@@ -218,6 +236,9 @@ const SIGNALS: [&str; 31] = [
 ];
 
 /// Reads a signal: `SIGTERM`, `SIGRTMIN+3` or a number.
+///
+/// # Errors
+/// Where there is no such signal.
 pub fn parse_signal(text: &str) -> Result<String, RecipeError> {
     if text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number)) {
         return Ok(text.into());

@@ -247,6 +247,9 @@ impl Root {
     ///
     /// A folder that no layer names but that holds an entry counts as a folder; it has no node, so a path that ends
     /// there is `Missing`. What stands before a slash at the end must be a folder.
+    ///
+    /// # Errors
+    /// Where nothing stands there, something on the way is no folder, or links lead in a circle.
     pub fn resolve(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
         let mut must_be_folder = ends_as_folder(path);
         let mut at: Vec<u8> = Vec::new();
@@ -293,6 +296,9 @@ impl Root {
 
     /// As [`Self::resolve`], where a folder that no layer names is found as well: one of root's with mode 0755, from
     /// the layer of the first entry in it.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
     pub fn locate(&self, path: &[u8]) -> Result<Found<'_>, Unresolved> {
         self.resolve(path).or_else(|unresolved| match unresolved {
             Unresolved::Missing(at) => match self.first_below(&at) {

@@ -333,6 +333,9 @@ pub struct Stream<'p> {
 
 impl Stream<'_> {
     /// Begins an entry: its header, extended records included, comes next.
+    ///
+    /// # Errors
+    /// Where a stream cannot be written, or a thread that compresses has stopped.
     pub fn entry(&mut self, path: &[u8], header: &[u8]) -> io::Result<()> {
         let held = self.buffer.len();
         if held >= self.cut.piece || (held >= self.cut.least && crc32fast::hash(path).is_multiple_of(16)) {
@@ -344,6 +347,9 @@ impl Stream<'_> {
 
     /// The size of the pieces that a file of `size` bytes is given in; each is followed by [`Self::end_piece`].
     /// Call it once a file, before its data.
+    ///
+    /// # Errors
+    /// Where a stream cannot be written, or a thread that compresses has stopped.
     pub fn pieces(&mut self, size: u64) -> io::Result<Option<usize>> {
         if size < self.cut.piece as u64 {
             return Ok(None);
@@ -353,6 +359,9 @@ impl Stream<'_> {
     }
 
     /// Ends a full piece of a large file.
+    ///
+    /// # Errors
+    /// Where a stream cannot be written, or a thread that compresses has stopped.
     pub fn end_piece(&mut self) -> io::Result<()> {
         self.end_chunk()
     }

@@ -70,6 +70,9 @@ const CLEARED: [&str; 21] = [
 ///
 /// Only files that are as they were committed: one that is changed, staged or untracked has no time, and what that
 /// means is the caller's to say.
+///
+/// # Errors
+/// Where there is no git, no repository, or no whole history (a shallow clone).
 pub fn last_commit_times(folder: &Path) -> Result<BTreeMap<Vec<u8>, i64>, GitError> {
     let git = Git { folder };
     let state = match git.ask(&["rev-parse", "--is-inside-work-tree", "--is-shallow-repository", "--show-prefix"])? {

@@ -39,6 +39,9 @@ struct Pattern {
 
 impl Patterns {
     /// Reads a `.dockerignore`: a pattern a line, `#` first on a line is a comment.
+    ///
+    /// # Errors
+    /// The first pattern that is none, with its line.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
@@ -47,6 +50,9 @@ impl Patterns {
 
     /// Reads the `exclude` of a `copy` layer: the same rules, with one more that everyone expects of `*.pyc`: a pattern
     /// without a slash matches at any depth. `/name` is the one at the root.
+    ///
+    /// # Errors
+    /// The first pattern that is none.
     pub fn from_list(patterns: &[String]) -> Result<Self, PatternError> {
         Self::read(patterns.iter().map(String::as_str).enumerate(), true)
     }

@@ -180,6 +180,9 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads what is left of the entry's data; its end is that of the data.
+    ///
+    /// # Errors
+    /// Where the archive cannot be read or ends within the data.
     pub fn read_data(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if most == 0 {
@@ -200,6 +203,9 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads to the end of the stream, beyond the end of the archive: what verifies the bytes then has seen them all.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read.
     pub fn drain(&mut self) -> Result<(), UntarError> {
         let offset = self.offset;
         io::copy(&mut self.inner, &mut io::sink()).map(|_| ()).map_err(|source| UntarError::Io { offset, source })

@@ -118,11 +118,17 @@ impl Session {
     }
 
     /// A temporary file that becomes a blob; give it back to [`Session::commit`].
+    ///
+    /// # Errors
+    /// Where no file can be made in the layout.
     pub fn writer(&self) -> Result<BlobWriter, LayoutError> {
         self.layout.writer()
     }
 
     /// Commits a blob and remembers it as brought by this session.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn commit(&self, writer: BlobWriter) -> Result<(Digest, u64), LayoutError> {
         let digest = writer.tally.digest();
         let known = self.layout.blob_path(digest).exists();
@@ -168,6 +174,9 @@ impl Session {
     }
 
     /// Writes a document.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
     pub fn put(&self, bytes: &[u8]) -> Result<(Digest, u64), LayoutError> {
         let mut writer = self.writer()?;
         writer.write_all(bytes).map_err(failed("write", &self.layout.root))?;
@@ -244,6 +253,9 @@ pub struct MadeFolders(Vec<PathBuf>);
 
 impl MadeFolders {
     /// Makes a folder and all above it that are missing.
+    ///
+    /// # Errors
+    /// Where one cannot be made.
     pub fn all(folder: &Path) -> io::Result<Self> {
         let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = Self(missing.map(Path::to_owned).collect());

@@ -121,6 +121,9 @@ pub struct BlobStream {
 
 impl BlobStream {
     /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the connection is lost or stalls.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(mut chunk) = self.answer.chunk().await? else { return Ok(None) };
@@ -150,6 +153,9 @@ impl Client {
     }
 
     /// The repository of a reference. No request is made.
+    ///
+    /// # Errors
+    /// Where the registry's host is no address.
     pub fn repository(&self, reference: &Reference, access: Access) -> Result<Repository, Error> {
         let registry = Registry::new(reference.registry(), &self.endpoints)?;
         Ok(Repository { http: Arc::clone(&self.http), registry, name: reference.repository().into(), access })
@@ -169,6 +175,9 @@ impl Repository {
 
     /// The manifest behind a tag or digest, as far as the registry tells without sending it; `None` where there is
     /// none.
+    ///
+    /// # Errors
+    /// Where the registry refuses or cannot be reached.
     pub async fn head_manifest(&self, reference: &str) -> Result<Option<Descriptor>, Error> {
         let answer = self.http.fetch(&self.registry, self.manifest_ask(Method::HEAD, reference)).await?;
         let digest = match reference.parse::<Digest>() {
@@ -193,6 +202,9 @@ impl Repository {
     }
 
     /// The manifest behind a tag or digest, its bytes as they are stored. A digest is held to.
+    ///
+    /// # Errors
+    /// Where there is none, it has another digest or is no manifest, or the registry refuses or cannot be reached.
     pub async fn get_manifest(&self, reference: &str) -> Result<(Descriptor, Vec<u8>), Error> {
         let answer = self.http.fetch(&self.registry, self.manifest_ask(Method::GET, reference)).await?;
         if answer.status != 200 {
@@ -218,6 +230,9 @@ impl Repository {
     ///
     /// 201 is the word for it, without a `Location` (ECR sends none). After another success, a gateway's page perhaps,
     /// or with another `Docker-Content-Digest`, what is there decides.
+    ///
+    /// # Errors
+    /// Where the registry refuses it or cannot be reached, or does not have it afterwards.
     pub async fn put_manifest(&self, reference: &str, media_type: &MediaType, bytes: Bytes) -> Result<(), Error> {
         let mut ask = self.ask(Method::PUT, &format!("manifests/{reference}"));
         let value = HeaderValue::from_str(media_type.as_ref());
@@ -248,6 +263,9 @@ impl Repository {
     }
 
     /// Whether the registry has a blob; `None` where not.
+    ///
+    /// # Errors
+    /// Where the registry refuses or cannot be reached.
     pub async fn head_blob(&self, digest: Digest) -> Result<Option<BlobHead>, Error> {
         let answer = self.http.send(&self.registry, &self.ask(Method::HEAD, &format!("blobs/{digest}"))).await?;
         match answer.status {
@@ -286,6 +304,9 @@ impl Repository {
 
     /// The bytes of a blob from `offset` on, through redirects. A registry that does not know ranges sends all, and
     /// what comes before `offset` is passed over.
+    ///
+    /// # Errors
+    /// Where there is none, or the registry refuses or cannot be reached.
     pub async fn get_blob(&self, digest: Digest, offset: u64) -> Result<BlobStream, Error> {
         let mut ask = self.ask(Method::GET, &format!("blobs/{digest}"));
         if offset > 0
@@ -308,6 +329,9 @@ impl Repository {
     }
 
     /// All tags, in the registry's order.
+    ///
+    /// # Errors
+    /// Where there is no such repository, or the registry refuses or cannot be reached.
     pub async fn list_tags(&self) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Page {

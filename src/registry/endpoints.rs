@@ -39,6 +39,9 @@ pub enum ParseEndpointsError {
 
 impl Endpoints {
     /// Sends one registry's traffic to a URL.
+    ///
+    /// # Errors
+    /// Where the host is no registry's, the URL is none that may be spoken to, or the registry has another already.
     pub fn insert(&mut self, host: &str, url: &str) -> Result<(), ParseEndpointsError> {
         let parsed = Url::parse(url).map_err(|_| ParseEndpointsError::Url(shown(url)))?;
         let plain = parsed.path() == "/"

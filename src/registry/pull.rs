@@ -27,6 +27,9 @@ const AHEAD: usize = 8;
 const KEPT: usize = 4 << 20;
 
 /// The manifest or index that a reference names, and its bytes. A digest goes before a tag.
+///
+/// # Errors
+/// As [`Repository::get_manifest`].
 pub async fn resolve(client: &Client, reference: &Reference) -> Result<(Descriptor, Vec<u8>), Error> {
     let repository = client.repository(reference, Access::Pull)?;
     match (reference.digest(), reference.tag_or_latest()) {
@@ -48,6 +51,9 @@ impl Registries {
     }
 
     /// The manifest or index that a reference names, its bytes, and the repository that its blobs are in.
+    ///
+    /// # Errors
+    /// As [`resolve`].
     pub fn open(&self, reference: &Reference) -> Result<(Descriptor, Vec<u8>, RemoteBlobs), Error> {
         let (top, bytes) = self.runtime.block_on(resolve(&self.client, reference))?;
         let blobs = self.repository(reference)?;
@@ -56,6 +62,9 @@ impl Registries {
     }
 
     /// The repository of a reference. No request is made.
+    ///
+    /// # Errors
+    /// Where the registry's host is no address.
     pub fn repository(&self, reference: &Reference) -> Result<RemoteBlobs, Error> {
         RemoteBlobs::new(&self.client, reference, self.runtime.clone())
     }
@@ -74,6 +83,9 @@ pub struct RemoteBlobs {
 
 impl RemoteBlobs {
     /// The repository of a reference; its tag or digest do not matter.
+    ///
+    /// # Errors
+    /// Where the registry's host is no address.
     pub fn new(client: &Client, reference: &Reference, runtime: Handle) -> Result<Self, Error> {
         let repository = Arc::new(client.repository(reference, Access::Pull)?);
         Ok(Self { repository, runtime, manifests: Mutex::default() })

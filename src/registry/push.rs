@@ -169,6 +169,9 @@ fn full_name(reference: &Reference, name: &str) -> String {
 
 /// Refuses a size of parts that a registry does not take; what is larger than it promises to take is a warning. A push
 /// does this itself: this is for whoever has long work to do before it.
+///
+/// # Errors
+/// The registry, the size, and the least or most that it takes.
 pub fn check_chunks(
     references: &[Reference],
     chunk_size: Option<ChunkSize>,

@@ -155,6 +155,9 @@ pub fn create_command(name: &str, region: &str) -> String {
 
 /// Looks at the repositories of ECR among these references. One that is missing is an error, unless it is to be created
 /// later: before the verdict nothing is written.
+///
+/// # Errors
+/// Where a repository is missing, or a tag names another image for good. What may not be asked is no error.
 pub async fn preflight(
     session: &Session,
     references: &[Reference],
@@ -203,6 +206,9 @@ pub async fn preflight(
 
 /// Asks each registry for what the first of its references names: one that cannot be reached, or that does not know us,
 /// is an error before a build instead of after it. What was seen on the way need not be asked again.
+///
+/// # Errors
+/// Where a registry cannot be reached, or does not know us.
 pub async fn reach(client: &Client, references: &[Reference]) -> Result<Seen, Error> {
     let mut seen = Seen::new();
     let mut asked: Vec<&str> = Vec::new();
@@ -226,6 +232,9 @@ pub async fn reach(client: &Client, references: &[Reference]) -> Result<Seen, Er
 }
 
 /// Creates the repositories that were missing.
+///
+/// # Errors
+/// Where one cannot be created, with the permission that is missing.
 pub async fn create(session: &Session, ground: &Ground, new: &NewRepository) -> Result<(), PreflightError> {
     for (host, name) in &ground.missing {
         let failed = |source| PreflightError::Create { name: name.clone(), source };

@@ -85,6 +85,9 @@ impl Content {
 
 /// Opens an archive and tells its compression. One in xz or bzip2 is refused: image layers have neither, so no reader
 /// of it is at hand.
+///
+/// # Errors
+/// Where it cannot be read, or is in xz or bzip2.
 pub fn open_archive(path: &Path) -> io::Result<(BufReader<File>, Compression)> {
     use std::io::BufRead;
     let mut file = BufReader::with_capacity(256 << 10, File::open(path)?);

@@ -34,6 +34,9 @@ const OUTER: [&str; 11] = [
 ///
 /// Architecture, os, variant, rootfs, created and history are the build's own and are ignored here. Null, and an empty
 /// text or map, say nothing; an empty array of `Entrypoint` or `Cmd` says that there is none.
+///
+/// # Errors
+/// Where the text is no JSON, or a value is not of the type that the specification gives it, with the place.
 pub fn parse_config_file(file: &str, text: &str) -> Result<PartialFile, RecipeError> {
     let node = json::parse(file, text)?;
     let Kind::Object(fields) = &node.kind else {

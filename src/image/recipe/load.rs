@@ -49,11 +49,17 @@ impl Recipe {
     }
 
     /// Reads the text of a recipe. `file` is what errors call it, `folder` what its paths are relative to.
+    ///
+    /// # Errors
+    /// The first slip, with its place and what was most likely meant.
     pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, RecipeError> {
         read::recipe(file, text, folder)
     }
 
     /// Reads a recipe's file, or the `dockless.toml` of a folder.
+    ///
+    /// # Errors
+    /// Where there is none or it cannot be read, and as [`Self::parse`].
     pub fn load(path: &Path) -> Result<Self, RecipeError> {
         let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_path_buf() };
         // The current folder needs no name in front of every message.
@@ -130,6 +136,9 @@ fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, RecipeError> {
 
 /// Reads the `.dockerignore` of a folder; nothing is excluded where there is none. Its patterns are relative to the
 /// folder.
+///
+/// # Errors
+/// Where it cannot be read, or a pattern is none.
 pub fn load_dockerignore(folder: &Path) -> Result<Patterns, RecipeError> {
     let file = folder.join(".dockerignore");
     let file = file.strip_prefix(".").unwrap_or(&file);
@@ -148,6 +157,9 @@ pub fn load_dockerignore(folder: &Path) -> Result<Patterns, RecipeError> {
 }
 
 /// Reads the value of `--base`: as `base` in a recipe, but a layout's path is relative to `folder`.
+///
+/// # Errors
+/// Where it is neither the path of a layout nor a reference.
 pub fn parse_base(text: &str, folder: &Path) -> Result<Base, RecipeError> {
     let base = read::parse_base(text)?;
     let Base::Layout { path, name } = base else { return Ok(base) };
@@ -160,6 +172,9 @@ impl LayerRecipe {
     /// Reads the value of `--layer`: `[PLATFORM=]SRC[:DEST]`, split at the last `:/`. A source with a destination is
     /// copied; without one a folder is a root file system and a file is an archive. `folder` is what the source is
     /// relative to, `number` the place of the layer from 1, which names it.
+    ///
+    /// # Errors
+    /// Where the platform, the source or the destination is none.
     pub fn from_flag(text: &str, folder: &Path, number: usize) -> Result<Self, RecipeError> {
         let wrong = |message: String| RecipeError::new(format!("--layer {text:?}: {message}"));
         let (platform, rest) = match text.split_once('=') {

@@ -52,6 +52,9 @@ impl std::error::Error for TemplateError {}
 
 impl Template {
     /// Reads a text with placeholders.
+    ///
+    /// # Errors
+    /// Where a placeholder is not known, or a brace has no other.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -97,6 +100,9 @@ impl Template {
     /// Reads a command, or a variable of its environment. `{out}` is a placeholder there, and a shell, awk or JSON
     /// needs braces of its own: what is none of the placeholders stays as it stands, and so does all that follows a
     /// dollar sign. A name that is nearly one is an error.
+    ///
+    /// # Errors
+    /// Where a name is nearly a placeholder.
     pub fn parse_command(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut plain = String::new();

@@ -49,6 +49,9 @@ pub fn is_glob(text: &str) -> bool {
 
 /// The paths that match, each `root` joined with what matched, sorted by the bytes of their names. None is no
 /// error. A symlink to a folder matches but is not entered by a name with a wildcard or by what follows it.
+///
+/// # Errors
+/// Where the pattern is none, or a folder cannot be read.
 pub fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
     let wrong = |reason| GlobError::Pattern { pattern: pattern.into(), reason };
     let mut names = Vec::new();

@@ -77,6 +77,9 @@ impl CredentialStore {
 
     /// The credentials for a registry, or for a repository of it (`registry/repository`). Reads files and runs helpers:
     /// it blocks.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is none of credentials, or a helper fails.
     pub fn find(&self, place: &str) -> Result<Credentials, Error> {
         let docker = self.places.docker_config.clone().or_else(|| Some(self.places.home.as_ref()?.join(".docker")));
         let first = match &self.places.registry_auth_file {

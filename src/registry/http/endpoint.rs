@@ -28,6 +28,9 @@ impl Registry {
     }
 
     /// Finds a registry. Without an endpoint of its own it is https, and plain http on loopback.
+    ///
+    /// # Errors
+    /// Where the name is no address.
     pub fn new(name: &str, endpoints: &Endpoints) -> Result<Self, Error> {
         let address = || Error::Address(name.into());
         let host = match name {

@@ -54,6 +54,9 @@ pub struct CaFile {
 impl CaFile {
     /// Takes a PEM file's content; `path` is for messages. A file without any certificate is refused, and so is one
     /// with a certificate that cannot be read: both would show as an unknown issuer much later.
+    ///
+    /// # Errors
+    /// Where there is no certificate in it, or one that cannot be read.
     pub fn parse(path: impl Into<PathBuf>, pem: &[u8]) -> Result<Self, Error> {
         let path = path.into();
         let wrong = |why: &str| Error::CaFile { path: path.clone(), why: why.into() };

@@ -57,6 +57,9 @@ pub struct Sent {
 }
 
 /// Sends a blob, in the given session first. It is held to its descriptor on the way.
+///
+/// # Errors
+/// Where the blob cannot be read or is not what its descriptor says, or the registry refuses it, or keeps failing.
 pub async fn upload(
     repository: &Repository,
     source: &Arc<dyn BlobSource>,

@@ -46,6 +46,9 @@ pub enum Started {
 
 /// Opens an upload session, after the registry has been asked to take the blob over from each of these repositories,
 /// one after the other.
+///
+/// # Errors
+/// Where the registry opens no session: who may not push, or no repository.
 pub async fn start(repository: &Repository, digest: Digest, from: &[&str]) -> Result<Started, Error> {
     let mut kept: Option<Session> = None;
     for from in from.iter().filter(|from| **from != repository.name()) {
