@@ -1,10 +1,18 @@
 //! `dockless diff`: images that differ in one thing each, and what is said of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use dockless::layout::Layout;
+use dockless::oci::canonical;
+use dockless::oci::descriptor::Descriptor;
+use dockless::oci::digest::Digest;
+use dockless::oci::manifest::{Index, Manifest};
+use dockless::oci::media_type::MediaType;
+use dockless::oci::platform::{Arch, Platform};
 use serde_json::{Value, json};
 
 fn dockless(folder: &Path, words: &[&str]) -> Output {
@@ -47,6 +55,35 @@ fn report(folder: &Path, b: &str, more: &[&str]) -> (Value, Option<i32>) {
 fn text(folder: &Path, words: &[&str]) -> String {
     let output = dockless(folder, &[&["diff"], words].concat());
     String::from_utf8(output.stdout).expect("text")
+}
+
+fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, data) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, data.as_bytes()).expect("a vector takes all");
+    }
+    archive.into_inner().expect("an archive")
+}
+
+/// Writes an image of plain tars as others may make it: what it says of its platform and of its layers.
+fn write(folder: &Path, name: &str, platform: &Platform, tars: &[Vec<u8>], diff_ids: &[Digest]) {
+    let session = Layout::session(&folder.join(name)).expect("a session");
+    let put = |media_type: MediaType, bytes: &[u8]| {
+        session.put(bytes).expect("a blob");
+        Descriptor::of(media_type, bytes)
+    };
+    let config = json!({
+        "architecture": platform.architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}
+    });
+    let config = put(MediaType::ImageConfig, config.to_string().as_bytes());
+    let layers = tars.iter().map(|tar| put(MediaType::ImageLayer, tar)).collect();
+    let manifest = put(MediaType::ImageManifest, &canonical(&Manifest::new(config, layers, BTreeMap::new())));
+    let entry = Descriptor { platform: Some(platform.clone()), ..manifest };
+    let index = put(MediaType::ImageIndex, &canonical(&Index::new(vec![entry], BTreeMap::new())));
+    session.finish(vec![index]).expect("an index");
 }
 
 #[test]
@@ -157,6 +194,31 @@ fn what_only_one_image_has_is_told() {
     let output = dockless(folder.path(), &["diff", "a", "b", "-p", "linux/arm64"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("b: it holds no image for linux/arm64"));
+}
+
+/// As Docker Hub's images have it: what runs the same is the same platform, however it is written.
+#[test]
+fn a_platform_is_one_however_it_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arm64 = Platform::linux_arm64();
+    let tar = |data: &str| tar(&[("a", data)]);
+    let written = |name: &str, data: &str, platform: Platform| {
+        write(folder.path(), name, &platform, &[tar(data)], &[Digest::of(&tar(data))]);
+    };
+    written("a", "1", arm64.clone());
+    written("v8", "2", Platform { variant: Some("v8".into()), ..arm64.clone() });
+    written("aarch64", "3", Platform { architecture: Arch::from("aarch64"), ..arm64.clone() });
+    for other in ["v8", "aarch64"] {
+        for more in [&[][..], &["-p", "linux/arm64"]] {
+            let (report, code) = report(folder.path(), other, more);
+            assert_eq!((&report["only_a"], &report["only_b"], code), (&json!([]), &json!([]), Some(1)), "{report}");
+            assert_eq!(report["platforms"][0]["platform"], "linux/arm64");
+            assert_eq!(report["platforms"][0]["files"][0]["path"], "/a");
+        }
+    }
+    written("v9", "4", Platform { variant: Some("v9".into()), ..arm64 });
+    let (report, _) = report(folder.path(), "v9", &[]);
+    assert_eq!((&report["only_a"], &report["only_b"]), (&json!(["linux/arm64"]), &json!(["linux/arm64/v9"])));
 }
 
 /// Another time for every file hides nothing else.

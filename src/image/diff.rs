@@ -205,12 +205,13 @@ pub fn difference(
 
 type Images = BTreeMap<String, Documents>;
 
-/// The images by platform, as the index says it, else the configuration. Of one platform twice the first counts.
+/// The images by platform, as the index says it, else the configuration: in one form, since `arm64`, `arm64/v8` and
+/// `aarch64` are what the same task runs. Of one platform twice the first counts.
 fn images(side: Side<'_>, platforms: &[Platform]) -> Result<Images, InspectError> {
     let mut images = Images::new();
     for image in documents(side.source, side.top)?.1 {
-        let platform = image.stated.clone().unwrap_or_else(|| image.config.platform());
-        if platforms.is_empty() || platforms.contains(&platform) {
+        let platform = image.stated.clone().unwrap_or_else(|| image.config.platform()).normalized();
+        if platforms.is_empty() || platforms.iter().any(|wanted| platform.satisfies(wanted)) {
             images.entry(platform.to_string()).or_insert(image);
         }
     }

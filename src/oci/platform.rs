@@ -82,11 +82,10 @@ impl Platform {
         if self.os != wanted.os {
             return None;
         }
-        let (mine, theirs) = (self.significant_variant(), wanted.significant_variant());
-        if self.architecture == wanted.architecture && mine == theirs {
+        if self.architecture == wanted.architecture && self.variant == wanted.variant {
             return Some(0);
         }
-        match (&wanted.architecture, &self.architecture, mine) {
+        match (&wanted.architecture, &self.architecture, self.variant.as_deref()) {
             (Arch::Amd64, Arch::i386, None) => Some(1),
             (Arch::ARM64, Arch::ARM, Some(variant)) => {
                 ["v8", "v7", "v6", "v5"].iter().position(|older| *older == variant).map(|place| place + 1)
@@ -96,7 +95,8 @@ impl Platform {
     }
 
     /// The platform as containerd reads it where it chooses (`platforms.Normalize`): `x86_64` is `amd64`, `aarch64` is
-    /// `arm64`, `armhf` is `arm/v7`, capitals count for small letters.
+    /// `arm64`, `armhf` and `arm` are `arm/v7`, `arm64/v8` is `arm64`, capitals count for small letters. Those that
+    /// satisfy each other are the same then.
     #[must_use]
     pub fn normalized(&self) -> Self {
         let (os, architecture) = (self.os.to_string().to_lowercase(), self.architecture.to_string().to_lowercase());
@@ -110,7 +110,9 @@ impl Platform {
             other => (other, variant),
         };
         let os = if os == "macos" { "darwin" } else { &os };
-        Self { os: Os::from(os), architecture: Arch::from(architecture), variant, ..self.clone() }
+        let mut own = Self { os: Os::from(os), architecture: Arch::from(architecture), variant, ..self.clone() };
+        own.variant = own.significant_variant().map(str::to_owned);
+        own
     }
 
     /// The variant as containerd normalises it (`platforms.Normalize`).
@@ -246,6 +248,17 @@ mod tests {
         }
         for (spelling, rank) in [("aarch64", 0), ("ARM64", 0), ("armhf", 2), ("armel", 3)] {
             assert_eq!(of(Arch::from(spelling), "").rank(&arm64), Some(rank), "{spelling}");
+        }
+        for (own, normalized) in [
+            (of(Arch::ARM64, "v8"), "linux/arm64"),
+            (of(Arch::from("aarch64"), "8"), "linux/arm64"),
+            (of(Arch::from("X86_64"), "v1"), "linux/amd64"),
+            (of(Arch::Amd64, "V3"), "linux/amd64/v3"),
+            (of(Arch::ARM, ""), "linux/arm/v7"),
+            (of(Arch::from("armel"), ""), "linux/arm/v6"),
+        ] {
+            assert_eq!(own.normalized().to_string(), normalized, "{own:?}");
+            assert_eq!(own.normalized().normalized(), own.normalized());
         }
         assert_eq!(of(Arch::ARM, "").to_string(), "linux/arm");
         assert_eq!(of(Arch::ARM, "v7").to_string(), "linux/arm/v7");
