@@ -9,13 +9,13 @@ use super::untar::{Reader, UntarError};
 use crate::elf;
 use crate::oci::media_type::Compression;
 
+mod room;
 mod zip;
+
+pub use room::Room;
 
 /// How many of a file's first bytes are looked at; ELF files and loader caches are looked at as far as [`MOST_FIRST`].
 const FIRST: usize = 4096;
-/// How many bytes of attributes and names are kept of one layer, at most: a large image has some megabytes, a few
-/// kilobytes that a stranger compressed may state gigabytes.
-const ROOM: usize = 128 << 20;
 /// How many of an ELF file's or a loader cache's first bytes are kept while it passes.
 pub const MOST_FIRST: usize = 1 << 20;
 /// How many bytes are fetched where an ELF file's facts need another part.
@@ -311,7 +311,7 @@ fn buffered<R: Read>(tar: R) -> BufReader<R> {
 fn contents_of(mut reader: Reader<impl Read>) -> Result<Contents, UntarError> {
     let mut contents = Contents::default();
     let mut first = Vec::new();
-    let (mut room, mut texts) = (ROOM, Texts::default());
+    let (mut room, mut texts) = (Room::default(), Texts::default());
     while let Some(entry) = reader.next_entry()? {
         let mut head = match entry.kind {
             Kind::File(size) => stream_head(&mut reader, size, &mut first)?,
@@ -319,10 +319,7 @@ fn contents_of(mut reader: Reader<impl Read>) -> Result<Contents, UntarError> {
         };
         texts.keep(&mut head);
         let node = entry.into_node(head);
-        room = room.checked_sub(node.extent()).ok_or_else(|| UntarError::Damaged {
-            offset: reader.offset(),
-            reason: format!("attributes, programs and libraries of whose names {} MiB would be kept", ROOM >> 20),
-        })?;
+        room.keep(&node, reader.offset())?;
         contents.nodes.push(node);
     }
     reader.drain()?;

@@ -97,6 +97,7 @@ fn listing(
 fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
     let mut reader = Reader::of_whole(BufReader::with_capacity(64 << 10, tar));
     let (mut nodes, mut prints) = (Vec::new(), HashMap::new());
+    let mut room = sniff::Room::default();
     while let Some(entry) = reader.next_entry()? {
         let data = match entry.kind {
             entry::Kind::File(_) => Data::File(digest_of(reader.data())?),
@@ -107,6 +108,7 @@ fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send +
         };
         let Entry { mtime, .. } = entry;
         let node = entry.into_node(Head::Other);
+        room.keep(&node, reader.offset())?;
         prints.insert(node.path.clone(), Print { mtime, data });
         nodes.push(node);
     }
@@ -216,4 +218,23 @@ fn aspects((a, print_a): (&Node, Print), (b, print_b): (&Node, Print)) -> Vec<As
     ];
     what.extend(others.into_iter().filter(|(_, differs)| *differs).map(|(aspect, _)| aspect));
     what
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some kilobytes once they are compressed, and gigabytes in memory.
+    #[test]
+    fn what_is_kept_of_a_layer_is_bounded() {
+        let xattrs = Some(Box::new(vec![(b"user.a".as_slice().into(), vec![b'x'; 1_000_000].into())]));
+        let (path, kind) = (b"a".as_slice().into(), entry::Kind::Directory);
+        let entry = Entry { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs, source: None };
+        let mut one = Vec::new();
+        crate::layer::tar::header(&entry, &mut one);
+        let many = |count: usize| entries(io::Cursor::new(one.repeat(count)).chain([0; 1024].as_slice()));
+        assert_eq!(many(2).expect("a listing").contents.nodes.len(), 2);
+        let error = many(140).err().expect("too much").to_string();
+        assert!(error.contains("128 MiB would be kept"), "{error}");
+    }
 }
