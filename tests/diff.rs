@@ -196,6 +196,36 @@ fn what_only_one_image_has_is_told() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("b: it holds no image for linux/arm64"));
 }
 
+/// Whoever exchanges a layer leaves the configuration as it was.
+#[test]
+fn a_tar_is_held_to_its_diff_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tars = [tar(&[("a", "good")]), tar(&[("a", "evil!")])];
+    let ids = [Digest::of(&tars[0]), Digest::of(&tars[1])];
+    let written = |name: &str, tars: &[Vec<u8>], diff_ids: &[Digest]| {
+        write(folder.path(), name, &Platform::linux_amd64(), tars, diff_ids);
+    };
+    written("a", &tars[..1], &ids[..1]);
+    written("lies", &tars[1..], &ids[..1]);
+    written("lies-of-the-same", &tars[..1], &ids[1..]);
+    written("honest", &tars[1..], &ids[1..]);
+    written("short", &tars, &ids[..1]);
+    for (other, why) in [
+        ("lies", format!("its tar has the digest {}, but the diff ID is {}", ids[1], ids[0])),
+        ("lies-of-the-same", format!("its tar has the digest {}, but the diff ID is {}", ids[0], ids[1])),
+        ("short", "2 layers, but 1 diff IDs".into()),
+    ] {
+        for words in [["diff", "a", other], ["diff", other, "a"]] {
+            let output = dockless(folder.path(), &words);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true), "{said}");
+            assert!(said.replace("\n  ", " ").contains(&why), "{other}: {said}");
+        }
+    }
+    let (report, _) = report(folder.path(), "honest", &[]);
+    assert_eq!(report["platforms"][0]["files"][0]["what"], json!(["content"]));
+}
+
 /// As Docker Hub's images have it: what runs the same is the same platform, however it is written.
 #[test]
 fn a_platform_is_one_however_it_is_written() {

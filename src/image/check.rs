@@ -175,7 +175,7 @@ impl Check<'_> {
         let read = config.is_some();
         let diff_ids = config.map(|config| config.rootfs.diff_ids).unwrap_or_default();
         if read && diff_ids.len() != manifest.layers.len() {
-            let message = format!("{} layers, but {} diff IDs", manifest.layers.len(), diff_ids.len());
+            let message = uneven(manifest, &diff_ids);
             self.problem(manifest.config.digest, own, message);
         }
         for (index, layer) in manifest.layers.iter().enumerate() {
@@ -194,8 +194,7 @@ impl Check<'_> {
             if let (Some(found), Some(promised)) = (found, diff_ids.get(index))
                 && found != *promised
             {
-                let message = format!("its tar has the digest {found}, but the diff ID is {promised}");
-                self.problem(layer.digest, own, message);
+                self.problem(layer.digest, own, other_tar(found, *promised));
             }
         }
     }
@@ -255,6 +254,16 @@ impl Check<'_> {
         };
         read().map_err(|error| in_one_line(error.as_ref()))
     }
+}
+
+/// That a layer is not what the configuration says.
+pub(super) fn other_tar(found: Digest, promised: Digest) -> String {
+    format!("its tar has the digest {found}, but the diff ID is {promised}")
+}
+
+/// That a configuration does not fit the manifest.
+pub(super) fn uneven(manifest: &Manifest, diff_ids: &[Digest]) -> String {
+    format!("{} layers, but {} diff IDs", manifest.layers.len(), diff_ids.len())
 }
 
 /// A blob as a descriptor states it.

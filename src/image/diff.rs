@@ -1,8 +1,9 @@
 //! What differs between two images: settings, layers, and the merged root file systems file by file.
 //!
-//! A digest says that two images differ and never in what. Here each layer is read once, held to its digest, and of
-//! every file the digest of its data is kept, so that two builds that should have been the same can be told apart to
-//! the file. Names, times and sizes come from strangers; what is kept of an entry is bounded, its data never.
+//! A digest says that two images differ and never in what. Here each layer is read once, held to its digest and its tar
+//! to the diff ID, and of every file the digest of its data is kept, so that two builds that should have been the same
+//! can be told apart to the file. Names, times and sizes come from strangers; what is kept of an entry is bounded, its
+//! data never.
 
 mod files;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::files::{Merged, files, list};
+use super::check::uneven;
 use super::inspect::{Documents, InspectError, documents};
 use crate::blob::BlobSource;
 use crate::event::Observer;
@@ -254,9 +256,17 @@ fn compare(
     if found.a == found.b {
         return Ok(found);
     }
+    for (source, image) in both {
+        let diff_ids = &image.config.rootfs.diff_ids;
+        if image.manifest.layers.len() != diff_ids.len() {
+            let reason = format!("{} has {}", image.descriptor.digest, uneven(&image.manifest, diff_ids));
+            return Err(InspectError::Shape { place: source.place(), reason });
+        }
+    }
     found.settings = settings(&stated(a), &stated(b));
     found.layers = layers(a, b);
-    if a.config.rootfs.diff_ids != b.config.rootfs.diff_ids {
+    // That two blobs hold the same tar is known once they have been read.
+    if !found.layers.is_empty() {
         let listings = list(both, threads, observer)?;
         found.files = files(&Merged::of(a, &listings), &Merged::of(b, &listings));
     }

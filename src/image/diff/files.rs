@@ -2,13 +2,14 @@
 
 use std::cmp;
 use std::collections::HashMap;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Aspect, FileDifference, Standing};
-use crate::blob::{BlobSource, digest_of};
+use crate::blob::{BlobSource, Tally, digest_of};
 use crate::event::{Event, Observer};
+use crate::image::check::other_tar;
 use crate::image::inspect::{Documents, InspectError};
 use crate::image::root::Root;
 use crate::layer::contents::{Contents, Head, Kind, Node};
@@ -42,26 +43,30 @@ enum Data {
     Fifo,
 }
 
-/// Reads each layer once, so many at a time.
+/// Reads each layer once, so many at a time, and holds its tar to the diff ID: what a configuration says of a layer is
+/// another's word. Two that say different things of one layer have it read twice.
 pub(super) fn list(
     both: [(&dyn BlobSource, &Documents); 2],
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<HashMap<Digest, Arc<Listing>>, InspectError> {
-    let mut todo: Vec<(&dyn BlobSource, &Descriptor)> = Vec::new();
-    for (source, layer) in both.into_iter().flat_map(|(s, image)| image.manifest.layers.iter().map(move |l| (s, l))) {
-        if !todo.iter().any(|(_, known)| known.digest == layer.digest) {
-            todo.push((source, layer));
+    let mut todo: Vec<(&dyn BlobSource, &Descriptor, Digest)> = Vec::new();
+    for (source, image) in both {
+        for (layer, diff_id) in image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids) {
+            let said = |layer: &Descriptor| (layer.digest, layer.size, media_type::kind(&layer.media_type));
+            if !todo.iter().any(|(_, known, promised)| promised == diff_id && said(known) == said(layer)) {
+                todo.push((source, layer, *diff_id));
+            }
         }
     }
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let work = || {
-        while let Some((source, layer)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((source, layer, diff_id)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
             observer.note(Event::Detail(&format!("reading layer {}, {} bytes", layer.digest, layer.size)));
             let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
             let result = match media_type::kind(&layer.media_type) {
-                media_type::Kind::Layer(compression) => listing(*source, layer, compression).map_err(failed),
+                media_type::Kind::Layer(compression) => listing(*source, layer, compression, *diff_id).map_err(failed),
                 _ => Err(failed(format!("its media type {} is unknown", layer.media_type).into())),
             };
             if result.is_err() {
@@ -86,12 +91,34 @@ fn listing(
     source: &dyn BlobSource,
     layer: &Descriptor,
     compression: Compression,
+    diff_id: Digest,
 ) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
     let mut blob = source.open(layer)?;
-    let read = sniff::decompress(&mut blob, compression).map_err(Into::into).and_then(entries);
+    let read = sniff::decompress(&mut blob, compression).map_err(Into::into).and_then(|tar| {
+        let mut tar = Tallied { tar, tally: Tally::new(io::sink()) };
+        let listing = entries(&mut tar)?;
+        match tar.tally.digest() {
+            found if found == diff_id => Ok(listing),
+            found => Err(other_tar(found, diff_id).into()),
+        }
+    });
     // Only its end tells that the bytes are the promised ones; where they are not, that is the reason for all else.
     io::copy(&mut blob, &mut io::sink())?;
     read
+}
+
+/// A tar, and the digest of what has been read of it.
+struct Tallied<R> {
+    tar: R,
+    tally: Tally<io::Sink>,
+}
+
+impl<R: Read> Read for Tallied<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.tally.write_all(&buffer[..count])?;
+        Ok(count)
+    }
 }
 
 fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send + Sync>> {
