@@ -90,21 +90,21 @@ impl<'a> Judge<'a> {
 
     pub(super) fn missing_program(&mut self, name: &str, end: Option<String>, role: &Role) {
         let origin = &self.process.origin;
-        let what = role.words(name);
         let (message, help) = if name.is_empty() {
             (format!("the name of the program is empty ({origin})"), "name the program".to_owned())
         } else if name.contains('/') || !matches!(role, Role::Program | Role::Started(_)) {
-            let from = match &self.surroundings.folder {
-                Some(folder) if !name.starts_with('/') => format!(", relative to {folder}"),
-                _ => String::new(),
+            let what = match &self.surroundings.folder {
+                Some(folder) if !name.starts_with('/') => role.words(&format!("{name}, relative to {folder}")),
+                _ => role.words(name),
             };
             let end = end.map_or_else(|| "does not exist in the image".into(), |end| format!("is not there: {end}"));
-            (format!("{what}{from} {end} ({origin})"), "name a file that the image has".to_owned())
+            (format!("{what} {end} ({origin})"), "name a file that the image has".to_owned())
         } else {
             let path = self.surroundings.path.as_deref().unwrap_or_default();
             (
                 format!(
-                    "{what} is in no folder of PATH ({path}){} ({origin})",
+                    "{} is in no folder of PATH ({path}){} ({origin})",
+                    role.words(name),
                     end.map_or_else(String::new, |end| format!(": {end}"))
                 ),
                 format!("put {name} into one of these folders, or name its path"),

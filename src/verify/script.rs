@@ -117,13 +117,13 @@ impl Judge<'_> {
 
 /// Whether a shell reads the script of which this is kept ([`Head::Script`]), and its text where all of it is.
 pub(super) fn shell_text(kept: &[u8]) -> (bool, Option<&str>) {
-    let line = first_line(kept);
-    let line = String::from_utf8_lossy(line);
+    let first = first_line(kept);
+    let line = String::from_utf8_lossy(first);
     let (interpreter, argument) = line.trim().split_once([' ', '\t']).unwrap_or((line.trim(), ""));
     let by_shell = is_shell(interpreter)
         || interpreter.ends_with("/env")
             && matches!(env_program(argument.trim()), Env::Name(name) | Env::Split(name) if is_shell(name));
-    let text = kept.get(line.len() + 1..).filter(|_| by_shell).and_then(|text| std::str::from_utf8(text).ok());
+    let text = kept.get(first.len() + 1..).filter(|_| by_shell).and_then(|text| std::str::from_utf8(text).ok());
     (by_shell, text)
 }
 

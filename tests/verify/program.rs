@@ -227,6 +227,23 @@ fn what_starts_must_be_there() {
     assert!(answer.targets[0].findings[0].message.contains("is not there: /opt does not exist"));
 }
 
+/// Each byte of the first line that is no UTF-8 took two bytes from the text: `/bin/run` was `in/run`.
+#[test]
+fn the_text_of_a_script_begins_behind_its_first_line() {
+    let of = |text: &[u8]| {
+        let run = file("run", Head::Script(text.into()));
+        amd64(vec![run, exe("bin/sh", program(X86)), exe("bin/run", program(X86))], &["/run"])
+    };
+    expect(&of(b"/bin/sh -\xff\n/bin/run\n"), &task(X86_64, ""), Runs, &[]);
+    let wanted = ["error entrypoint-not-found srv/run"];
+    let answer = expect(&of(b"/bin/sh -\xff\nsrv/run\n"), &task(X86_64, ""), DoesNotRun, &wanted);
+    let message = &answer.targets[0].findings[0].message;
+    assert!(
+        message.starts_with("srv/run, relative to /, which /run starts, is not there: /srv does not exist"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_script_is_looked_for_where_its_interpreter_does() {
     let names = ["python3", "node", "sh", "java", "perl", "ruby", "deno"];
