@@ -210,6 +210,9 @@ mod tests {
             ("if [ \"$1\" = x ]; then shift; fi; exec \"$@\"", false, &["node app.js"]),
             ("migrate\nexec tini -- \"$@\"", true, &["migrate", "tini -- node app.js~"]),
             ("set -- a $X b; exec \"$@\"", true, &["a"]),
+            ("set -- $X; exec \"$@\"", false, &[]),
+            ("set -- a $X; shift; exec \"$@\"", false, &[]),
+            ("set -- $X \"$@\"; exec app \"$@\"", true, &["app"]),
         ] {
             let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()]);
             let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
@@ -220,10 +223,27 @@ mod tests {
     /// A text of a stranger costs no more than its length.
     #[test]
     fn a_long_text_is_read_once() {
+        let words = ["x".to_owned(), "y".to_owned()];
         for text in
             ["a && ".repeat(50_000), "{ ".repeat(50_000), "$(".repeat(50_000), "set -- \"$@\" \"$@\"\n".repeat(64)]
         {
-            assert!(script(&text, &["x".into(), "y".into()]).commands.len() <= 64);
+            assert!(script(&text, &words).commands.len() <= 64);
         }
+        let functions: Vec<String> = (0..50_000).map(|n| format!("f{n}() {{ :;}}\n")).collect();
+        for text in [
+            functions.concat() + &"f49999\n".repeat(100_000),
+            "{ :\n".repeat(200_000),
+            "$(:)".repeat(100_000),
+            "set -- \"$@\" \"$@\"\n".repeat(13) + &"set -- \"$@\"\n".repeat(20_000),
+            "set -- \"$@\" \"$@\"\n".repeat(13) + &"shift\n".repeat(50_000),
+            format!("set -- {}\n", "x".repeat(100_000)) + &"set -- \"$@\" \"$@\"\n".repeat(13),
+        ] {
+            assert_eq!(script(&text, &words).commands, []);
+        }
+        // Each substitution is told all of them.
+        let many: Vec<String> = std::iter::repeat_n("x".to_owned(), 50_000).collect();
+        assert_eq!(script(&"$(:)\n".repeat(50_000), &many).commands, []);
+        let long = ["x".repeat(1 << 20)];
+        assert_eq!(script(&": \"$0\" \"$0\"\n".repeat(20_000), &long).commands, []);
     }
 }

@@ -5,6 +5,7 @@
 //! does its work has started: one that stopped with an error before it does not run either.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::lexer::{Token, Tokens, tokens};
 use super::structure::{Join, Part, Structure};
@@ -13,8 +14,10 @@ use crate::verify::wrapper::Changes;
 
 /// How many commands are kept.
 const MAX_COMMANDS: usize = 64;
-/// How many words of a command are kept: `set -- "$@" "$@"` doubles them.
-const MAX_WORDS: usize = 4096;
+/// How many bytes of words a text has copied for `"$@"` and `"$0"`, and what each word costs beside: of a short text
+/// they may be any number, since `set -- "$@" "$@"` doubles them.
+const MOST_COPIED: usize = 256 << 10;
+const WORD_COST: usize = 32;
 /// How many ways what `"$@"` is are followed.
 const MAX_FORKS: usize = 4;
 /// How deep command substitutions are read.
@@ -85,7 +88,9 @@ const SETTINGS: &[&str] =
 /// The commands of a text; `arguments` are what follows it, `$0` first.
 pub(in crate::verify) fn script(text: &str, arguments: &[String]) -> Script {
     let mut script = Script { commands: Vec::new(), is_whole: true };
-    read(text, arguments, 0, &mut script);
+    let (zeroth, rest) = arguments.split_at(arguments.len().min(1));
+    let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open: false } };
+    read(text, &told, 0, &mut script, &mut { MOST_COPIED });
     if script.commands.len() > MAX_COMMANDS {
         script.commands.truncate(MAX_COMMANDS);
         script.is_whole = false;
@@ -93,7 +98,7 @@ pub(in crate::verify) fn script(text: &str, arguments: &[String]) -> Script {
     script
 }
 
-fn read(text: &str, arguments: &[String], depth: usize, script: &mut Script) {
+fn read(text: &str, told: &Told<'_>, depth: usize, script: &mut Script, room: &mut usize) {
     if depth >= MAX_DEPTH {
         script.is_whole = false;
         return;
@@ -104,8 +109,8 @@ fn read(text: &str, arguments: &[String], depth: usize, script: &mut Script) {
     let is_nested = structure.is_broken || depth > 0;
     script.is_whole &= !structure.is_broken;
     let mut reading = Reading {
-        zeroth: arguments.first().cloned(),
-        arguments: vec![arguments.get(1..).unwrap_or_default().to_vec()],
+        zeroth: told.zeroth,
+        arguments: vec![told.arguments.clone()],
         may_have_ended: is_nested,
         fresh: depth == 0,
         folder: None,
@@ -113,18 +118,37 @@ fn read(text: &str, arguments: &[String], depth: usize, script: &mut Script) {
         named: BTreeSet::new(),
         functions: &structure.functions,
         script,
+        room,
     };
     reading.parts(&structure.parts);
     for inner in substitutions {
-        read(&inner, arguments, depth + 1, script);
+        read(&inner, told, depth + 1, script, room);
     }
+}
+
+/// What a text is told.
+struct Told<'t> {
+    /// `"$0"`, or nothing.
+    zeroth: &'t [String],
+    arguments: Arguments,
+}
+
+/// What `"$@"` is.
+#[derive(Clone)]
+struct Arguments {
+    words: Rc<[String]>,
+    /// How many of them are gone.
+    shifted: usize,
+    /// Whether others may follow that are not known.
+    is_open: bool,
 }
 
 /// How far the text has been followed.
 struct Reading<'r> {
-    zeroth: Option<String>,
+    /// `"$0"`, or nothing.
+    zeroth: &'r [String],
     /// What `"$@"` may be; more than one where that hangs on a condition.
-    arguments: Vec<Vec<String>>,
+    arguments: Vec<Arguments>,
     /// Whether the text may have ended well before.
     may_have_ended: bool,
     /// Whether no program has run and nothing has been written.
@@ -133,8 +157,10 @@ struct Reading<'r> {
     changes: Changes,
     /// Words that were handed to programs: files that these may have made.
     named: BTreeSet<String>,
-    functions: &'r [String],
+    functions: &'r BTreeSet<String>,
     script: &'r mut Script,
+    /// What is left of [`MOST_COPIED`].
+    room: &'r mut usize,
 }
 
 /// A command's words as far as they are known.
@@ -177,8 +203,8 @@ impl Reading<'_> {
 
     fn part(&mut self, part: &Part, is_sure: bool) -> Then {
         let uses = part.tokens.contains(&Token::Arguments);
-        let of = |arguments: &Vec<String>| self.words(part, arguments, is_sure);
-        let ways: Vec<Words> = self.arguments.iter().take(if uses { MAX_FORKS } else { 1 }).map(of).collect();
+        let count = if uses { self.arguments.len() } else { 1 };
+        let ways: Vec<Words> = (0..count).map(|way| self.words(part, way, is_sure)).collect();
         // As far as all ways agree they are one.
         let same =
             |way: &Words| ways[0].command.words.iter().zip(&way.command.words).take_while(|(a, b)| a == b).count();
@@ -186,7 +212,7 @@ impl Reading<'_> {
         let is_forked = ways.len() > 1;
         let mut then = Then::GoesOn;
         if is_forked && is_sure && agreed > 0 {
-            let mut words = self.words(part, &self.arguments[0], true);
+            let mut words = self.words(part, 0, true);
             words.command.words.truncate(agreed);
             then = self.command(part, words);
         }
@@ -199,14 +225,12 @@ impl Reading<'_> {
         then
     }
 
-    fn words(&self, part: &Part, arguments: &[String], is_sure: bool) -> Words {
+    /// The words of a command where `"$@"` is what it is on this way.
+    fn words(&mut self, part: &Part, way: usize, is_sure: bool) -> Words {
         let mut command = Command { words: Vec::new(), changes: self.changes, is_sure, fresh: self.fresh };
-        let (mut executes, mut is_known) = (false, true);
+        let (mut executes, mut is_known, mut is_open) = (false, true, false);
         for token in &part.tokens {
             let first = command.words.is_empty();
-            if command.words.len() > MAX_WORDS {
-                return Words { command, executes, is_known, is_open: true };
-            }
             match token {
                 Token::Literal { word, .. } if first && word == "exec" && !executes => executes = true,
                 Token::Literal { word, .. } if first && executes && word.starts_with('-') => is_known = false,
@@ -215,13 +239,31 @@ impl Reading<'_> {
                     command.changes = command.changes.and(Changes::of(variable));
                 }
                 Token::Literal { word, .. } => command.words.push(word.clone()),
-                Token::Arguments => command.words.extend(arguments.iter().cloned()),
-                Token::Zeroth => command.words.extend(self.zeroth.clone()),
-                Token::Expanded(_) => return Words { command, executes, is_known, is_open: true },
+                Token::Arguments => {
+                    let Arguments { words, shifted, is_open: more } = self.arguments[way].clone();
+                    is_open = !self.copy(&words[shifted..], &mut command.words) || more;
+                }
+                Token::Zeroth => is_open = !self.copy(self.zeroth, &mut command.words),
+                Token::Expanded(_) => is_open = true,
                 _ => {}
             }
+            if is_open {
+                break;
+            }
         }
-        Words { command, executes, is_known, is_open: false }
+        Words { command, executes, is_known, is_open }
+    }
+
+    /// Puts words behind others; whether there was room for all of them.
+    fn copy(&mut self, words: &[String], to: &mut Vec<String>) -> bool {
+        words.iter().all(|word| {
+            let left = self.room.checked_sub(word.len() + WORD_COST);
+            if let Some(left) = left {
+                *self.room = left;
+                to.push(word.clone());
+            }
+            left.is_some()
+        })
     }
 
     /// Takes a command whose words are known as far as they are.
@@ -240,7 +282,7 @@ impl Reading<'_> {
                 return self.ended(executes, is_sure, part);
             }
             Some(_) if executes => {}
-            Some(name) if self.functions.iter().any(|function| function == name) => {
+            Some(name) if self.functions.contains(name) => {
                 // What is in it was read where it stands, as what may be started.
                 self.may_have_ended = true;
                 self.fresh = false;
@@ -278,11 +320,11 @@ impl Reading<'_> {
                 return self.ended(leaves && (is_sure || !fails), is_sure, part);
             }
             "shift" if is_sure && words.len() < 2 && !is_open => {
-                self.arguments.iter_mut().for_each(|all| _ = (!all.is_empty()).then(|| all.remove(0)));
+                self.arguments.iter_mut().for_each(|all| all.shifted = (all.shifted + 1).min(all.words.len()));
             }
             "set" => {
                 if let Some(at) = words.iter().position(|word| word == "--") {
-                    let new = words[at + 1..].to_vec();
+                    let new = Arguments { words: words[at + 1..].into(), shifted: 0, is_open };
                     if is_sure {
                         self.arguments = vec![new];
                     } else if self.arguments.len() < MAX_FORKS {

@@ -1,5 +1,7 @@
 //! A shell's tokens as the commands that are written there, and the blocks and functions around them.
 
+use std::collections::BTreeSet;
+
 use super::lexer::Token;
 
 /// A command as it is written, before anyone asks what it does.
@@ -40,8 +42,10 @@ enum Block {
 #[derive(Default)]
 pub(super) struct Structure {
     pub(super) parts: Vec<Part>,
-    pub(super) functions: Vec<String>,
+    pub(super) functions: BTreeSet<String>,
     blocks: Vec<Block>,
+    /// How many of the blocks are functions. A text may have as many blocks as commands: none is looked for among them.
+    open_functions: usize,
     /// What joins the next command to the one before, and whether its answer is turned round.
     next: (Join, bool),
     /// Blocks end that never began, or the other way.
@@ -114,7 +118,7 @@ impl Structure {
         self.parts.push(Part {
             tokens,
             depth: self.blocks.len(),
-            in_function: self.blocks.contains(&Block::Function),
+            in_function: self.open_functions > 0,
             before,
             aside: before == Join::Pipe,
             negated,
@@ -165,8 +169,9 @@ impl Structure {
 
     /// The body is the block that comes; as a rule, braces.
     fn function(&mut self, name: String) {
-        self.functions.push(name);
+        self.functions.insert(name);
         self.blocks.push(Block::Function);
+        self.open_functions += 1;
     }
 
     fn pattern(&mut self, pattern: bool) {
@@ -177,13 +182,19 @@ impl Structure {
     }
 
     fn close(&mut self, kinds: &[Block]) {
-        match self.blocks.pop() {
+        match self.pop() {
             Some(block) if kinds.contains(&block) => {}
             _ => self.is_broken = true,
         }
         // A function ends with its body.
         if self.blocks.last() == Some(&Block::Function) {
-            self.blocks.pop();
+            self.pop();
         }
+    }
+
+    fn pop(&mut self) -> Option<Block> {
+        let block = self.blocks.pop();
+        self.open_functions -= usize::from(block == Some(Block::Function));
+        block
     }
 }
