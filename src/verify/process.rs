@@ -9,6 +9,8 @@ use super::lookup::{DEFAULT_PATH, Surroundings, User, covered};
 pub(super) struct Process {
     /// Program and arguments. Where what follows is not known, only what comes before.
     pub(super) words: Vec<String>,
+    /// Whether others may follow.
+    pub(super) is_open: bool,
     /// Why the program is not known.
     pub(super) unknown: Option<String>,
     /// Whose word the program is: `entryPoint of container "app" (task-definition.json:5:7)`.
@@ -24,6 +26,7 @@ impl Process {
             let origin = if config.entrypoint.is_empty() { "cmd" } else { "entrypoint" };
             return Self {
                 words: config.entrypoint.iter().chain(&config.cmd).cloned().collect(),
+                is_open: false,
                 unknown: None,
                 origin: format!("{origin} of the image"),
                 location: None,
@@ -36,6 +39,7 @@ impl Process {
             Stated::Unresolved { reason, at } => {
                 return Self {
                     words: Vec::new(),
+                    is_open: true,
                     unknown: Some(reason.clone()),
                     origin: said("entryPoint", at),
                     location: Some(at.clone()),
@@ -43,6 +47,7 @@ impl Process {
             }
         };
         let mut unknown = None;
+        let is_open = matches!(container.command, Stated::Unresolved { .. });
         match &container.command {
             Stated::Known { value, at, .. } => {
                 if words.is_empty() {
@@ -62,7 +67,7 @@ impl Process {
             }
             Stated::Unresolved { .. } | Stated::Unset => {}
         }
-        Self { words, unknown, origin, location }
+        Self { words, is_open, unknown, origin, location }
     }
 }
 

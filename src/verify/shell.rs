@@ -14,6 +14,8 @@ pub(super) use reading::script;
 pub(super) struct Command {
     /// Its words up to the first that is not literal.
     pub(super) words: Vec<String>,
+    /// Whether others may follow.
+    pub(super) is_open: bool,
     /// What is set before it.
     pub(super) changes: Changes,
     /// Whether whoever comes to the end of the text has started it.
@@ -37,8 +39,9 @@ pub(super) fn is_shell(path: &str) -> bool {
     matches!(name, "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh")
 }
 
-/// What the shell on this command line runs by `-c`; `None` where it is no shell, or runs a file.
-pub(super) fn told(words: &[String]) -> Option<Script> {
+/// What the shell on this command line runs by `-c`; `None` where it is no shell, or runs a file. Where `is_open`,
+/// other words may follow.
+pub(super) fn told(words: &[String], is_open: bool) -> Option<Script> {
     let words = match words.split_first()? {
         (first, rest) if first.rsplit('/').next() == Some("busybox") => rest,
         _ => words,
@@ -67,8 +70,12 @@ pub(super) fn told(words: &[String]) -> Option<Script> {
             }
         }
     }
-    let (text, arguments) = rest.split_first().filter(|_| told)?;
-    let mut script = script(text, arguments);
+    let (text, arguments) = match rest.split_first() {
+        // A text, or a file.
+        None if is_open => return Some(Script { commands: Vec::new(), is_whole: false }),
+        known => known.filter(|_| told)?,
+    };
+    let mut script = script(text, arguments, is_open);
     if login {
         // It reads files that may change PATH and all else.
         for command in &mut script.commands {
@@ -80,7 +87,7 @@ pub(super) fn told(words: &[String]) -> Option<Script> {
 
 /// The program that a shell starts first, where `words` is `sh -c` and what it starts is said literally.
 pub(super) fn shell_command(words: &[String]) -> Option<String> {
-    let script = told(words)?;
+    let script = told(words, false)?;
     let is_first = |command: &Command| command.is_sure && command.fresh && !command.changes.place;
     let command = script.commands.into_iter().next().filter(is_first)?;
     command.words.into_iter().next()
@@ -178,16 +185,16 @@ mod tests {
             ("if a", false, &["a?"]),
             ("'", false, &[]),
         ] {
-            let script = told(&sh(text)).unwrap_or_else(|| panic!("{text}"));
+            let script = told(&sh(text), false).unwrap_or_else(|| panic!("{text}"));
             let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
             assert_eq!((script.is_whole, shown(&script)), (is_whole, wanted), "{text}");
         }
         let words: Vec<String> =
             ["bash", "-euo", "pipefail", "-c", "exec \"$@\"", "--", "app", "x"].map(str::to_owned).into();
-        let script = told(&words).expect("a script");
+        let script = told(&words, false).expect("a script");
         assert_eq!((script.is_whole, shown(&script)), (true, vec!["app x".to_owned()]));
-        assert_eq!(told(&["sh".into(), "run.sh".into(), "-c".into()]), None);
-        assert_eq!(told(&["app".into(), "-c".into(), "x".into()]), None);
+        assert_eq!(told(&["sh".into(), "run.sh".into(), "-c".into()], false), None);
+        assert_eq!(told(&["app".into(), "-c".into(), "x".into()], false), None);
     }
 
     #[test]
@@ -214,7 +221,7 @@ mod tests {
             ("set -- a $X; shift; exec \"$@\"", false, &[]),
             ("set -- $X \"$@\"; exec app \"$@\"", true, &["app"]),
         ] {
-            let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()]);
+            let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()], false);
             let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
             assert_eq!((script.is_whole, shown(&script)), (is_whole, wanted), "{text}");
         }
@@ -227,7 +234,7 @@ mod tests {
         for text in
             ["a && ".repeat(50_000), "{ ".repeat(50_000), "$(".repeat(50_000), "set -- \"$@\" \"$@\"\n".repeat(64)]
         {
-            assert!(script(&text, &words).commands.len() <= 64);
+            assert!(script(&text, &words, false).commands.len() <= 64);
         }
         let functions: Vec<String> = (0..50_000).map(|n| format!("f{n}() {{ :;}}\n")).collect();
         for text in [
@@ -238,12 +245,12 @@ mod tests {
             "set -- \"$@\" \"$@\"\n".repeat(13) + &"shift\n".repeat(50_000),
             format!("set -- {}\n", "x".repeat(100_000)) + &"set -- \"$@\" \"$@\"\n".repeat(13),
         ] {
-            assert_eq!(script(&text, &words).commands, []);
+            assert_eq!(script(&text, &words, false).commands, []);
         }
         // Each substitution is told all of them.
         let many: Vec<String> = std::iter::repeat_n("x".to_owned(), 50_000).collect();
-        assert_eq!(script(&"$(:)\n".repeat(50_000), &many).commands, []);
+        assert_eq!(script(&"$(:)\n".repeat(50_000), &many, false).commands, []);
         let long = ["x".repeat(1 << 20)];
-        assert_eq!(script(&": \"$0\" \"$0\"\n".repeat(20_000), &long).commands, []);
+        assert_eq!(script(&": \"$0\" \"$0\"\n".repeat(20_000), &long, false).commands, []);
     }
 }

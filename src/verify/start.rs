@@ -10,7 +10,7 @@ use super::lookup::{Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
 use super::script::shell_text;
 use super::shell::{Script, is_shell, script, told};
-use super::wrapper::{Changes, wrapped};
+use super::wrapper::{Changes, is_wrapper, wrapped};
 
 /// How many programs may start one another on a command line.
 const MAX_WRAPPERS: usize = 8;
@@ -20,8 +20,10 @@ const MAX_STARTS: usize = 512;
 
 /// What is to be started.
 struct Start<'w> {
-    /// Program and arguments.
+    /// Program and arguments, as far as they are known.
     words: &'w [String],
+    /// Whether others may follow.
+    is_open: bool,
     role: Role,
     /// Whether a shell starts it, which has builtins and reads files that no kernel executes.
     by_shell: bool,
@@ -58,7 +60,8 @@ impl<'a> Judge<'a> {
             return;
         }
         let (role, changes) = (Role::Program, Changes::default());
-        self.start(&Start { words: &process.words, role, by_shell: false, changes, fresh: true, depth: 0 });
+        let (words, is_open) = (&process.words[..], process.is_open);
+        self.start(&Start { words, is_open, role, by_shell: false, changes, fresh: true, depth: 0 });
     }
 
     fn start(&mut self, start: &Start<'_>) {
@@ -135,14 +138,16 @@ impl<'a> Judge<'a> {
 
     /// What a program starts that has been found at this path; its text, where it is a script or opens one.
     fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&ScriptFile<'_>>) {
-        let (words, depth, fresh) = (start.words, start.depth + 1, start.fresh);
+        let (words, is_open, depth, fresh) = (start.words, start.is_open, start.depth + 1, start.fresh);
         let maybe = || Role::Maybe(path.to_owned());
         let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
         if let Some((words, changes)) = wrapped(&words[0], words) {
             let changes = start.changes.and(changes);
-            return self.start(&Start { words, role: sure(), by_shell: false, changes, fresh, depth });
+            return self.start(&Start { words, is_open, role: sure(), by_shell: false, changes, fresh, depth });
         }
-        if let Some(told) = told(words) {
+        // What it starts is not among the words that are known.
+        self.by_script |= is_open && is_wrapper(words);
+        if let Some(told) = told(words, is_open) {
             self.by_script |= !told.is_whole;
             return self.commands(start, path, &told);
         }
@@ -154,7 +159,7 @@ impl<'a> Judge<'a> {
                 if !self.read.insert(path.to_owned()) && !start.is_sure() {
                     return;
                 }
-                let read = script(text, words);
+                let read = script(text, words, is_open);
                 self.commands(start, path, &read);
                 if read.is_whole {
                     return;
@@ -168,7 +173,7 @@ impl<'a> Judge<'a> {
         }
         if rest.first().is_some_and(|word| !word.starts_with('-')) {
             let by_shell = is_shell(&words[0]);
-            self.start(&Start { words: rest, role: maybe(), by_shell, changes: start.changes, fresh, depth });
+            self.start(&Start { words: rest, is_open, role: maybe(), by_shell, changes: start.changes, fresh, depth });
         }
     }
 
@@ -178,8 +183,9 @@ impl<'a> Judge<'a> {
             let is_sure = command.is_sure && start.is_sure();
             let role = if is_sure { Role::Started(path.to_owned()) } else { Role::Maybe(path.to_owned()) };
             let changes = start.changes.and(command.changes);
-            let (words, fresh, depth) = (&command.words[..], command.fresh && start.fresh, start.depth + 1);
-            self.start(&Start { words, role, by_shell: true, changes, fresh, depth });
+            let (words, is_open) = (&command.words[..], command.is_open);
+            let (fresh, depth) = (command.fresh && start.fresh, start.depth + 1);
+            self.start(&Start { words, is_open, role, by_shell: true, changes, fresh, depth });
         }
     }
 

@@ -134,6 +134,18 @@ impl Changes {
     }
 }
 
+/// The wrapper of this name, if it is one.
+fn of_name(name: &str) -> Option<&'static Wrapper> {
+    if is_loader(name) { Some(&LOADER) } else { WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) }
+}
+
+/// Whether these words begin with a program that does nothing but start another, busybox without an applet among them.
+pub(super) fn is_wrapper(words: &[String]) -> bool {
+    let Some((path, rest)) = words.split_first() else { return true };
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if name == "busybox" { is_wrapper(rest) } else { of_name(name).is_some() }
+}
+
 /// What follows a program that does nothing but start another, where that is sure, and what it changes for it.
 pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [String], Changes)> {
     let name = name.rsplit('/').next().unwrap_or(name);
@@ -142,10 +154,8 @@ pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [Strin
         // The name of an applet.
         return wrapped(rest.first()?, rest);
     }
-    let by_loader = is_loader(name);
-    let known = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name));
-    let wrapper = if by_loader { &LOADER } else { known? };
-    let is_env = name == "env";
+    let wrapper = of_name(name)?;
+    let (by_loader, is_env) = (is_loader(name), name == "env");
     // Its options say which libraries it takes.
     let mut changes = Changes { by_loader, libraries: by_loader && rest[0].starts_with("--"), ..Changes::default() };
     while let [word, after @ ..] = rest {

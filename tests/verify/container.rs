@@ -224,6 +224,42 @@ fn what_a_scripts_text_starts_is_judged() {
     }
 }
 
+/// What follows the words that are known may be what is started.
+#[test]
+fn words_that_are_not_known_leave_it_open_what_is_started() {
+    let with = |words: &[&str]| {
+        let programs = ["bin/sh", "bin/env", "bin/sleep"].map(|path| exe(path, program(X86)));
+        let scripts = ["run.sh", "srv/run.sh"].map(|path| script(path, "/bin/sh -e\nexec \"$@\""));
+        amd64(programs.into_iter().chain(scripts).chain([exe("srv/cat", program(ARM))]).collect(), words)
+    };
+    for (text, verdict) in [
+        ("/run.sh sleep 1", Runs),
+        ("/run.sh $APP", Undetermined),
+        ("/run.sh sleep $SECONDS", Runs),
+        ("cd /srv; ./run.sh sleep 1", Undetermined),
+        ("exec env $APP", Undetermined),
+        ("exec env A=1 sleep $SECONDS", Runs),
+        ("sh -c \"$APP\"", Undetermined),
+        ("sh /run.sh $APP", Undetermined),
+        ("sh -c 'exec \"$@\"' sh $APP", Undetermined),
+        ("set -- $APP; exec \"$@\"", Undetermined),
+    ] {
+        let answer = judge(&with(&["/bin/sh", "-c", text]), &task(X86_64, ""));
+        assert_eq!(answer.verdict, verdict, "{text}: {:?}", brief(answer.all()));
+    }
+    for (entry_point, verdict) in [
+        ("/run.sh", Undetermined),
+        ("/run.sh\",\"sleep", Runs),
+        ("/bin/env", Undetermined),
+        ("/bin/sh\",\"-c", Undetermined),
+        ("/bin/sleep", Runs),
+    ] {
+        let container = format!("\"entryPoint\":[\"{entry_point}\"],\"command\":[\"{{{{ x }}}}\"]");
+        let answer = judge(&with(&[]), &task(X86_64, &container));
+        assert_eq!(answer.verdict, verdict, "{entry_point}: {:?}", brief(answer.all()));
+    }
+}
+
 /// Each script starts the next twice and more: that is followed so far, and no further.
 #[test]
 fn scripts_that_start_scripts_are_followed_within_bounds() {

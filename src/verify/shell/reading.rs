@@ -85,11 +85,11 @@ const TESTS: &[&str] = &["[", "[[", "test", "command", "type", "which", "hash", 
 const SETTINGS: &[&str] =
     &["cd", "export", "set", "umask", "ulimit", "echo", ":", "true", "printf", "trap", ".", "source"];
 
-/// The commands of a text; `arguments` are what follows it, `$0` first.
-pub(in crate::verify) fn script(text: &str, arguments: &[String]) -> Script {
+/// The commands of a text; `arguments` are what follows it, `$0` first. Where `is_open`, others may follow.
+pub(in crate::verify) fn script(text: &str, arguments: &[String], is_open: bool) -> Script {
     let mut script = Script { commands: Vec::new(), is_whole: true };
     let (zeroth, rest) = arguments.split_at(arguments.len().min(1));
-    let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open: false } };
+    let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open } };
     read(text, &told, 0, &mut script, &mut { MOST_COPIED });
     if script.commands.len() > MAX_COMMANDS {
         script.commands.truncate(MAX_COMMANDS);
@@ -169,8 +169,6 @@ struct Words {
     /// Whether `exec` stands before them, and with nothing that changes its sense.
     executes: bool,
     is_known: bool,
-    /// Whether something that is expanded has ended them.
-    is_open: bool,
 }
 
 /// What becomes of the text after a command.
@@ -227,8 +225,9 @@ impl Reading<'_> {
 
     /// The words of a command where `"$@"` is what it is on this way.
     fn words(&mut self, part: &Part, way: usize, is_sure: bool) -> Words {
-        let mut command = Command { words: Vec::new(), changes: self.changes, is_sure, fresh: self.fresh };
-        let (mut executes, mut is_known, mut is_open) = (false, true, false);
+        let (changes, fresh) = (self.changes, self.fresh);
+        let mut command = Command { words: Vec::new(), is_open: false, changes, is_sure, fresh };
+        let (mut executes, mut is_known) = (false, true);
         for token in &part.tokens {
             let first = command.words.is_empty();
             match token {
@@ -241,17 +240,17 @@ impl Reading<'_> {
                 Token::Literal { word, .. } => command.words.push(word.clone()),
                 Token::Arguments => {
                     let Arguments { words, shifted, is_open: more } = self.arguments[way].clone();
-                    is_open = !self.copy(&words[shifted..], &mut command.words) || more;
+                    command.is_open = !self.copy(&words[shifted..], &mut command.words) || more;
                 }
-                Token::Zeroth => is_open = !self.copy(self.zeroth, &mut command.words),
-                Token::Expanded(_) => is_open = true,
+                Token::Zeroth => command.is_open = !self.copy(self.zeroth, &mut command.words),
+                Token::Expanded(_) => command.is_open = true,
                 _ => {}
             }
-            if is_open {
+            if command.is_open {
                 break;
             }
         }
-        Words { command, executes, is_known, is_open }
+        Words { command, executes, is_known }
     }
 
     /// Puts words behind others; whether there was room for all of them.
@@ -268,8 +267,8 @@ impl Reading<'_> {
 
     /// Takes a command whose words are known as far as they are.
     fn command(&mut self, part: &Part, words: Words) -> Then {
-        let Words { command, executes, is_known, is_open } = words;
-        let is_sure = command.is_sure;
+        let Words { command, executes, is_known } = words;
+        let (is_sure, is_open) = (command.is_sure, command.is_open);
         match command.words.first().map(String::as_str) {
             None if !is_open => {
                 // Alone, `exec` opens files; what is set stays so.
@@ -288,7 +287,7 @@ impl Reading<'_> {
                 self.fresh = false;
                 return Then::GoesOn;
             }
-            Some(name) if BUILTINS.contains(&name) || name == "[[" => return self.builtin(part, &command, is_open),
+            Some(name) if BUILTINS.contains(&name) || name == "[[" => return self.builtin(part, &command),
             Some(_) => {}
         }
         self.script.is_whole &= is_known;
@@ -299,8 +298,9 @@ impl Reading<'_> {
         self.ended(executes, is_sure, part)
     }
 
-    fn builtin(&mut self, part: &Part, command: &Command, is_open: bool) -> Then {
-        let (words, is_sure) = (&command.words, command.is_sure);
+    fn builtin(&mut self, part: &Part, command: &Command) -> Then {
+        let Command { words, is_open, is_sure, .. } = command;
+        let (is_open, is_sure) = (*is_open, *is_sure);
         match words[0].as_str() {
             "export" | "declare" | "typeset" | "readonly" | "local" => self.set(part),
             "." | "source" | "eval" => {
@@ -360,6 +360,7 @@ impl Reading<'_> {
                 command.words[0] = format!("{}/{name}", folder.trim_end_matches('/'));
             }
             // Names among its arguments are relative to that folder too.
+            command.is_open |= command.words.len() > 1;
             command.words.truncate(1);
         }
         self.script.commands.push(command);
