@@ -141,7 +141,7 @@ impl<'a> Judge<'a> {
         let (words, is_open, depth, fresh) = (start.words, start.is_open, start.depth + 1, start.fresh);
         let maybe = || Role::Maybe(path.to_owned());
         let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
-        if let Some((words, changes)) = wrapped(&words[0], words) {
+        if let Some((words, changes)) = wrapped(words) {
             let changes = start.changes.and(changes);
             return self.start(&Start { words, is_open, role: sure(), by_shell: false, changes, fresh, depth });
         }

@@ -139,21 +139,29 @@ fn of_name(name: &str) -> Option<&'static Wrapper> {
     if is_loader(name) { Some(&LOADER) } else { WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name)) }
 }
 
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The words from the applet on, where they begin with busybox.
+fn applet(mut words: &[String]) -> &[String] {
+    while let [name, rest @ ..] = words
+        && base_name(name) == "busybox"
+    {
+        words = rest;
+    }
+    words
+}
+
 /// Whether these words begin with a program that does nothing but start another, busybox without an applet among them.
 pub(super) fn is_wrapper(words: &[String]) -> bool {
-    let Some((path, rest)) = words.split_first() else { return true };
-    let name = path.rsplit('/').next().unwrap_or(path);
-    if name == "busybox" { is_wrapper(rest) } else { of_name(name).is_some() }
+    applet(words).first().is_none_or(|name| of_name(base_name(name)).is_some())
 }
 
 /// What follows a program that does nothing but start another, where that is sure, and what it changes for it.
-pub(super) fn wrapped<'w>(name: &str, words: &'w [String]) -> Option<(&'w [String], Changes)> {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let mut rest = words.get(1..).filter(|rest| !rest.is_empty())?;
-    if name == "busybox" {
-        // The name of an applet.
-        return wrapped(rest.first()?, rest);
-    }
+pub(super) fn wrapped(words: &[String]) -> Option<(&[String], Changes)> {
+    let (name, mut rest) = applet(words).split_first().filter(|(_, rest)| !rest.is_empty())?;
+    let name = base_name(name);
     let wrapper = of_name(name)?;
     let (by_loader, is_env) = (is_loader(name), name == "env");
     // Its options say which libraries it takes.
@@ -250,9 +258,18 @@ mod tests {
             ("tini --", None),
         ] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let found = wrapped(&words[0], &words).map(|(rest, _)| rest.join(" "));
+            let found = wrapped(&words).map(|(rest, _)| rest.join(" "));
             assert_eq!(found.as_deref(), wanted, "{line}");
         }
+    }
+
+    /// Each word of a stranger's took its part of the stack, unless the compiler spared it.
+    #[test]
+    fn busybox_before_busybox_is_passed_over() {
+        let mut words = vec!["/bin/busybox".to_owned(); 500_000];
+        assert_eq!((wrapped(&words), is_wrapper(&words)), (None, true));
+        words.extend(["env", "app"].map(str::to_owned));
+        assert_eq!(wrapped(&words).map(|(rest, _)| rest), Some(&["app".to_owned()][..]));
     }
 
     #[test]
@@ -265,7 +282,7 @@ mod tests {
             ("env LD_LIBRARY_PATH=/x app", false, true),
         ] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let changes = wrapped(&words[0], &words).map(|(_, changes)| changes);
+            let changes = wrapped(&words).map(|(_, changes)| changes);
             assert_eq!(changes, Some(Changes { place, libraries, ..Changes::default() }), "{line}");
         }
     }
