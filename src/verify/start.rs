@@ -18,6 +18,9 @@ const MAX_WRAPPERS: usize = 8;
 /// How many programs are followed in all: scripts start scripts.
 const MAX_STARTS: usize = 512;
 
+/// How long a file's name may be (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+
 /// What is to be started.
 struct Start<'w> {
     /// Program and arguments, as far as they are known.
@@ -252,7 +255,7 @@ impl<'a> Judge<'a> {
 
     /// A file in the same folder whose name is nearly that of this path.
     fn near(&self, path: &str) -> Option<String> {
-        let (folder, name) = path.rsplit_once('/')?;
+        let (folder, name) = path.rsplit_once('/').filter(|(_, name)| name.len() <= LONGEST_NAME)?;
         let root = &self.image().root;
         let folder = root
             .resolve(folder.as_bytes())
@@ -313,7 +316,9 @@ struct ScriptFile<'a> {
     words: &'a [String],
 }
 
-/// Whether two names differ in case, in one character, or in two that have changed places.
+/// Whether two names differ in case, in one character, or in two that have changed places. A distance, as it is told
+/// between the words of a recipe, takes the product of their lengths, and folders of strangers have any number of long
+/// names.
 fn is_near(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_lowercase(), other.to_lowercase());
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());

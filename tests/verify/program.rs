@@ -291,6 +291,18 @@ fn a_script_is_looked_for_where_its_interpreter_does() {
     }
 }
 
+/// A word of megabytes was compared with each file of the folder.
+#[test]
+fn what_is_no_name_of_a_file_is_near_to_none() {
+    let files = (0..20_000).map(|n| file(&format!("app/{n}"), Head::Other));
+    let image = amd64(files.chain([exe("bin/python3", program(X86))]).collect(), &["python3"]);
+    let long = format!(r#""entryPoint":["python3","/app/{}"]"#, "x".repeat(1 << 20));
+    let answer = judge(&image, &task(X86_64, &long));
+    assert_eq!(answer.verdict, DoesNotRun);
+    let help = answer.targets[0].findings[0].help.as_deref().expect("help");
+    assert!(help.starts_with("name a file that the image has"), "{help}");
+}
+
 #[test]
 fn modules_of_another_machine_are_found_where_the_interpreter_looks() {
     let library = |path: &str, machine| exe(path, Elf { kind: elf::Kind::Shared, ..program(machine) });
