@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         // Help and version are results.
         Err(result) => result.exit(),
     };
-    let outcome = Context::new(output).and_then(|context| {
+    let outcome = Context::new(output).inspect_err(|_| forget(&command)).and_then(|context| {
         let outcome = run(&command, &context);
         context.progress.close();
         outcome
@@ -35,6 +35,17 @@ fn main() -> ExitCode {
         let _ = to_stderr(|stderr| failure.print(stderr));
         ExitCode::from(EXIT_CODE)
     })
+}
+
+/// What an earlier run wrote is not taken for this one's, although nothing of this one is done.
+fn forget(command: &Command) {
+    match command {
+        Command::Build(args) => cli::build::forget(args),
+        Command::Verify(args) => cli::verify::forget(args),
+        Command::Push(args) => cli::push::forget(args),
+        Command::Render(args) => cli::render::forget(args),
+        _ => {}
+    }
 }
 
 fn run(command: &Command, context: &Context) -> Result<ExitCode, Failure> {

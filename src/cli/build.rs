@@ -28,21 +28,13 @@ use super::context::Context;
 use super::failure::Failure;
 use super::render::Planned;
 use super::report::document::{LayerReport, PlatformReport, Report, VERSION};
-use super::report::files::{self, Input, Written};
+use super::report::place::{self, Input, Kind, Written};
 use super::verify::threads;
 use super::{gate, image, inputs, push, render, report};
 
 /// Runs `dockless build`.
 pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
-    let [report, image_refs] = args.records.files();
-    report::check(context, &[report, image_refs, ("--render", args.result.render.as_deref())])?;
-    let output = output(args)?;
-    let flags = flags(&args.config)?;
-    let recipe = recipe(args).inspect_err(|_| forget(args))?;
-    let written = keep_apart(args, &recipe, &flags, &output)?;
-    check_asked(args)?;
-    let wanted = gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)?;
-    files::apart(&written, &inputs::of_sources(&wanted))?;
+    let Asked { output, flags, recipe, wanted } = asked(args, context).inspect_err(|_| forget(args))?;
     let platforms = platforms(args, &recipe, &wanted, context)?;
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
     let pairs = args.image.annotations.iter();
@@ -124,6 +116,30 @@ impl Build {
     }
 }
 
+/// What is asked for, by flags and recipe.
+struct Asked {
+    output: Output,
+    flags: ConfigRecipe,
+    recipe: Recipe,
+    wanted: gate::Wanted,
+}
+
+/// Reads what is asked for, and removes what an earlier build wrote.
+fn asked(args: &Build, context: &Context) -> Result<Asked, Failure> {
+    let [report, image_refs] = args.records.files();
+    report::check(context, &[report, image_refs, ("--render", args.result.render.as_deref())])?;
+    let output = output(args)?;
+    let flags = flags(&args.config)?;
+    let recipe = recipe(args)?;
+    let [report, image_refs, render] = written(args, Some(&recipe));
+    let written = [Written::new(Kind::Image, "--output", Some(output.path())), report, image_refs, render];
+    let wanted = inputs::keep_apart(&written, &read(args, Some(&recipe)), || {
+        check_asked(args)?;
+        gate::wanted(&args.gate, Some((&recipe.verify, &recipe.folder)), context, &args.registry)
+    })?;
+    Ok(Asked { output, flags, recipe, wanted })
+}
+
 /// Refuses what cannot be, whatever is built.
 fn check_asked(args: &Build) -> Result<(), Failure> {
     if let Some(tag) = args.result.tags.iter().find(|tag| tag.digest().is_some()) {
@@ -200,55 +216,41 @@ pub fn recipe_path(given: Option<&Path>) -> &Path {
     given.unwrap_or(Path::new("."))
 }
 
-/// Refuses files that would take the place of what is read, or of each other, and removes what an earlier build wrote
-/// there.
-fn keep_apart<'a>(
-    args: &'a Build,
-    recipe: &'a Recipe,
-    flags: &ConfigRecipe,
-    output: &'a Output,
-) -> Result<[Written<'a>; 4], Failure> {
-    let mut platforms: Vec<Platform> = args.image.platforms.clone();
-    platforms.extend(recipe.platforms.iter().map(|platform| platform.value.clone()));
-    platforms.extend([Platform::linux_amd64(), Platform::linux_arm64()]);
+/// The files beside the image. A task definition may be rendered where it stands, if it is the only one.
+fn written<'a>(args: &'a Build, recipe: Option<&Recipe>) -> [Written<'a>; 3] {
+    let [report, image_refs] = args.records.written();
+    let sources = gate::sources(&args.gate, recipe.map(|recipe| (&recipe.verify, recipe.folder.as_path())));
+    let over = if let [only] = sources.as_slice() { Some(only.into()) } else { None };
+    let render = Written::new(Kind::TaskDefinition, "--render", args.result.render.as_deref()).over(over);
+    [report, image_refs, render]
+}
+
+/// What is read, as flags and recipe name it.
+fn read(args: &Build, recipe: Option<&Recipe>) -> Vec<Input> {
     let mut read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
     if args.image.layers.is_empty() {
         let given = inputs::recipe_file(recipe_path(args.recipe.as_deref()));
         read.push(Input::new("the lock", given.with_extension("lock")));
         read.push(Input::new("the recipe", given));
     }
-    read.extend(inputs::of_recipe(recipe, &platforms));
-    read.extend(flags.from.iter().flat_map(|file| inputs::of_config(&file.value, &platforms)));
-    let [report, image_refs] = args.records.files().map(|(flag, path)| Written::new(flag, path));
-    let mut render = Written::new("--render", args.result.render.as_deref());
-    render.over = only_document(args, Some(recipe));
-    let written = [Written::new("--output", Some(output.path())), report, image_refs, render];
-    files::apart(&written, &read)?;
-    written[1..].iter().try_for_each(files::clear)?;
-    Ok(written)
+    let mut platforms: Vec<Platform> = args.image.platforms.clone();
+    platforms.extend(recipe.iter().flat_map(|recipe| &recipe.platforms).map(|platform| platform.value.clone()));
+    platforms.extend([Platform::linux_amd64(), Platform::linux_arm64()]);
+    read.extend(recipe.iter().flat_map(|recipe| inputs::of_recipe(recipe, &platforms)));
+    let config = config_file(&args.config).ok().flatten();
+    read.extend(config.iter().flat_map(|file| inputs::of_config(file, &platforms)));
+    read
 }
 
-/// The task definition, where there is one and it is a file: that may be rendered where it stands.
-fn only_document(args: &Build, recipe: Option<&Recipe>) -> Option<PathBuf> {
-    match (args.gate.task_definitions.as_slice(), recipe) {
-        ([], Some(recipe)) => match recipe.verify.task_definitions.as_slice() {
-            [only] => Some(recipe.folder.join(&only.value)),
-            _ => None,
-        },
-        ([only], _) => Some(only.into()),
-        _ => None,
-    }
-}
-
-/// Removes what an earlier build wrote, as far as it can be known where the recipe cannot be read: what is rendered may
-/// be the task definition that it names.
-fn forget(args: &Build) {
-    let is_known = !args.gate.task_definitions.is_empty() || !args.image.layers.is_empty();
-    let [report, image_refs] = args.records.files().map(|(flag, path)| Written::new(flag, path));
-    let mut render = Written::new("--render", args.result.render.as_deref().filter(|_| is_known));
-    render.over = only_document(args, None);
-    // The failure that is under way says more than another one.
-    let _ = [report, image_refs].iter().try_for_each(files::clear_told).and_then(|()| files::clear(&render));
+/// Removes what an earlier build wrote, as far as it is known what is read: where the recipe cannot be, what is rendered
+/// may be the task definition that it names.
+pub fn forget(args: &Build) {
+    let recipe = recipe(args).ok();
+    let recipe = recipe.as_ref();
+    let written = written(args, recipe);
+    let is_known = recipe.is_some() || !args.gate.task_definitions.is_empty();
+    let written = if is_known { &written[..] } else { &written[..2] };
+    place::forget(written, &read(args, recipe));
 }
 
 /// The recipe that is named, or one made of flags.
@@ -346,7 +348,7 @@ fn output(args: &Build) -> Result<Output, Failure> {
 /// Names that mean an archive that is not written, or standard output.
 fn is_other_archive(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    path == Path::new("-")
+    report::is_stdout(path)
         || matches!(ending.as_deref(), Some("gz" | "tgz" | "zst" | "tzst" | "xz" | "bz2" | "zip")) && !path.is_dir()
 }
 
@@ -354,11 +356,8 @@ fn flags(config: &Config) -> Result<ConfigRecipe, Failure> {
     let pairs = |pairs: &[super::args::values::Pair]| -> Vec<(String, String)> {
         pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
     };
-    let from = config.file.as_ref().map(|path| Template::parse(&path.display().to_string())).transpose();
-    let from = from.map_err(|error| Failure::new(format!("--config: {}", error.message)).hint(error.help))?;
     Ok(ConfigRecipe {
-        // Relative to the working folder, whatever the recipe's folder is.
-        from: from.map(Spanned::bare),
+        from: config_file(config)?.map(Spanned::bare),
         entrypoint: config.entrypoint(),
         cmd: config.cmd(),
         env: pairs(&config.env),
@@ -369,6 +368,12 @@ fn flags(config: &Config) -> Result<ConfigRecipe, Failure> {
         volumes: config.volumes.iter().cloned().collect(),
         stop_signal: config.stop_signal.as_deref().map(config::parse_signal).transpose().map_err(wrong)?,
     })
+}
+
+/// The file of `--config`: relative to the working folder, whatever the recipe's folder is.
+fn config_file(config: &Config) -> Result<Option<Template>, Failure> {
+    let file = config.file.as_ref().map(|path| Template::parse(&path.display().to_string())).transpose();
+    file.map_err(|error| Failure::new(format!("--config: {}", error.message)).hint(error.help))
 }
 
 /// A recipe's error, with its place underlined.

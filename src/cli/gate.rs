@@ -131,10 +131,8 @@ pub fn wanted(
     let sources = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
             let mut sources = Sources::default();
-            for source in &verify.task_definitions {
-                let live = LiveSource::parse(&source.value).is_some();
-                let path = if live { source.value.clone() } else { folder.join(&source.value).display().to_string() };
-                let found = load(&path, &from).map_err(|failure| match &source.place {
+            for named in &verify.task_definitions {
+                let found = load(&source(&named.value, folder), &from).map_err(|failure| match &named.place {
                     // What is wrong within the file is shown there; that it is missing, here.
                     Some(place) if !failure.has_place() => failure.at(snippet(place, "")),
                     _ => failure,
@@ -172,6 +170,21 @@ pub fn wanted(
     wanted.options = rules::Options { allow, ..rules::Options::default() };
     wanted.strict = gate.strict || said.is_some_and(|said| said.strict);
     Ok(wanted)
+}
+
+/// A source that a recipe names: what ECS has by its name, a file or folder from the recipe's folder.
+pub fn source(named: &str, folder: &Path) -> String {
+    if LiveSource::parse(named).is_some() { named.to_owned() } else { folder.join(named).display().to_string() }
+}
+
+/// The sources that the flags name, else those of the recipe.
+pub fn sources(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Vec<String> {
+    match recipe {
+        Some((verify, folder)) if gate.task_definitions.is_empty() => {
+            verify.task_definitions.iter().map(|named| source(&named.value, folder)).collect()
+        }
+        _ => gate.task_definitions.clone(),
+    }
 }
 
 /// The targets that sources hold.

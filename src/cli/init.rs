@@ -17,6 +17,7 @@ use super::build::wrong;
 use super::context::Context;
 use super::failure::Failure;
 use super::report::document::VERSION;
+use super::report::is_stdout;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -40,7 +41,7 @@ pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
         args.output.clone().unwrap_or_else(|| args.folder.join(FILE_NAME))
     };
     let output = output.strip_prefix(".").map_or(output.clone(), Path::to_path_buf);
-    let to_stdout = output.as_os_str() == "-";
+    let to_stdout = is_stdout(&output);
     if !args.folder.is_dir() {
         return Err(Failure::new(format!("{} is no folder", args.folder.display()))
             .hint("name the project's folder; a Dockerfile of another name is given with --dockerfile"));

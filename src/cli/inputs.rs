@@ -12,8 +12,24 @@ use dockless::oci::platform::Platform;
 
 use super::args::push::Registry;
 use super::args::verify::{Gate, Selection};
-use super::gate::Wanted;
-use super::report::files::Input;
+use super::failure::Failure;
+use super::gate::{self, Wanted};
+use super::report::place::{Input, Written, apart, clear};
+
+/// Loads what an image is verified against, where no file that is written is in the way of one that is read; then what an
+/// earlier run wrote into them is removed. That is not done before: among it may be what a source reads.
+pub fn keep_apart(
+    written: &[Written<'_>],
+    read: &[Input],
+    wanted: impl FnOnce() -> Result<Wanted, Failure>,
+) -> Result<Wanted, Failure> {
+    apart(written, read)?;
+    let wanted = wanted()?;
+    let sources = of_sources(&wanted);
+    apart(written, &sources)?;
+    clear(written, &[read, &sources].concat())?;
+    Ok(wanted)
+}
 
 /// The files of the flags that say what an image is verified against.
 pub fn of_gate(gate: &Gate) -> Vec<Input> {
@@ -35,12 +51,14 @@ pub fn of_registry(flags: &Registry) -> Vec<Input> {
 /// A source of task definitions, where it is on the disk.
 pub fn task_definition(source: &str) -> Option<Input> {
     let elsewhere = source == "-" || LiveSource::parse(source).is_some() && !Path::new(source).exists();
-    (!elsewhere).then(|| Input::new("the task definition", source))
+    let is_terraform = Path::new(source).is_dir() || Path::new(source).extension().is_some_and(|ending| ending == "tf");
+    let input = if is_terraform { Input::configuration } else { Input::new };
+    (!elsewhere).then(|| input("the task definition", source))
 }
 
 /// The files that sources have turned out to be made of: modules, nested templates, values of variables. What an
 /// earlier run wrote among them may be written anew: `image.auto.tfvars.json`.
-pub fn of_sources(wanted: &Wanted) -> Vec<Input> {
+fn of_sources(wanted: &Wanted) -> Vec<Input> {
     let named = |source: &str| Input::part(format!("{source}, of the task definition"), source);
     wanted.sources().filter(|source| *source != "-").map(named).collect()
 }
@@ -63,9 +81,7 @@ pub fn of_recipe(recipe: &Recipe, platforms: &[Platform]) -> Vec<Input> {
     let mut found = Found { folder: &recipe.folder, platforms, inputs: Vec::new() };
     let verify = &recipe.verify;
     for source in &verify.task_definitions {
-        let live = LiveSource::parse(&source.value).is_some();
-        let path = if live { PathBuf::from(&source.value) } else { recipe.folder.join(&source.value) };
-        found.inputs.extend(task_definition(&path.display().to_string()));
+        found.inputs.extend(task_definition(&gate::source(&source.value, &recipe.folder)));
     }
     for file in &verify.var_files {
         found.inputs.push(Input::new(format!("{}, a var-file", file.value), recipe.folder.join(&file.value)));

@@ -19,20 +19,15 @@ use super::args::push::{Credentials, Push, Registry, Sending as Flags};
 use super::args::values::ChunkSize;
 use super::context::Context;
 use super::failure::Failure;
+use super::gate::{self, Wanted};
 use super::report::document::{LayerReport, PlatformReport, Report, UploadReport, VERSION, seconds};
-use super::report::files::{self, Written};
+use super::report::place::{self, Input};
 use super::verify::threads;
-use super::{gate, image, inputs, report};
+use super::{image, inputs, report};
 
 /// Runs `dockless push`.
 pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
-    let written = args.records.files().map(|(flag, path)| Written::new(flag, path));
-    report::check(context, &args.records.files())?;
-    let read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
-    files::apart(&written, &inputs::of_image(&args.image).into_iter().chain(read).collect::<Vec<_>>())?;
-    written.iter().try_for_each(files::clear)?;
-    let wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
-    files::apart(&written, &inputs::of_sources(&wanted))?;
+    let wanted = wanted(args, context).inspect_err(|_| forget(args))?;
     let (image, opened) = image::open(&args.image, context, &args.registry)?;
     // Before anything is sent: what cannot be read fails here.
     let platforms = platforms(image.source.as_ref(), &image.top)?;
@@ -80,6 +75,23 @@ pub fn run(args: &Push, context: &Context) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the image is verified against, once the files are in nobody's way.
+fn wanted(args: &Push, context: &Context) -> Result<Wanted, Failure> {
+    report::check(context, &args.records.files())?;
+    let wanted = || gate::wanted(&args.gate, None, context, &args.registry);
+    inputs::keep_apart(&args.records.written(), &read(args), wanted)
+}
+
+fn read(args: &Push) -> Vec<Input> {
+    let read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    inputs::of_image(&args.image).into_iter().chain(read).collect()
+}
+
+/// Removes what an earlier push wrote, as far as it is known what is read.
+pub fn forget(args: &Push) {
+    place::forget(&args.records.written(), &read(args));
 }
 
 /// What the flags say about how an image is sent to these references.

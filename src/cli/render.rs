@@ -17,13 +17,13 @@ use super::args::values::Pair;
 use super::context::Context;
 use super::failure::Failure;
 use super::gate::{self, Wanted, not_loaded, standard_input, underlined};
-use super::report::files::{self, Written};
+use super::report::files;
+use super::report::place::{self, Input, Kind, Written};
 use super::{image, inputs, report};
 
 /// Runs `dockless render`.
 pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
-    files::check("--output", Some(&args.output))?;
-    keep_apart(args)?;
+    let wanted = wanted(args, context).inspect_err(|_| forget(args))?;
     let rendered = match args.format {
         None => {
             if let Some(flag) = gate::first_of(&args.selection) {
@@ -36,8 +36,6 @@ pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
             task_definition(&args.source, &text, &by_digest(args, context)?, context)?
         }
         Some(format) => {
-            let wanted = gate::targets(std::slice::from_ref(&args.source), &args.selection, context)?;
-            files::apart(&[Written::new("--output", Some(&args.output))], &inputs::of_sources(&wanted))?;
             let written = as_written(args)?;
             let named = values(args, format, &written, &wanted, context)?;
             named.document(format, &by_digest(args, context)?)?
@@ -50,15 +48,34 @@ pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses an output that would take the place of what is read, and removes what an earlier run wrote there. A document
-/// may be rendered where it stands, and what is beside a configuration is part of it.
-fn keep_apart(args: &Render) -> Result<(), Failure> {
-    let mut output = Written::new("--output", Some(&args.output));
-    output.over = args.format.is_none().then(|| args.source.clone().into());
-    let source = inputs::task_definition(&args.source);
+/// The targets whose variables or parameters are given images, once the file is in nobody's way. A document is read by
+/// itself.
+fn wanted(args: &Render, context: &Context) -> Result<Wanted, Failure> {
+    files::check("--output", Some(&args.output))?;
+    inputs::keep_apart(&written(args), &read(args), || match args.format {
+        None => Ok(Wanted::default()),
+        Some(_) => gate::targets(std::slice::from_ref(&args.source), &args.selection, context),
+    })
+}
+
+/// What is written: a document, which may be rendered where it stands, or values.
+fn written(args: &Render) -> [Written<'_>; 1] {
+    let kind = if args.format.is_none() { Kind::TaskDefinition } else { Kind::Values };
+    let over = args.format.is_none().then(|| args.source.clone().into());
+    [Written::new(kind, "--output", Some(&args.output)).over(over)]
+}
+
+fn read(args: &Render) -> Vec<Input> {
     let read = [inputs::of_selection(&args.selection), inputs::of_registry(&args.registry)].concat();
-    files::apart(std::slice::from_ref(&output), &source.into_iter().chain(read).collect::<Vec<_>>())?;
-    if args.format == Some(Format::Terraform) { Ok(()) } else { files::clear(&output) }
+    // A document is read by itself.
+    let whole = |given| if args.format.is_none() { Input::new("the task definition", &args.source) } else { given };
+    let source = inputs::task_definition(&args.source).map(whole);
+    source.into_iter().chain(read).collect()
+}
+
+/// Removes what an earlier run wrote, as far as it is known what is read.
+pub fn forget(args: &Render) {
+    place::forget(&written(args), &read(args));
 }
 
 /// The references as they were given.

@@ -11,11 +11,13 @@ pub mod document;
 pub mod files;
 pub mod finding;
 pub mod github;
+pub mod place;
 pub mod sarif;
 
 use document::Report;
 use finding::Shown;
 use github::Outputs;
+use place::{Kind, Written};
 
 /// Shows findings on stderr: for people, unless the result is JSON and has them, and for GitHub Actions.
 pub fn show(context: &Context, findings: &[Shown<'_>]) {
@@ -30,9 +32,9 @@ pub fn show(context: &Context, findings: &[Shown<'_>]) {
     }
 }
 
-/// Refuses files and outputs that cannot be written, before anything is built or sent. What goes to stdout takes the
-/// place of the result there, so that there is one thing to read.
-pub fn check(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+/// Refuses files that cannot be written, before anything is built or sent. What goes to stdout takes the place of the
+/// result there, so that there is one thing to read.
+pub fn check_files(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
     let mut on_stdout: Option<&str> = context.output.json.then_some("--json");
     for (flag, path) in files {
         if path.is_some_and(is_stdout) {
@@ -46,6 +48,12 @@ pub fn check(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), F
         }
         files::check(flag, *path)?;
     }
+    Ok(())
+}
+
+/// The same, and for the outputs of a step.
+pub fn check(context: &Context, files: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    check_files(context, files)?;
     context
         .settings
         .github_output
@@ -62,6 +70,12 @@ impl Records {
     /// The files, each with its flag.
     pub fn files(&self) -> [(&'static str, Option<&Path>); 2] {
         [("--report", self.report.as_deref()), ("--image-refs", self.image_refs.as_deref())]
+    }
+
+    /// The same, as what is written.
+    pub fn written(&self) -> [Written<'_>; 2] {
+        let [(report, one), (references, two)] = self.files();
+        [Written::new(Kind::Report, report, one), Written::new(Kind::References, references, two)]
     }
 
     fn are_on_stdout(&self) -> bool {

@@ -1,7 +1,6 @@
 //! `verify`: does this image run on that task?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::ExitCode;
 
 use dockless::ecs::target::Target;
@@ -15,9 +14,11 @@ use dockless::verify::finding::Rule;
 use super::args::verify::Verify;
 use super::context::Context;
 use super::failure::Failure;
-use super::report::{files, sarif};
+use super::gate::{self, Wanted};
+use super::report::place::{self, Input, Kind, Written};
+use super::report::{files, is_stdout, sarif};
 use super::text::json_without_commands;
-use super::{gate, image, inputs};
+use super::{image, inputs, report};
 
 /// Runs `dockless verify`.
 pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
@@ -26,17 +27,8 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         context.result(rule.explain().trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    if args.sarif.as_deref() == Some(Path::new("-")) && context.output.json {
-        return Err(Failure::new("--sarif - and --json both write to stdout: give --sarif a file"));
-    }
-    files::check("--sarif", args.sarif.as_deref())?;
     let given = args.image.as_deref().unwrap_or_default();
-    let written = [files::Written::new("--sarif", args.sarif.as_deref())];
-    let read: Vec<_> = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
-    files::apart(&written, &inputs::of_image(given).into_iter().chain(read).collect::<Vec<_>>())?;
-    written.iter().try_for_each(files::clear)?;
-    let mut wanted = gate::wanted(&args.gate, None, context, &args.registry)?;
-    files::apart(&written, &inputs::of_sources(&wanted))?;
+    let mut wanted = wanted(args, context).inspect_err(|_| forget(args))?;
     // The image is read by the network's threads: it lives as long as the image.
     let (image, mut network) = image::open(given, context, &args.registry)?;
     if args.sidecars {
@@ -49,7 +41,6 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     let facts =
         facts(given, image.source.as_ref(), &image.top, threads(), context.progress.as_ref()).map_err(Failure::new)?;
     let (verification, passes) = wanted.judge(&facts, context);
-    let on_stdout = args.sarif.as_deref() == Some(Path::new("-"));
     if let Some(path) = &args.sarif {
         let document =
             sarif::document(&verification, &wanted.definitions(), context.settings.github_workspace.as_deref());
@@ -57,7 +48,7 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         text.push('\n');
         files::write(path, json_without_commands(&text).as_bytes())?;
     }
-    if on_stdout {
+    if args.sarif.as_deref().is_some_and(is_stdout) {
         // The document is the result.
     } else if context.output.json {
         context.json(&verification)?;
@@ -65,6 +56,27 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
         context.result(verification.verdict.word())?;
     }
     Ok(ExitCode::from(u8::from(!passes)))
+}
+
+/// What the image is verified against, once the file is in nobody's way.
+fn wanted(args: &Verify, context: &Context) -> Result<Wanted, Failure> {
+    report::check_files(context, &[("--sarif", args.sarif.as_deref())])?;
+    let wanted = || gate::wanted(&args.gate, None, context, &args.registry);
+    inputs::keep_apart(&written(args), &read(args), wanted)
+}
+
+fn written(args: &Verify) -> [Written<'_>; 1] {
+    [Written::new(Kind::Findings, "--sarif", args.sarif.as_deref())]
+}
+
+fn read(args: &Verify) -> Vec<Input> {
+    let read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    inputs::of_image(args.image.as_deref().unwrap_or_default()).into_iter().chain(read).collect()
+}
+
+/// Removes what an earlier verification wrote, as far as it is known what is read.
+pub fn forget(args: &Verify) {
+    place::forget(&written(args), &read(args));
 }
 
 /// The platforms of the other images of the tasks. What cannot be asked is told, and not judged.

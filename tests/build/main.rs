@@ -18,6 +18,7 @@ mod golden;
 mod hostile;
 mod interrupted;
 mod layouts;
+mod leftovers;
 mod locks;
 mod project;
 mod recipe_errors;
