@@ -76,6 +76,11 @@ impl Failure {
         self.snippet.is_some()
     }
 
+    /// The failure and its causes in one line.
+    pub fn in_one_line(&self) -> String {
+        cause::in_one_line(&*self.error)
+    }
+
     /// Writes the failure for people. The text is styled: give it a writer that drops styles where there is no colour.
     pub fn print(&self, writer: &mut dyn Write) -> io::Result<()> {
         let mut messages = cause::messages(&*self.error).into_iter();

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use dockless::event::{Event, Observer as _};
+
 use super::args::push::Records;
 use super::context::Context;
 use super::failure::Failure;
@@ -139,16 +141,21 @@ pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
     set(context, &Outputs { image: Vec::new(), digest: None, task_definition })
 }
 
-/// Ends a push that failed: the report says what was reached, and which tags that are goes to stderr.
-pub fn reached(context: &Context, records: &Records, report: &Report, tags: &[String]) -> Result<(), Failure> {
+/// Ends a push that failed: the report says what was reached, and which tags that are goes to stderr. Why it failed is
+/// the command's failure; that the report cannot be written is told beside it.
+pub fn reached(context: &Context, records: &Records, report: &Report, tags: &[String]) {
     if !tags.is_empty() {
         context.say(format!("the push failed, but these name the image now: {}", tags.join(", ")));
     }
-    refuse(context, records, report)
+    if let Err(failure) = refuse(context, records, report) {
+        context.progress.note(Event::Warning(&failure.in_one_line()));
+    }
 }
 
-/// Ends a build whose answer is no: the report says why, and nothing else names an image that must not be deployed.
+/// Ends a build or a push whose image must not be deployed, or is not where it should be: the report says why, and no
+/// other file and no output names it. The result as JSON comes also where the report cannot be written.
 pub fn refuse(context: &Context, records: &Records, report: &Report) -> Result<(), Failure> {
-    files::write_report(records, report)?;
-    if context.output.json { context.json(report) } else { Ok(()) }
+    let recorded = files::write_report(records, report);
+    let said = if context.output.json { context.json(report) } else { Ok(()) };
+    recorded.and(said)
 }

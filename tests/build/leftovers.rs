@@ -1,6 +1,11 @@
 //! What an earlier run wrote, and what only looks like it.
 
+use dockless::serve::fault::{Action, Fault};
+use dockless::serve::route::Endpoint;
+use hyper::Method;
+
 use super::project::Project;
+use super::registry::Registry;
 
 const DIGEST: &str = "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
 
@@ -144,5 +149,26 @@ resource "aws_ecs_task_definition" "app" {
         project.write(file, &values);
         project.run(&words(file)).with_code(2);
         assert_eq!(project.at(file).exists(), is_left, "{file}");
+    }
+}
+
+/// Only that the report cannot be written was said.
+#[test]
+fn why_a_push_failed_is_told_also_where_the_report_cannot_be_written() {
+    let denied = Action::Status { status: 403, retry_after: None };
+    let denied = || vec![Fault::first(Method::PUT, Endpoint::Manifest, denied.clone())];
+    let registries = [Registry::with(denied()), Registry::with(denied())];
+    let project = Project::programs();
+    project.run(&["build", "-q"]).done();
+    // To a socket nothing is written, and that is found out when it is tried.
+    let _socket = std::os::unix::net::UnixListener::bind(project.at("socket")).expect("a socket");
+    let [one, two] = registries.each_ref().map(|registry| registry.reference("app:1"));
+    for words in
+        [&["push", "oci", &one, "--report", "socket"][..], &["build", "--push", "-t", &two, "--report", "socket"]]
+    {
+        let said = project.run(words).with_code(2);
+        let (warning, error) = (said.stderr.find("warning: cannot write socket: "), said.stderr.find("error: "));
+        assert!(warning.is_some() && warning < error, "{said:#?}");
+        assert!(said.stderr.contains("403"), "{said:#?}");
     }
 }
