@@ -17,7 +17,6 @@ use super::failure::Failure;
 use super::gate::{self, Wanted};
 use super::report::place::{self, Input, Kind, Written};
 use super::report::{files, is_stdout, sarif};
-use super::text::json_without_commands;
 use super::{image, inputs, report};
 
 /// Runs `dockless verify`.
@@ -44,9 +43,7 @@ pub fn run(args: &Verify, context: &Context) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.sarif {
         let document =
             sarif::document(&verification, &wanted.definitions(), context.settings.github_workspace.as_deref());
-        let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
-        text.push('\n');
-        files::write(path, json_without_commands(&text).as_bytes())?;
+        files::write(path, files::json(&document)?.as_bytes())?;
     }
     if args.sarif.as_deref().is_some_and(is_stdout) {
         // The document is the result.

@@ -172,3 +172,16 @@ fn why_a_push_failed_is_told_also_where_the_report_cannot_be_written() {
         assert!(said.stderr.contains("403"), "{said:#?}");
     }
 }
+
+/// `--json` was, and a report on stdout was not.
+#[test]
+fn a_report_on_stdout_has_no_command_of_the_runner() {
+    let project = Project::programs();
+    let words = ["build", "-q", "--entrypoint", "##[add-mask]x", "--report", "-"];
+    let said = project.run(&words);
+    assert!(said.json()["findings"].to_string().contains("##[add-mask]x"), "{said:#?}");
+    assert!(!said.stdout.contains("##["), "{said:#?}");
+    let words = ["build", "-q", "--entrypoint", "##[add-mask]x", "--report", "report.json"];
+    project.run(&words);
+    assert_eq!(project.text("report.json"), said.stdout);
+}

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::super::args::push::Records;
 use super::super::context::to_stdout;
 use super::super::failure::Failure;
+use super::super::text::json_without_commands;
 use super::document::Report;
 use super::is_stdout;
 
@@ -23,7 +24,7 @@ pub fn write_records(records: &Records, report: &Report) -> Result<(), Failure> 
 /// Writes `--report`, if it was asked for.
 pub fn write_report(records: &Records, report: &Report) -> Result<(), Failure> {
     match &records.report {
-        Some(path) => write(path, &json(report)?),
+        Some(path) => write(path, json(report)?.as_bytes()),
         None => Ok(()),
     }
 }
@@ -52,10 +53,11 @@ pub fn check(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn json<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {
-    let mut bytes = serde_json::to_vec_pretty(document).map_err(Failure::new)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// A document, indented, since people read it as well. Wherever it goes, it may come to a job's output from there.
+pub fn json<T: Serialize>(document: &T) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(document).map_err(Failure::new)?;
+    text.push('\n');
+    Ok(json_without_commands(&text).into_owned())
 }
 
 /// Writes a file so that whoever looks sees the old one or the whole new one; `-` is stdout.
