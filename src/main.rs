@@ -12,9 +12,9 @@ use cli::context::Context;
 use cli::failure::{EXIT_CODE, Failure};
 use cli::text::to_stderr;
 
-// No handler for Ctrl-C: the signal ends the process, which a shell reports as 130, and a shell's loop ends with it. A
-// killed run leaves no half file under its final name, so there is nothing to tidy first.
 fn main() -> ExitCode {
+    // Ctrl-C ends any other process by itself, which a shell reports as 130, and a shell's loop ends with it. A killed
+    // run leaves no half file under its final name, so there is nothing to tidy first.
     cli::signals::end_first_process();
     let Arguments { command, output } = match Arguments::try_parse() {
         Ok(arguments) => arguments,

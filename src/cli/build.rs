@@ -242,8 +242,8 @@ fn read(args: &Build, recipe: Option<&Recipe>) -> Vec<Input> {
     read
 }
 
-/// Removes what an earlier build wrote, as far as it is known what is read: where the recipe cannot be, what is rendered
-/// may be the task definition that it names.
+/// Removes what an earlier build wrote, as far as it is known what is read: where the recipe cannot be, what is
+/// rendered may be the task definition that it names.
 pub fn forget(args: &Build) {
     let recipe = recipe(args).ok();
     let recipe = recipe.as_ref();

@@ -3,9 +3,9 @@
 //! Exit codes: **0** done, **1** asked and the answer is no, **2** could not do it, **129**, **130** and **143**
 //! interrupted. A stdout that nobody reads changes none of them: whoever read it has seen enough.
 //!
-//! A failure is text on stderr also with `--json`: stdout carries only results, and a script that finds it empty has
-//! the exit code to go by. Whoever turns a library's error into a failure adds the hints here, at the border; nothing
-//! is ever decided by an error's text.
+//! A failure is text on stderr also with `--json`: stdout carries only results. What is there does not say how it ended
+//! (a push that failed prints what was reached), the exit code does. Whoever turns a library's error into a failure
+//! adds the hints here, at the border; nothing is ever decided by an error's text.
 
 use std::error::Error;
 use std::io::{self, Write};

@@ -16,8 +16,8 @@ use super::failure::Failure;
 use super::gate::{self, Wanted};
 use super::report::place::{Input, Written, apart, clear};
 
-/// Loads what an image is verified against, where no file that is written is in the way of one that is read; then what an
-/// earlier run wrote into them is removed. That is not done before: among it may be what a source reads.
+/// Loads what an image is verified against, where no file that is written is in the way of one that is read; then what
+/// an earlier run wrote into them is removed. That is not done before: among it may be what a source reads.
 pub fn keep_apart(
     written: &[Written<'_>],
     read: &[Input],

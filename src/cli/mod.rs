@@ -10,6 +10,7 @@
 //! | `report` | results and findings: JSON, text, annotations, files |
 //! | `failure` | what went wrong, and the exit code |
 //! | `gate`, `image` | what several commands ask for: task definitions and verdicts; images and registries |
+//! | `inputs` | what a command reads, which no file that it writes may replace |
 //! | `signals` | what ends the first process of a container |
 //! | `snippet`, `table`, `text` | how things look |
 
