@@ -228,11 +228,19 @@ fn written<'a>(args: &'a Build, recipe: Option<&Recipe>) -> [Written<'a>; 3] {
 /// What is read, as flags and recipe name it.
 fn read(args: &Build, recipe: Option<&Recipe>) -> Vec<Input> {
     let mut read = [inputs::of_gate(&args.gate), inputs::of_registry(&args.registry)].concat();
+    let mut folder = PathBuf::new();
     if args.image.layers.is_empty() {
         let given = inputs::recipe_file(recipe_path(args.recipe.as_deref()));
+        folder.extend(given.parent());
         read.push(Input::new("the lock", given.with_extension("lock")));
         read.push(Input::new("the recipe", given));
     }
+    read.push(Input::new("the .dockerignore", folder.join(".dockerignore")));
+    // What is in them is used again.
+    let layout = output(args).ok().map(|output| output.path().to_path_buf()).filter(|path| path.is_dir());
+    read.extend(layout.map(|folder| Input::new("the layout", folder)));
+    let rehearsed = args.result.rehearse.iter().flatten().filter(|path| path.is_dir());
+    read.extend(rehearsed.map(|folder| Input::new("the registry of --rehearse", folder)));
     let mut platforms: Vec<Platform> = args.image.platforms.clone();
     platforms.extend(recipe.iter().flat_map(|recipe| &recipe.platforms).map(|platform| platform.value.clone()));
     platforms.extend([Platform::linux_amd64(), Platform::linux_arm64()]);

@@ -102,6 +102,42 @@ fn nothing_that_is_read_is_written_over() {
     }
 }
 
+/// The layout was damaged, and every image in it gone, with exit code 0.
+#[test]
+fn nothing_of_a_layout_that_is_written_into_is_written_over() {
+    let project = Project::programs();
+    let rehearse = ["build", "-q", "-t", "localhost/app:1", "--rehearse=rh"];
+    project.run(&rehearse).done();
+    for (words, path) in [
+        (&["build", "-q", "--report", "oci/index.json"][..], "oci/index.json"),
+        (&["build", "-q", "--image-refs", "oci/oci-layout"], "oci/oci-layout"),
+        (&["build", "-q", "-o", "other", "--rehearse=rh", "-t", "a/b", "--report", "rh/index.json"], "rh/index.json"),
+    ] {
+        let before = project.read(path);
+        let said = project.run(words).with_code(2);
+        assert!(said.stderr.contains(&format!("{path}: that is a file of the ")), "{said:#?}");
+        assert_eq!(project.read(path), before, "{words:?}");
+    }
+    let beside = ["build", "-q", "--report", "oci/report.json"];
+    (0..2).for_each(|_| drop(project.run(&beside).done()));
+    project.run(&["check", "oci"]).done();
+}
+
+/// The first report took its place, and what it left out was in the image of the next build.
+#[test]
+fn what_a_build_looks_for_beside_the_recipe_is_not_written_over() {
+    let project = Project::programs();
+    for path in [".dockerignore", "dockless.lock"] {
+        let said = project.run(&["build", "--report", path]).with_code(2);
+        assert!(said.stderr.contains(&format!("--report {path}: that is where the ")), "{said:#?}");
+        assert!(!project.at(path).exists());
+    }
+    project.write(".dockerignore", "**/*.log\n");
+    let said = project.run(&["build", "--image-refs", ".dockerignore"]).with_code(2);
+    assert!(said.stderr.contains("that is the .dockerignore, which would be lost"), "{said:#?}");
+    assert_eq!(project.text(".dockerignore"), "**/*.log\n");
+}
+
 /// `src = "."` and a report beside the recipe go together, also the second time.
 #[test]
 fn what_an_earlier_build_wrote_among_the_sources_is_written_anew() {

@@ -175,27 +175,28 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Refuses a file that would be written in the place of another one: what is read, or what another flag writes. In a
-/// folder that is read, what an earlier run wrote may be replaced, and nothing else.
+/// Refuses a file that would be written in the place of another one: what is read, or looked for, or what another flag
+/// writes. In a folder that is read, what an earlier run wrote may be replaced, and nothing else.
 pub fn apart(written: &[Written<'_>], read: &[Input]) -> Result<(), Failure> {
     let mut taken: Vec<(&str, PathBuf)> = Vec::new();
     for one @ Written { kind, flag, .. } in written {
         let Some((path, own)) = one.own() else { continue };
-        let lost = |what: &str| {
-            Failure::new(format!("{flag} {}: that is {what}, which would be lost", path.display()))
-                .hint("write it to a file of its own")
+        let refused = |what: String| {
+            Failure::new(format!("{flag} {}: that is {what}", path.display())).hint("write it to a file of its own")
         };
+        let lost = |what: &str| refused(format!("{what}, which would be lost"));
         if let Some((what, _)) = taken.iter().find(|(_, other)| *other == own) {
             return Err(lost(what));
         }
         for input in read.iter().filter(|_| !one.is_in_place()) {
-            let Ok(there) = input.path.canonicalize() else { continue };
+            let Some(there) = input.path.canonicalize().ok().or_else(|| place(&input.path)) else { continue };
             // An empty file is one that `mktemp` made.
             let is_empty = || fs::metadata(&own).is_ok_and(|own| own.len() == 0);
             let renewed = || !own.exists() || is_empty() || kind.wrote(&own);
             // The task definition that a source is made of is not one that was rendered from it.
             if there == own && !(input.role == Role::Part && *kind != Kind::TaskDefinition && renewed()) {
-                return Err(lost(&input.what));
+                let what = &input.what;
+                return Err(if own.exists() { lost(what) } else { refused(format!("where {what} would be")) });
             }
             if there.is_dir() && own.starts_with(&there) && !renewed() {
                 return Err(lost(&format!("a file of {}, {}", input.what, input.path.display())));
