@@ -23,6 +23,7 @@ use dockless::release::ship::{Output, Request, ShipError};
 use dockless::verify::finding::Verification;
 
 use super::args::build::{Build, Config};
+use super::args::push::Sending as Flags;
 use super::args::values::{Compression, Format};
 use super::context::Context;
 use super::failure::Failure;
@@ -149,6 +150,15 @@ fn check_asked(args: &Build) -> Result<(), Failure> {
     }
     if args.result.render.is_some() && !args.sends() {
         return Err(Failure::new("--render writes what was pushed: add --push, or --rehearse to try it"));
+    }
+    let Flags { mount_from, chunk_size, create_repository, .. } = &args.sending;
+    let flags = [
+        ("--create-repository", *create_repository),
+        ("--mount-from", !mount_from.is_empty()),
+        ("--chunk-size", chunk_size.is_some()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given && !args.sends()) {
+        return Err(Failure::new(format!("{flag} is for a push: add --push, or --rehearse to try it")));
     }
     Ok(())
 }

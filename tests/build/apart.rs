@@ -347,6 +347,19 @@ fn a_flag_about_a_task_definition_needs_one() {
     project.run(&["build", "--strict", "--allow", "foreign-executable"]).done();
 }
 
+/// What is printed looked like the result of a push, and no repository was there.
+#[test]
+fn a_flag_about_a_push_needs_one() {
+    let project = Project::programs();
+    let tag = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1";
+    for flag in [&["--create-repository", "--keep-images", "3"][..], &["--mount-from", "b"], &["--chunk-size", "5MiB"]]
+    {
+        let words: Vec<_> = ["build", "-t", tag].iter().chain(flag).copied().collect();
+        let said = project.run(&words).with_code(2);
+        assert!(said.stderr.contains(&format!("{} is for a push: add --push", flag[0])), "{said:#?}");
+    }
+}
+
 const TERRAFORM: &str = r#"
 variable "arch" { default = "X86_64" }
 resource "aws_ecs_task_definition" "app" {
