@@ -243,6 +243,9 @@ struct From<'a> {
 }
 
 fn load_all(sources: &[String], from: &From<'_>) -> Result<Sources, Failure> {
+    if sources.iter().filter(|source| *source == "-").count() > 1 {
+        return Err(Failure::new("standard input is named twice: it holds one source"));
+    }
     let mut all = Sources::default();
     for source in sources {
         all.add(load(source, from)?);

@@ -360,6 +360,18 @@ fn a_flag_about_a_push_needs_one() {
     }
 }
 
+/// The second of them was an empty document.
+#[test]
+fn standard_input_is_named_once() {
+    let project = Project::new();
+    project.write("task.json", TASK);
+    let mut command = project.command(&["targets", "-", "-"]);
+    let input = std::fs::File::open(project.at("task.json")).expect("a file");
+    let output = command.stdin(input).output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("standard input is named twice"), "{told}");
+}
+
 const TERRAFORM: &str = r#"
 variable "arch" { default = "X86_64" }
 resource "aws_ecs_task_definition" "app" {
