@@ -23,7 +23,8 @@ pub mod verify;
 /// Builds reproducible multi-arch OCI images from files, proves that what is inside runs on the target that the ECS
 /// task definition names, and pushes to registries. Only results go to stdout, everything else to stderr.
 ///
-/// Exit codes: 0 done, 1 asked and the answer is no, 2 could not do it, 130 interrupted.
+/// Exit codes: 0 done, 1 asked and the answer is no, 2 could not do it, 129, 130 or 143
+/// interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "dockless", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(subcommand_required = true)]

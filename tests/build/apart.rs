@@ -372,6 +372,19 @@ fn standard_input_is_named_once() {
     assert!(output.status.code() == Some(2) && told.contains("standard input is named twice"), "{told}");
 }
 
+/// It was refused: nothing said that both platforms are meant.
+#[test]
+fn the_example_of_a_build_without_a_recipe_can_be_pasted() {
+    let project = Project::programs();
+    let help = project.run(&["build", "--help"]).done().stdout;
+    let example =
+        help.split("  dockless ").find(|example| example.contains("--layer linux/amd64=")).expect("an example");
+    project.write("rootfs-amd64/bin/a", "").write("rootfs-arm64/bin/a", "").write("app/run", program(AARCH64));
+    let words: Vec<&str> = example.split_whitespace().filter(|word| *word != "\\").collect();
+    let said = project.run(&words);
+    assert!(said.code != Some(2), "{said:#?}");
+}
+
 const TERRAFORM: &str = r#"
 variable "arch" { default = "X86_64" }
 resource "aws_ecs_task_definition" "app" {

@@ -18,8 +18,8 @@ use super::verify::Gate;
   dockless build
   dockless build services/app -p linux/amd64,linux/arm64 -t registry.example.com/team/app:v1 --push
   dockless build --task-definition task-definition.json -t registry.example.com/team/app:v1 --push
-  dockless build --layer linux/amd64=rootfs-amd64 --layer linux/arm64=rootfs-arm64 \\
-    --layer app:/app --entrypoint /app/run --user 10001:10001 -o image.tar
+  dockless build -p linux/amd64,linux/arm64 --layer linux/amd64=rootfs-amd64 \\
+    --layer linux/arm64=rootfs-arm64 --layer app:/app --entrypoint /app/run -o image.tar
   dockless build -t registry.example.com/app:v1 --rehearse=registry")]
 #[command(args = habits())]
 pub struct Build {
