@@ -308,9 +308,7 @@ impl<'a> Named<'a> {
                 pairs.map(|(name, reference)| json!({ "ParameterKey": name, "ParameterValue": reference })).collect()
             }
         };
-        let mut text = serde_json::to_string_pretty(&document).map_err(Failure::new)?;
-        text.push('\n');
-        Ok(text)
+        files::json(&document)
     }
 }
 

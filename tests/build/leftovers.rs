@@ -184,4 +184,15 @@ fn a_report_on_stdout_has_no_command_of_the_runner() {
     let words = ["build", "-q", "--entrypoint", "##[add-mask]x", "--report", "report.json"];
     project.run(&words);
     assert_eq!(project.text("report.json"), said.stdout);
+    // The values that a template takes are a document of ours as well.
+    project.write(
+        "template.json",
+        r###"{"Parameters": {"##[error]P": {"Type": "String"}}, "Resources": {"T": {
+        "Type": "AWS::ECS::TaskDefinition", "Properties": {
+        "ContainerDefinitions": [{"Name": "app", "Image": {"Ref": "##[error]P"}}]}}}}"###,
+    );
+    let image = format!("app=localhost/app@{DIGEST}");
+    let said = project.run(&["render", "template.json", "--for", "cloudformation", "--image", &image]).done();
+    assert_eq!(said.json()[0]["ParameterKey"], "##[error]P");
+    assert!(!said.stdout.contains("##["), "{said:#?}");
 }
