@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use dockless::image::recipe::load::FILE_NAME;
+use dockless::image::recipe::load::{DOCKERFILES, FILE_NAME, PROJECT_FILES};
 use dockless::layer::run::quoted;
 use dockless::project::init::{Made, from_folder};
 use dockless::project::remark::{Remark, Weight};
@@ -18,6 +18,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::report::document::VERSION;
 use super::report::is_stdout;
+use super::report::place::{Input, Kind, Written, apart};
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -52,6 +53,9 @@ pub fn run(args: &args::Init, context: &Context) -> Result<ExitCode, Failure> {
     if !to_stdout && !args.force && output.symlink_metadata().is_ok() {
         return Err(Failure::new(format!("{} is there already", output.display()))
             .hint("--force replaces it; --stdout shows what would be written"));
+    }
+    if !to_stdout {
+        check_lost(args, &output)?;
     }
     let arguments = args.arguments.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
     let wanted = Wanted { target: args.target.clone(), arguments };
@@ -97,6 +101,14 @@ fn check_place(folder: &Path, output: &Path) -> Result<(), Failure> {
         output.display()
     );
     Err(Failure::new(error).hint(format!("write it into the folder: -o {}; --stdout prints it", inside(name))))
+}
+
+/// Refuses a file that the recipe is made from.
+fn check_lost(args: &args::Init, output: &Path) -> Result<(), Failure> {
+    let own = DOCKERFILES.into_iter().chain(PROJECT_FILES).map(|name| args.folder.join(name));
+    let read = args.dockerfile.iter().cloned().chain(own).map(|file| Input::new("a file of the project", file));
+    let written = Written::new(Kind::Recipe, "--output", Some(output));
+    apart(&[written], &read.collect::<Vec<_>>())
 }
 
 /// Whole or not at all, as everything that is written.

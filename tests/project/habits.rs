@@ -22,6 +22,20 @@ fn a_recipe_is_written_into_the_folder_that_its_paths_are_relative_to() {
     golden("outputs.txt", session(&files, commands));
 }
 
+/// `--force` is for a recipe that is there: the Dockerfile was replaced by what had been made of it.
+#[test]
+fn a_recipe_does_not_replace_what_it_is_made_from() {
+    let files = [("Dockerfile", "FROM scratch\n"), ("svc/api.Dockerfile", "FROM scratch\n"), ("requirements.txt", "")];
+    let commands: &[&[&str]] = &[
+        &["init", "-o", "Dockerfile", "--force"],
+        &["init", "-o", "requirements.txt", "--force"],
+        &["init", "svc", "-f", "svc/api.Dockerfile", "-o", "svc/api.Dockerfile", "--force"],
+        &["init", "-o", "app.toml"],
+        &["init", "-o", "app.toml", "--force"],
+    ];
+    golden("replaced.txt", session(&files, commands));
+}
+
 /// Each of them led nowhere.
 #[test]
 fn what_docker_users_type_first_leads_to_init() {

@@ -65,6 +65,8 @@ pub enum Kind {
     Values,
     /// Findings as SARIF.
     Findings,
+    /// A recipe that was made.
+    Recipe,
 }
 
 impl Kind {
@@ -79,6 +81,8 @@ impl Kind {
         };
         match self {
             Self::Image => ImageArchive::open(path).is_ok(),
+            // It is its user's from then on.
+            Self::Recipe => false,
             Self::Report => has(path, &["version", "digest", "references", "platforms", "uploads"]),
             Self::Findings => has(path, &["$schema", "version", "runs"]),
             Self::References => {
