@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use dockless::ecs::target::Variables;
+use dockless::ecs::task_definition::Stated;
 use dockless::ecs::{plan, terraform};
 use proptest::prelude::*;
 
-use super::{container, files};
+use super::{container, files, image};
 
 fn bears(name: &str, text: &str) -> Result<usize, String> {
     let start = Instant::now();
@@ -56,6 +57,72 @@ fn expansion_has_a_limit() {
     assert_eq!(bears("range", &range), Ok(1));
     let product = "setproduct(range(1000), range(1000), range(1000))";
     assert_eq!(bears(product, &container(&format!("image = length({product})"))), Ok(1));
+}
+
+/// `l0` and 40 locals after it, each made of the one before it twice.
+fn doubled(first: &str, next: impl Fn(&str) -> String) -> String {
+    let more = (1..=40).map(|n| format!("l{n} = {}\n", next(&format!("local.l{}", n - 1)))).collect::<String>();
+    format!("variable \"x\" {{}}\nlocals {{\nl0 = {first}\n{more}}}\n")
+}
+
+#[test]
+fn what_an_open_condition_may_stand_for_is_counted_once() {
+    let locals = doubled("var.x ? aws_ecs_task_definition.a.arn : aws_ecs_task_definition.b.arn", |before| {
+        format!("var.x ? {before} : {before}")
+    });
+    let tasks = ["a", "b"]
+        .map(|name| format!("resource \"aws_ecs_task_definition\" \"{name}\" {{\n family = \"{name}\"\n}}\n"));
+    let service = "resource \"aws_ecs_service\" \"s\" {\n task_definition = local.l40\n launch_type = \"FARGATE\"\n}\n";
+    let text = format!("{locals}{}{service}", tasks.concat());
+    assert_eq!(bears("ways", &text), Ok(2));
+    for definition in terraform::parse(&files([("main.tf", &*text)]), &Variables::default()).expect("two") {
+        let Stated::Unresolved { reason, .. } = definition.launch_types else { panic!("open") };
+        assert!(reason.starts_with("which task definition aws_ecs_service.s runs is not known"), "{reason}");
+    }
+}
+
+#[test]
+fn what_goes_through_nested_values_takes_steps() {
+    let twice = |before: &str| format!("[{before}, {before}]");
+    // One and the same value is equal to itself.
+    let text = doubled("[1, 1]", twice) + &container("image = local.l40 == local.l40 ? \"a\" : \"b\"");
+    let all = terraform::parse(&files([("main.tf", &*text)]), &Variables::default()).expect("one");
+    assert_eq!(image(&all[0]), "a");
+    for expression in [
+        "jsondecode(\"[1,1]\") == [1, 1] && local.l40 == local.m40",
+        "contains([local.l40], local.m40)",
+        "length(distinct([local.l40, local.m40]))",
+        "(var.x ? local.l40 : local.m40)[0]",
+        "upper(local.l40)",
+        "join(\"\", keys(local.l40))",
+    ] {
+        let other = doubled("[1, 1]", twice).replace("variable \"x\" {}\n", "").replace("l0 =", "m0 =");
+        let other = other.replace("\nl", "\nm").replace("local.l", "local.m");
+        let text = doubled("[1, 1]", twice) + &other + &container(&format!("image = {expression}"));
+        assert!(bears(expression, &text).expect_err(expression).contains("steps"), "{expression}");
+    }
+}
+
+#[test]
+fn a_string_that_is_not_known_counts_its_parts() {
+    for twice in ["\"${A}${A}\"", "format(\"%s%s\", A, A)", "join(\"\", [A, A])", "jsonencode([A, A])"] {
+        let text = doubled("\"a${var.x}\"", |before| twice.replace('A', before)) + &container("image = local.l40");
+        let error = bears(twice, &text).expect_err(twice);
+        assert!(error.contains("steps") || error.contains("MiB of text"), "{twice}: {error}");
+    }
+    let text = doubled("\"aaaa\"", |before| format!("format(\"%s%s\", {before}, {before})"));
+    assert!(bears("format", &(text + &container("image = local.l40"))).expect_err("long").contains("MiB of text"));
+}
+
+#[test]
+fn the_way_of_a_value_is_kept_once_for_all_its_parts() {
+    let count = 1000;
+    let variables = (0..count).map(|n| format!("variable \"v{n}\" {{\n default = true\n}}\n")).collect::<String>();
+    let locals = (0..count).map(|n| format!("l{} = var.v{n} ? local.l{n} : []\n", n + 1)).collect::<String>();
+    let all = (0..count).map(|n| format!("local.l{n}, ")).collect::<String>();
+    let text = format!("{variables}locals {{\nl0 = range(4000)\n{locals}all = [{all}]\n}}\n");
+    let use_of = format!("image = \"${{length(local.all)}} ${{length([for a in local.l{count} : a])}}\"");
+    assert_eq!(bears("ways", &(text + &container(&use_of))), Ok(1));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `==`, as Terraform compares: values of different types are never equal, not even a list and a tuple that hold the
 //! same. Where the type is not worked out, or a number is not exact here, it is not known.
+//!
+//! What goes through a value to any depth counts its steps: a few lines can nest one in itself without end.
 
 use std::rc::Rc;
 
+use super::evaluate::{Evaluator, Fail};
 use super::value::{Data, Gap, Val};
 
 /// What type of collection a value is.
@@ -35,50 +38,118 @@ pub(super) fn same_number(a: f64, b: f64) -> Option<bool> {
 
 fn unsettled(reason: &str) -> Rc<Gap> {
     let reason = format!("{reason}: a plan has the value (`terraform show -json`)");
-    Rc::new(Gap { reason, expression: String::new(), at: None, of: Vec::new() })
+    Rc::new(Gap { reason, expression: String::new(), at: None, of: Rc::default() })
 }
 
-impl Val {
+impl Evaluator<'_> {
     /// Whether two values are equal; the gap in the way where that is not known.
-    pub(super) fn equals(&self, other: &Val) -> Result<bool, Rc<Gap>> {
-        for side in [self, other] {
+    pub(super) fn equals(&self, one: &Val, other: &Val) -> Result<Result<bool, Rc<Gap>>, Fail> {
+        self.spend(1)?;
+        for side in [one, other] {
             if let Some(gap) = side.gap() {
-                return Err(Rc::clone(gap));
+                return Ok(Err(Rc::clone(gap)));
             }
         }
-        match (&self.data, &other.data) {
+        let same = match (&one.data, &other.data) {
             (Data::Null, Data::Null) => Ok(true),
             (Data::Bool(a), Data::Bool(b)) => Ok(a == b),
             (Data::Number(a), Data::Number(b)) => {
                 same_number(*a, *b).ok_or_else(|| unsettled("numbers that are this near are not compared"))
             }
             (Data::Text(a), Data::Text(b)) => Ok(a == b),
+            // What is one and the same is equal, whatever is in it; and what is nested in itself many times over would
+            // be gone through as many times.
+            (Data::List(a), Data::List(b)) if Rc::ptr_eq(a, b) => one.same_type(other, a.is_empty()),
+            (Data::Map(a), Data::Map(b)) if Rc::ptr_eq(a, b) => one.same_type(other, a.members.is_empty()),
             (Data::List(a), Data::List(b)) => {
                 let rest = a.iter().chain(b.iter()).find_map(|item| match &item.data {
                     Data::Rest(gap) => Some(gap),
                     _ => None,
                 });
-                if let Some(gap) = rest {
-                    return Err(Rc::clone(gap));
+                match rest {
+                    Some(gap) => Err(Rc::clone(gap)),
+                    None if a.len() != b.len() => Ok(false),
+                    None => self
+                        .all(a.iter().zip(b.iter()))?
+                        .and_then(|same| if same { one.same_type(other, a.is_empty()) } else { Ok(false) }),
                 }
-                let same = a.len() == b.len() && all(a.iter().zip(b.iter()))?;
-                if same { self.same_type(other, a.is_empty()) } else { Ok(false) }
             }
-            (Data::Map(a), Data::Map(b)) => {
-                if let Some(gap) = a.rest.as_ref().or(b.rest.as_ref()) {
-                    return Err(Rc::clone(gap));
-                }
-                let same = a.members.keys().eq(b.members.keys()) && all(a.members.values().zip(b.members.values()))?;
-                if same { self.same_type(other, a.members.is_empty()) } else { Ok(false) }
-            }
+            (Data::Map(a), Data::Map(b)) => match a.rest.as_ref().or(b.rest.as_ref()) {
+                Some(gap) => Err(Rc::clone(gap)),
+                None if !a.members.keys().eq(b.members.keys()) => Ok(false),
+                None => self
+                    .all(a.members.values().zip(b.members.values()))?
+                    .and_then(|same| if same { one.same_type(other, a.members.is_empty()) } else { Ok(false) }),
+            },
             (Data::Null, _) | (_, Data::Null) => Ok(false),
             (Data::Module(_) | Data::Resource(_), _) | (_, Data::Module(_) | Data::Resource(_)) => {
                 Err(unsettled("a whole module or resource is not compared"))
             }
             _ => Ok(false),
+        };
+        Ok(same)
+    }
+
+    /// Whether all pairs are equal. One that is not decides, whatever is not known of the others.
+    fn all<'v>(&self, pairs: impl Iterator<Item = (&'v Val, &'v Val)>) -> Result<Result<bool, Rc<Gap>>, Fail> {
+        let mut open = None;
+        for (a, b) in pairs {
+            match self.deeper(|| self.equals(a, b))? {
+                Ok(false) => return Ok(Ok(false)),
+                Ok(true) => {}
+                Err(gap) => open = open.or(Some(gap)),
+            }
+        }
+        Ok(open.map_or(Ok(true), Err))
+    }
+
+    /// Whether two values hold the same, whatever their types.
+    pub(super) fn alike(&self, one: &Val, other: &Val) -> Result<bool, Fail> {
+        self.spend(1)?;
+        let all = |pairs: &mut dyn Iterator<Item = (&Val, &Val)>| {
+            for (a, b) in pairs {
+                if !self.deeper(|| self.alike(a, b))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        match (&one.data, &other.data) {
+            (Data::List(a), Data::List(b)) if Rc::ptr_eq(a, b) => Ok(true),
+            (Data::Map(a), Data::Map(b)) if Rc::ptr_eq(a, b) => Ok(true),
+            (Data::List(a), Data::List(b)) => Ok(a.len() == b.len() && all(&mut a.iter().zip(b.iter()))?),
+            (Data::Map(a), Data::Map(b)) => {
+                let closed = a.rest.is_none() && b.rest.is_none();
+                let same_keys = closed && a.members.keys().eq(b.members.keys());
+                Ok(same_keys && all(&mut a.members.values().zip(b.members.values()))?)
+            }
+            _ => Ok(self.equals(one, other)?.unwrap_or(false)),
         }
     }
 
+    /// The first thing that is not known in a value, at any depth.
+    pub(super) fn any_gap(&self, value: &Val) -> Result<Option<Rc<Gap>>, Fail> {
+        self.spend(1)?;
+        let first = |values: &mut dyn Iterator<Item = &Val>| {
+            for value in values {
+                if let Some(gap) = self.deeper(|| self.any_gap(value))? {
+                    return Ok(Some(gap));
+                }
+            }
+            Ok(None)
+        };
+        match &value.data {
+            Data::List(items) => first(&mut items.iter()),
+            Data::Map(map) => match &map.rest {
+                Some(gap) => Ok(Some(Rc::clone(gap))),
+                None => first(&mut map.members.values()),
+            },
+            _ => Ok(value.gap().cloned()),
+        }
+    }
+}
+
+impl Val {
     /// Whether two collections whose elements are equal are of one type.
     fn same_type(&self, other: &Val, empty: bool) -> Result<bool, Rc<Gap>> {
         match (self.kind, other.kind) {
@@ -95,30 +166,4 @@ impl Val {
     pub(super) fn of_any_type(self) -> Self {
         if self.kind == Kind::Set { self } else { Self { kind: Kind::Open, ..self } }
     }
-
-    /// Whether two values hold the same, whatever their types.
-    pub(super) fn alike(&self, other: &Val) -> bool {
-        match (&self.data, &other.data) {
-            (Data::List(a), Data::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.alike(b)),
-            (Data::Map(a), Data::Map(b)) => {
-                let closed = a.rest.is_none() && b.rest.is_none();
-                let pairs = || a.members.values().zip(b.members.values());
-                closed && a.members.keys().eq(b.members.keys()) && pairs().all(|(a, b)| a.alike(b))
-            }
-            _ => self.equals(other).unwrap_or(false),
-        }
-    }
-}
-
-/// Whether all pairs are equal. One that is not decides, whatever is not known of the others.
-fn all<'v>(pairs: impl Iterator<Item = (&'v Val, &'v Val)>) -> Result<bool, Rc<Gap>> {
-    let mut open = None;
-    for (a, b) in pairs {
-        match a.equals(b) {
-            Ok(false) => return Ok(false),
-            Ok(true) => {}
-            Err(gap) => open = open.or(Some(gap)),
-        }
-    }
-    open.map_or(Ok(true), Err)
 }

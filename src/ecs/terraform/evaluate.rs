@@ -4,7 +4,7 @@
 //! reader's stack bears.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use hcl_edit::Span as _;
@@ -177,8 +177,12 @@ impl<'a> Evaluator<'a> {
         match self.eval(expression, scope) {
             Err(fail) if !fail.fatal && !self.strict.get() => {
                 let at = Self::place(expression, scope.file);
-                let gap =
-                    Gap { reason: fail.message, expression: self.template_text(expression, scope), at, of: Vec::new() };
+                let gap = Gap {
+                    reason: fail.message,
+                    expression: self.template_text(expression, scope),
+                    at,
+                    of: Rc::default(),
+                };
                 Ok(Val::unknown(&Rc::new(gap)))
             }
             other => other,
@@ -257,11 +261,15 @@ impl<'a> Evaluator<'a> {
             let [yes, no] = [&conditional.true_expr, &conditional.false_expr]
                 .map(|way| self.strictly(false, || self.settled(way, scope)));
             let (yes, no) = (yes?, no?);
-            if yes.alike(&no) {
+            if self.alike(&yes, &no)? {
                 return Ok(yes.of_any_type());
             }
-            let of = [&yes, &no].into_iter().filter_map(|way| way.gap()).flat_map(|gap| gap.of.iter().cloned());
-            let gap = Gap { of: of.collect(), reason: gap.reason.clone(), expression: String::new(), at: None };
+            let of = match (yes.gap(), no.gap()) {
+                (Some(yes), Some(no)) => self.either(&yes.of, &no.of)?,
+                (Some(way), None) | (None, Some(way)) => Rc::clone(&way.of),
+                (None, None) => Rc::default(),
+            };
+            let gap = Gap { of, reason: gap.reason.clone(), expression: String::new(), at: None };
             let open = self.open(&Rc::new(gap), expression, scope);
             let lists = matches!((&yes.data, &no.data), (Data::List(_), Data::List(_)));
             return Ok(match open.gap() {
@@ -284,6 +292,14 @@ impl<'a> Evaluator<'a> {
             value = value.through(step);
         }
         Ok(value)
+    }
+
+    /// The names of both, each once.
+    fn either(&self, one: &Rc<[Rc<str>]>, other: &Rc<[Rc<str>]>) -> Result<Rc<[Rc<str>]>, Fail> {
+        self.spend(one.len() + other.len())?;
+        let mut known: BTreeSet<&Rc<str>> = one.iter().collect();
+        let more: Vec<&Rc<str>> = other.iter().filter(|name| known.insert(*name)).collect();
+        Ok(if more.is_empty() { Rc::clone(one) } else { one.iter().chain(more).cloned().collect() })
     }
 
     fn unary(&self, operation: &UnaryOp, expression: &Expression, scope: &Scope<'_>) -> Done {
@@ -324,7 +340,7 @@ impl<'a> Evaluator<'a> {
         let how = left.how.clone().or_else(|| right.how.clone());
         let done = |data| Ok(Val { data, at, how, written: None, sensitive, kind: Kind::Open });
         if matches!(operator, B::Eq | B::NotEq) {
-            return match left.equals(&right) {
+            return match self.equals(&left, &right)? {
                 Ok(equal) => done(Data::Bool(equal == (operator == B::Eq))),
                 Err(gap) => Ok(self.open(&gap, expression, scope)),
             };
@@ -344,7 +360,8 @@ impl<'a> Evaluator<'a> {
             return Err(Fail::new("a division by zero".into()));
         }
         let compares = matches!(operator, B::Less | B::LessEq | B::Greater | B::GreaterEq);
-        if compares && let Err(gap) = Val::new(Data::Number(a)).equals(&Val::new(Data::Number(b))) {
+        let numbers = [a, b].map(|number| Val::new(Data::Number(number)));
+        if compares && let Err(gap) = self.equals(&numbers[0], &numbers[1])? {
             return Ok(self.open(&gap, expression, scope));
         }
         done(match operator {

@@ -272,7 +272,8 @@ impl Evaluator<'_> {
             }
             Err(why @ Unread::Absent) => Err(Fail::new(format!("{path} {why}"))),
             Err(why @ Unread::Refused(_)) => {
-                let gap = Gap { reason: format!("{path} {why}"), expression: String::new(), at: None, of: Vec::new() };
+                let gap =
+                    Gap { reason: format!("{path} {why}"), expression: String::new(), at: None, of: Rc::default() };
                 Ok(Val::unknown(&Rc::new(gap)))
             }
         }

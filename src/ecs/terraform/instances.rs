@@ -54,7 +54,12 @@ impl Key {
             Self::Any { name, gap } => {
                 let part = |part: &str| {
                     let expression = format!("${{{name}.{part}}}");
-                    Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at, of: Vec::new() }))
+                    Val::unknown(&Rc::new(Gap {
+                        reason: gap.reason.clone(),
+                        expression,
+                        at: gap.at,
+                        of: Rc::default(),
+                    }))
                 };
                 let parts: &[&str] = if *name == "count" { &["index"] } else { &["key", "value"] };
                 let members = parts.iter().map(|name| (Rc::from(*name), part(name))).collect();
@@ -113,7 +118,7 @@ impl Evaluator<'_> {
             Err(fail) if !fail.fatal => {
                 let name = if stands.attribute("count").is_some() { "count" } else { "each" };
                 let expression = format!("${{{name}}}");
-                let gap = Rc::new(Gap { reason: fail.message, expression, at: fail.at, of: Vec::new() });
+                let gap = Rc::new(Gap { reason: fail.message, expression, at: fail.at, of: Rc::default() });
                 Ok(Instances::Any(Key::Any { name, gap: Rc::clone(&gap) }, gap))
             }
             other => other,

@@ -56,6 +56,7 @@ impl Evaluator<'_> {
                 pieces.push_str(&quoted(text));
             }
             Data::Holes(parts) => {
+                self.spend_parts(parts)?;
                 pieces.push_str("\"");
                 for part in parts.iter() {
                     match part {
@@ -235,7 +236,7 @@ fn pieces_of(text: &str, holes: &[Rc<Gap>]) -> Rc<[Piece]> {
 /// A sensitive value as one that is not known.
 pub(super) fn hidden(value: &Val) -> Gap {
     let expression = value.written.as_deref().unwrap_or("(sensitive value)").to_owned();
-    Gap { reason: "its value is sensitive".into(), expression, at: value.at, of: Vec::new() }
+    Gap { reason: "its value is sensitive".into(), expression, at: value.at, of: Rc::default() }
 }
 
 /// A string with holes as one gap.

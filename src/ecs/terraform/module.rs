@@ -148,7 +148,7 @@ impl Evaluator<'_> {
         } else {
             format!("var.{name} has no default: pass --var {name}=…")
         };
-        let gap = Gap { reason, expression: format!("${{var.{name}}}"), at: stands.place(), of: Vec::new() };
+        let gap = Gap { reason, expression: format!("${{var.{name}}}"), at: stands.place(), of: Rc::default() };
         Ok(Val::unknown(&Rc::new(gap)))
     }
 
@@ -208,7 +208,7 @@ impl Evaluator<'_> {
         let absent = |reason: String| {
             let at = stands.attribute("source").and_then(hcl_edit::Span::span);
             let at = at.map(|span| Place { file: stands.file, start: span.start, end: span.end });
-            Called::Absent(Rc::new(Gap { reason, expression: format!("${{module.{name}}}"), at, of: Vec::new() }))
+            Called::Absent(Rc::new(Gap { reason, expression: format!("${{module.{name}}}"), at, of: Rc::default() }))
         };
         let called = match self.module_folder(module, name, source.as_deref())? {
             Err(reason) => absent(format!("{address} {reason}")),

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::evaluate::{Done, Evaluator, Fail};
 use super::instances::Key;
 use super::module::{Module, Scope};
-use super::services::runs;
 use super::source::Stands;
 use super::value::{Data, Gap, Place, Val};
 
@@ -87,12 +86,13 @@ impl Evaluator<'_> {
             ("aws_ecs_task_definition", true) => match resource.stands.attribute("task_definition") {
                 Some(expression) => match evaluate(expression) {
                     Err(fail) if fail.fatal => return Err(fail),
-                    value => value.map(|value| runs(&value)).unwrap_or_default(),
+                    Ok(value) => self.runs(&value)?,
+                    Err(_) => Vec::new(),
                 },
                 None => Vec::new(),
             },
             _ => Vec::new(),
         };
-        Ok(Val::unknown(&Rc::new(Gap { reason, expression, at, of })))
+        Ok(Val::unknown(&Rc::new(Gap { reason, expression, at, of: of.into() })))
     }
 }

@@ -1,6 +1,6 @@
 //! What services and task sets say of the task definitions that they run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::super::service::{NEITHER, both, provider};
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
             key.bind(|names| {
                 let scope = Scope { module, file: stands.file, names, given: None };
                 let value = self.settled(wanted, &scope)?;
-                let mut names = runs(&value);
+                let mut names = self.runs(&value)?;
                 if names.is_empty() && value.gap().is_some() {
                     names = mentioned(&self.written(wanted, stands.file), module);
                 }
@@ -106,6 +106,40 @@ impl Evaluator<'_> {
         }
         Ok(Stated::Known { value: types, at: at.clone(), how: vec![format!("said by {service}")] })
     }
+
+    /// The task definitions that a value names: by the resources that it is made from, else by the family in it, as in
+    /// `app:3` or an ARN.
+    pub(super) fn runs(&self, value: &Val) -> Result<Vec<Rc<str>>, Fail> {
+        let family = |text: &str, more: bool| {
+            let name = text.split_once(":task-definition/").map_or(text, |(_, name)| name);
+            let name = match name.split_once(':') {
+                Some((name, _)) => Some(name),
+                // What follows may be the rest of the name.
+                None if more => None,
+                None => Some(name),
+            };
+            name.filter(|name| !name.is_empty()).map(Rc::from).into_iter().collect()
+        };
+        Ok(match &value.data {
+            Data::Unknown(gap) => gap.of.to_vec(),
+            Data::Text(text) => family(text, false),
+            Data::Holes(pieces) => {
+                let mut seen = BTreeSet::new();
+                let mut names: Vec<Rc<str>> = Vec::new();
+                for piece in pieces.iter() {
+                    if let Piece::Hole(gap) = piece {
+                        self.spend(gap.of.len())?;
+                        names.extend(gap.of.iter().filter(|name| seen.insert(Rc::clone(name))).cloned());
+                    }
+                }
+                match pieces.first() {
+                    Some(Piece::Known(text)) if names.is_empty() => family(text, true),
+                    _ => names,
+                }
+            }
+            _ => Vec::new(),
+        })
+    }
 }
 
 fn kind(word: &str, service: &str) -> Result<LaunchType, String> {
@@ -118,38 +152,6 @@ fn word(value: &Val, service: &str, argument: &str) -> Result<Rc<str>, String> {
         (Some(word), _) => Ok(word),
         (None, Some(gap)) => Err(format!("{argument} of {service}: {}", gap.reason)),
         (None, None) => Err(format!("{argument} of {service}: expected a string, found {}", value.kind())),
-    }
-}
-
-/// The task definitions that a value names: by the resources that it is made from, else by the family in it, as in
-/// `app:3` or an ARN.
-pub(super) fn runs(value: &Val) -> Vec<Rc<str>> {
-    let family = |text: &str, more: bool| {
-        let name = text.split_once(":task-definition/").map_or(text, |(_, name)| name);
-        let name = match name.split_once(':') {
-            Some((name, _)) => Some(name),
-            // What follows may be the rest of the name.
-            None if more => None,
-            None => Some(name),
-        };
-        name.filter(|name| !name.is_empty()).map(Rc::from).into_iter().collect()
-    };
-    match &value.data {
-        Data::Unknown(gap) => gap.of.clone(),
-        Data::Text(text) => family(text, false),
-        Data::Holes(pieces) => {
-            let mut names: Vec<Rc<str>> = Vec::new();
-            for piece in pieces.iter() {
-                if let Piece::Hole(gap) = piece {
-                    names.extend(gap.of.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
-                }
-            }
-            match pieces.first() {
-                Some(Piece::Known(text)) if names.is_empty() => family(text, true),
-                _ => names,
-            }
-        }
-        _ => Vec::new(),
     }
 }
 

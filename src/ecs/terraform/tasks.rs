@@ -164,8 +164,12 @@ impl Evaluator<'_> {
                 Ok(decoded) => decoded,
                 Err(fail) if fail.fatal => return Err(fail),
                 Err(fail) => {
-                    let gap =
-                        Gap { reason: fail.message, expression: whole(value).expression, at: value.at, of: Vec::new() };
+                    let gap = Gap {
+                        reason: fail.message,
+                        expression: whole(value).expression,
+                        at: value.at,
+                        of: Rc::default(),
+                    };
                     Val::unknown(&Rc::new(gap))
                 }
             },
@@ -206,7 +210,7 @@ impl Evaluator<'_> {
                 Err(None) => {
                     let reason = format!("dynamic {name}: expected a list or a map, found {}", collection.kind());
                     let at = Self::place(&each.value, scope.file);
-                    let gap = Gap { reason, expression: String::new(), at, of: Vec::new() };
+                    let gap = Gap { reason, expression: String::new(), at, of: Rc::default() };
                     found.push(Val::unknown(&Rc::new(gap)));
                     continue;
                 }

@@ -39,7 +39,7 @@ impl Pieces {
     }
 
     /// Adds a value as a template shows it.
-    pub(super) fn push(&mut self, value: &Val) -> Result<(), Fail> {
+    fn push(&mut self, value: &Val) -> Result<(), Fail> {
         if value.sensitive {
             self.hole(&Rc::new(hidden(value)));
             return Ok(());
@@ -113,6 +113,25 @@ impl Evaluator<'_> {
         Ok(value)
     }
 
+    /// Adds a value to a string, as a template shows it. A string that is not known has as many parts as it was put
+    /// together from, and counts them.
+    pub(super) fn put(&self, value: &Val, pieces: &mut Pieces) -> Result<(), Fail> {
+        match &value.data {
+            Data::Holes(parts) => self.spend_parts(parts)?,
+            _ => self.spend_text(value.scalar().map_or(0, |text| text.len()))?,
+        }
+        pieces.push(value)
+    }
+
+    pub(super) fn spend_parts(&self, parts: &[Piece]) -> Result<(), Fail> {
+        self.spend(parts.len())?;
+        let known = parts.iter().map(|part| match part {
+            Piece::Known(text) => text.len(),
+            Piece::Hole(_) => 0,
+        });
+        self.spend_text(known.sum())
+    }
+
     /// What stands between the quotes, for a string that cannot be shown or is not known.
     pub(super) fn template_text(&self, expression: &Expression, scope: &Scope<'_>) -> String {
         let text = self.written(expression, scope.file);
@@ -141,9 +160,8 @@ impl Evaluator<'_> {
                     let (start, end) = sides(interpolation.strip);
                     pieces.trim(start);
                     let value = self.settled(&interpolation.expr, scope)?;
-                    self.spend_text(value.scalar().map_or(0, |text| text.len()))?;
                     pieces.strip = false;
-                    pieces.push(&value)?;
+                    self.put(&value, pieces)?;
                     pieces.strip = end;
                 }
                 Element::Directive(directive) => self.deeper(|| self.directive(directive, scope, pieces))?,

@@ -156,7 +156,7 @@ impl Evaluator<'_> {
         }
         let unknown = |reason: &str| {
             let expression = self.template_text(expression, scope);
-            let gap = Gap { reason: reason.into(), expression, at, of: Vec::new() };
+            let gap = Gap { reason: reason.into(), expression, at, of: Rc::default() };
             Ok((Val::unknown(&Rc::new(gap)), operators.len()))
         };
         match (root, attribute(0), attribute(1)) {

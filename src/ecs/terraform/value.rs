@@ -25,7 +25,7 @@ pub(super) struct Gap {
     pub(super) expression: String,
     pub(super) at: Option<Place>,
     /// The task definitions that it stands for, where it is made from one or may be one of several: their addresses.
-    pub(super) of: Vec<Rc<str>>,
+    pub(super) of: Rc<[Rc<str>]>,
 }
 
 /// A value and where it comes from.
@@ -135,15 +135,6 @@ impl Val {
         }
     }
 
-    /// The first thing that is not known in it, at any depth.
-    pub(super) fn any_gap(&self) -> Option<&Rc<Gap>> {
-        match &self.data {
-            Data::List(items) => items.iter().find_map(Val::any_gap),
-            Data::Map(map) => map.rest.as_ref().or_else(|| map.members.values().find_map(Val::any_gap)),
-            _ => self.gap(),
-        }
-    }
-
     /// The same with one more step on its way, unless it went there before.
     pub(super) fn through(mut self, step: String) -> Self {
         if std::iter::successors(self.how.as_deref(), |how| how.before.as_deref()).any(|how| how.step == step) {
@@ -160,6 +151,10 @@ impl Val {
         // What makes one type of two changes the types of their elements as well.
         if self.kind == Kind::Open && part.kind != Kind::Set {
             part.kind = Kind::Open;
+        }
+        if part.how.is_none() {
+            part.how.clone_from(&self.how);
+            return part;
         }
         for step in self.steps() {
             part = part.through(step);

@@ -131,7 +131,7 @@ impl Evaluator<'_> {
                 (None, Data::Module(module)) => {
                     Val::list(module.folder.outputs.keys().map(|name| Val::text(name.as_str())).collect())
                 }
-                _ if value.any_gap().is_some() => return Ok(None),
+                _ if self.any_gap(value)?.is_some() => return Ok(None),
                 _ => return Err(wrong(value, "a map")),
             },
             ("values", [value]) => match &value.data {
@@ -201,7 +201,7 @@ impl Evaluator<'_> {
                 let Some(all) = items(list) else { return Err(wrong(list, "a list")) };
                 let mut open = false;
                 for item in &all {
-                    match item.equals(wanted) {
+                    match self.equals(item, wanted)? {
                         Ok(true) => return Ok(Some(Val::bool(true))),
                         Ok(false) => {}
                         Err(_) => open = true,
@@ -216,8 +216,14 @@ impl Evaluator<'_> {
                 let Some(items) = closed(list) else { return Ok(None) };
                 let mut kept: Vec<Val> = Vec::new();
                 for item in items {
-                    self.spend(kept.len())?;
-                    if !kept.iter().any(|other| other.equals(&item).unwrap_or(false)) {
+                    let mut known = false;
+                    for other in &kept {
+                        known = self.equals(other, &item)?.unwrap_or(false);
+                        if known {
+                            break;
+                        }
+                    }
+                    if !known {
                         kept.push(item);
                     }
                 }

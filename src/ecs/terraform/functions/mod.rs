@@ -41,9 +41,16 @@ impl Evaluator<'_> {
                 let none_of_ours = || {
                     let reason = format!("{name}() is not evaluated: a plan has its value (`terraform show -json`)");
                     let at = Self::place(expression, scope.file);
-                    Rc::new(Gap { reason, expression: String::new(), at, of: Vec::new() })
+                    Rc::new(Gap { reason, expression: String::new(), at, of: Rc::default() })
                 };
-                let gap = arguments.iter().find_map(Val::any_gap).cloned().unwrap_or_else(none_of_ours);
+                let mut gap = None;
+                for argument in &arguments {
+                    gap = self.any_gap(argument)?;
+                    if gap.is_some() {
+                        break;
+                    }
+                }
+                let gap = gap.unwrap_or_else(none_of_ours);
                 self.open(&gap, expression, scope)
             }
             Err(fail) => return Err(Fail { message: format!("{name}(): {}", fail.message), ..fail }),

@@ -126,11 +126,12 @@ impl Evaluator<'_> {
                 }
             };
             for item in items.iter() {
-                self.spend_text(separator.len() + item.scalar().map_or(0, |text| text.len()))?;
+                self.spend(1)?;
+                self.spend_text(separator.len())?;
                 if !std::mem::take(&mut first) {
                     pieces.push_str(&separator);
                 }
-                pieces.push(&list.part(item))?;
+                self.put(&list.part(item), &mut pieces)?;
             }
         }
         Ok(Some(pieces.finish()))
@@ -155,10 +156,10 @@ impl Evaluator<'_> {
             let Some(value) = values.next() else { return Err(Fail::new("more verbs than values".into())) };
             match (verb, flags) {
                 ('s' | 'v', "" | "#") => match &value.data {
-                    Data::List(_) | Data::Map(_) => pieces.push(&self.encode(value)?)?,
-                    _ => pieces.push(value)?,
+                    Data::List(_) | Data::Map(_) => self.put(&self.encode(value)?, &mut pieces)?,
+                    _ => self.put(value, &mut pieces)?,
                 },
-                ('q', "") => pieces.push(&self.encode(value)?)?,
+                ('q', "") => self.put(&self.encode(value)?, &mut pieces)?,
                 ('d', flags) => {
                     let Some(number) = value.number() else { return Ok(None) };
                     let zero = flags.starts_with('0');
