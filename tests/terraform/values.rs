@@ -220,6 +220,51 @@ fn heredocs_and_templates_hold_json() {
     assert_eq!(all[0].containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
+/// What Terraform 1.11 makes of these, by `terraform console`.
+#[test]
+fn the_lines_of_a_heredoc_move_as_far_as_all_of_them_can() {
+    for (heredoc, wanted) in [
+        ("<<-E\n  \"${local.v}\":\n8080\n  E", "  \"web\":\n8080\n"),
+        (
+            "<<-E\n    \"${local.v}\":\n8080\n\n    \ttab\n      \n    end\n  E",
+            "    \"web\":\n8080\n\n    \ttab\n      \n    end\n",
+        ),
+        ("<<-E\n  {\n    \"a\": ${local.v},\n  }\n  E", "{\n  \"a\": web,\n}\n"),
+        ("<<-E\n    a\n  \tb ${local.v}\n    E", " a\nb web\n"),
+        ("<<-E\n${local.v}\n    b\n    E", "web\n    b\n"),
+        ("<<-E\n    a\n      \n    E", "a\n      \n"),
+        ("<<-E\n    $${x} %%{y} ${local.v}\n      z\n    E", "${x} %{y} web\n  z\n"),
+        ("<<-E\n    E", ""),
+        ("<<E\n    a\n  b\nE", "    a\n  b\n"),
+        // Inside of directives as well; what `~` takes off is no white space in front of a line.
+        ("<<-E\n  %{ if true }x\n  %{ endif }\n   ${local.v}\n     \n    E", "x\n\n web\n     \n"),
+        (
+            "<<-E\n    %{ if true }\n      in\n    %{ else }\n  out\n    %{ endif }\n    ${~ local.v ~}\n    z\n  E",
+            "    \n      in\n    \nweb    z\n",
+        ),
+        (
+            "<<-E\n    %{ for i in local.l ~}\n      - ${i}\n    %{ endfor ~}\n    end\n  E",
+            "      - x\n      - y\n    end\n",
+        ),
+        (
+            "<<-E\n      one\n        %{~ if true ~}\n      two\n        %{~ endif ~}\n      three\n  E",
+            "      one\n      two\n      three\n",
+        ),
+        ("<<-E\n    ${upper(<<-I\n      a\n       ${local.v}\n      I\n    )}\n  E", "A\n WEB\n\n"),
+        // `~` takes off what is on its line.
+        ("<<E\n%{ for i in local.l ~}\n  - ${i}\n%{ endfor ~}\n  end\nE", "  - x\n  - y\n  end\n"),
+        ("\"a ${~ \"b\" ~} \\n  c\"", "abc"),
+        ("\"${\"a \"}${~ \"b\"}\"", "a b"),
+    ] {
+        let locals = format!("locals {{\n v = \"web\"\n l = [\"x\", \"y\"]\n h = {heredoc}\n}}\n");
+        assert_eq!(image(&one(&(locals + &container("image = local.h")))), wanted, "{heredoc}");
+    }
+    let text = task(
+        "container_definitions = <<-E\n  [{\n    \"name\": \"${\"a\"}\", \"image\": \"i\",\n    \"portMappings\": [{\"containerPort\":\n8080}]\n}]\n  E",
+    );
+    assert_eq!(one(&text).containers[0].ports, [Port::Number(8080)]);
+}
+
 #[test]
 fn an_open_list_keeps_what_is_known_of_it() {
     let text = format!(

@@ -13,6 +13,7 @@ use super::super::error::ParseError;
 use super::super::node;
 use super::super::strict;
 use super::evaluate::{Done, Evaluator, Fail};
+use super::heredoc;
 use super::module::Module;
 use super::source::{File, Folder};
 use super::value::{Gap, Place, Val};
@@ -70,11 +71,13 @@ const OVERRIDE: &str = "an override file, which is not merged: give a plan (`ter
 const REFERRED: &[&str] = &["variable", "locals", "module", "data", "output"];
 
 fn body(text: &str, number: usize) -> Result<Body, Fail> {
-    parse_body(text).map_err(|error| {
+    let mut body = parse_body(text).map_err(|error| {
         let at = error.location().offset().min(text.len());
         let place = Place { file: number, start: at, end: at };
         Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
-    })
+    })?;
+    heredoc::of_body(&mut body, text);
+    Ok(body)
 }
 
 /// How large a file may be.

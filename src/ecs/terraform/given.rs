@@ -10,6 +10,7 @@ use hcl_edit::parser::{parse_body, parse_expr};
 use super::super::strict;
 use super::evaluate::{Evaluator, Fail};
 use super::folders::join;
+use super::heredoc;
 use super::module::{Module, Scope};
 use super::source::Stands;
 use super::value::{Place, Val};
@@ -107,8 +108,9 @@ impl Evaluator<'_> {
         }
         let whole = Place { file: number, start: 0, end: 0 };
         self.measure(text).map_err(|fail| Fail { at: Some(whole), ..fail })?;
-        let body = parse_body(text)
+        let mut body = parse_body(text)
             .map_err(|error| Fail::fatal(format!("{path}:{}: {}", error.location().line(), error.message())))?;
+        heredoc::of_body(&mut body, text);
         for attribute in body.into_attributes() {
             let name = attribute.key.as_str().to_owned();
             given.insert(name, Given::Expression { expression: Rc::new(attribute.value), file: number });

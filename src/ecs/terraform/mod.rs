@@ -10,6 +10,7 @@ mod evaluate;
 mod folders;
 mod functions;
 mod given;
+mod heredoc;
 mod instances;
 mod json;
 mod module;

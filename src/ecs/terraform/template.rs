@@ -8,6 +8,7 @@ use hcl_edit::parser::parse_template;
 use hcl_edit::template::{Directive, Element, Strip, Template};
 
 use super::evaluate::{Done, Evaluator, Fail};
+use super::heredoc;
 use super::json::hidden;
 use super::module::{Module, Name, Scope};
 use super::value::{Data, Gap, Piece, Val};
@@ -18,24 +19,42 @@ pub(super) struct Pieces {
     done: Vec<Piece>,
     text: String,
     sensitive: bool,
-    /// Whether white space at the start of what follows is to go.
+    /// Whether each line is a literal of its own, as in heredocs and files: `~` takes off what is in one.
+    by_line: bool,
+    /// Whether white space at the start of the literal that follows is to go.
     strip: bool,
+    /// Where the literal begins that the text ends in.
+    literal: usize,
     how: Vec<String>,
 }
 
 impl Pieces {
     pub(super) fn push_str(&mut self, text: &str) {
-        let text = if self.strip { text.trim_start() } else { text };
-        self.strip &= text.is_empty();
         self.text.push_str(text);
     }
 
-    pub(super) fn hole(&mut self, gap: &Rc<Gap>) {
+    fn literal(&mut self, text: &str) {
+        let first = text.find('\n').filter(|_| self.by_line).map_or(text.len(), |at| at + 1);
+        let last = text.strip_suffix('\n').unwrap_or(text).rfind('\n').filter(|_| self.by_line).map_or(0, |at| at + 1);
+        let (first, rest) = text.split_at(first);
+        self.text.push_str(if self.strip { first.trim_start() } else { first });
+        self.text.push_str(rest);
         self.strip = false;
+        self.literal = self.text.len().saturating_sub(text.len() - last).max(self.literal);
+    }
+
+    /// `${…}` or `%{…}` ends here.
+    fn sequence(&mut self, strip: bool) {
+        self.strip = strip;
+        self.literal = self.text.len();
+    }
+
+    pub(super) fn hole(&mut self, gap: &Rc<Gap>) {
         if !self.text.is_empty() {
             self.done.push(Piece::Known(std::mem::take(&mut self.text).into()));
         }
         self.done.push(Piece::Hole(Rc::clone(gap)));
+        self.literal = 0;
     }
 
     /// Adds a value as a template shows it.
@@ -64,10 +83,10 @@ impl Pieces {
         Ok(())
     }
 
-    /// Takes white space off the end.
+    /// Takes white space off the end of the literal that stands there.
     fn trim(&mut self, strip: bool) {
         if strip {
-            self.text.truncate(self.text.trim_end().len());
+            self.text.truncate(self.text.trim_end().len().max(self.literal));
         }
     }
 
@@ -88,7 +107,7 @@ impl Pieces {
     }
 }
 
-fn sides(strip: Strip) -> (bool, bool) {
+pub(super) fn sides(strip: Strip) -> (bool, bool) {
     match strip {
         Strip::None => (false, false),
         Strip::Start => (true, false),
@@ -104,7 +123,8 @@ impl Evaluator<'_> {
         scope: &Scope<'_>,
         expression: &Expression,
     ) -> Done {
-        let mut pieces = Pieces::default();
+        let by_line = matches!(expression, Expression::HeredocTemplate(_));
+        let mut pieces = Pieces { by_line, ..Pieces::default() };
         self.elements(elements, scope, &mut pieces)?;
         let mut value = pieces.finish();
         if matches!(expression, Expression::StringTemplate(_)) && (value.sensitive || value.gap().is_some()) {
@@ -154,15 +174,14 @@ impl Evaluator<'_> {
             match element {
                 Element::Literal(text) => {
                     self.spend_text(text.len())?;
-                    pieces.push_str(text);
+                    pieces.literal(text);
                 }
                 Element::Interpolation(interpolation) => {
                     let (start, end) = sides(interpolation.strip);
                     pieces.trim(start);
                     let value = self.settled(&interpolation.expr, scope)?;
-                    pieces.strip = false;
                     self.put(&value, pieces)?;
-                    pieces.strip = end;
+                    pieces.sequence(end);
                 }
                 Element::Directive(directive) => self.deeper(|| self.directive(directive, scope, pieces))?,
             }
@@ -190,7 +209,7 @@ impl Evaluator<'_> {
                     (None, Some(gap)) => pieces.hole(gap),
                     (None, None) => return Err(Fail::new("%{ if }: expected true or false".into())),
                 }
-                pieces.strip = closes.1;
+                pieces.sequence(closes.1);
             }
             Directive::For(each) => {
                 let opens = sides(each.for_expr.strip);
@@ -215,7 +234,7 @@ impl Evaluator<'_> {
                     Err(Some(gap)) => pieces.hole(&gap),
                     Err(None) => return Err(Fail::new("%{ for }: expected a list or a map".into())),
                 }
-                pieces.strip = closes.1;
+                pieces.sequence(closes.1);
             }
         }
         Ok(())
@@ -229,7 +248,7 @@ impl Evaluator<'_> {
         scope: &Scope<'_>,
         pieces: &mut Pieces,
     ) -> Result<(), Fail> {
-        pieces.strip = strip_start;
+        pieces.sequence(strip_start);
         self.elements(template.iter(), scope, pieces)?;
         pieces.trim(strip_end);
         Ok(())
@@ -243,10 +262,11 @@ impl Evaluator<'_> {
         let Some(text) = text.scalar() else { return Err(Fail::new("expected a template".into())) };
         self.spend(text.len() / 16)?;
         self.measure(&text)?;
-        let template = parse_template(&text).map_err(|error| {
+        let mut template = parse_template(&text).map_err(|error| {
             let at = error.location();
             Fail::new(format!("a template does not parse ({}:{}): {}", at.line(), at.column(), error.message()))
         })?;
+        heredoc::of_template(&mut template, &text);
         let pairs = match self.pairs(vars) {
             Ok(pairs) => pairs,
             Err(Some(gap)) => return Ok(Val::unknown(&gap)),
@@ -254,7 +274,7 @@ impl Evaluator<'_> {
         };
         let given: BTreeMap<Rc<str>, Val> =
             pairs.into_iter().filter_map(|(key, value)| Some((key.scalar()?, value))).collect();
-        let mut pieces = Pieces::default();
+        let mut pieces = Pieces { by_line: true, ..Pieces::default() };
         // Places within such a text are not kept: no file has this number.
         let scope = Scope { module, file: usize::MAX, names: None, given: Some(&given) };
         self.deeper(|| self.elements(template.iter(), &scope, &mut pieces))?;
