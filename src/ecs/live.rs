@@ -185,6 +185,8 @@ pub async fn read(config: &SdkConfig, source: &LiveSource) -> Result<Sources, Li
             let at = Location { span: 0..0, ..definition.location.clone() };
             match &runs {
                 Runs::On(types) => {
+                    // The question is where this service runs it, not where it may run besides.
+                    definition.compatibilities.clone_from(types);
                     let how = vec![format!("where {service} runs it")];
                     definition.launch_types = Stated::Known { value: types.clone(), at, how };
                 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::error::ParseError;
 use super::node::{self, Node, Source};
 use super::reader;
-use super::service::{NEITHER, both, provider};
+use super::service::{NEITHER, both, provider, within};
 use super::spelling::Spelling;
 use super::strict;
 use super::task_definition::{LaunchType, Stated, TaskDefinition};
@@ -110,9 +110,8 @@ impl<'a> Plan<'a> {
         let services: Vec<&Node> = resources.iter().filter(|resource| managed(resource, "aws_ecs_service")).collect();
         for resource in resources.iter().filter(|resource| managed(resource, "aws_ecs_task_definition")) {
             let mut task = self.task(resource)?;
-            if task.launch_types == Stated::Unset {
-                task.launch_types = self.launch_types(resource, &services, configuration);
-            }
+            let said = self.launch_types(resource, &services, configuration);
+            task.launch_types = within(task.launch_types, said);
             self.found.push(task);
         }
         for child in items(module.get("child_modules").map(|member| &member.value)) {

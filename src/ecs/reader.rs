@@ -72,6 +72,7 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
     }
     let family = read.string(read.outer(root, "family"), "the name of the family")?;
     let id = family.value().cloned().unwrap_or_else(|| fallback.into());
+    let launch_types = Reader::launch_types(read.outer(root, "requiresCompatibilities"))?;
     Ok(TaskDefinition {
         notation: match spelling {
             Spelling::Camel => Notation::Ecs,
@@ -82,7 +83,8 @@ pub(super) fn definition(root: &Value, spelling: Spelling, fallback: &str) -> Re
         family,
         architecture: read.platform_word(platform, "cpuArchitecture", "X86_64 or ARM64")?,
         operating_system: read.platform_word(platform, "operatingSystemFamily", "LINUX")?,
-        launch_types: Reader::launch_types(read.outer(root, "requiresCompatibilities"))?,
+        compatibilities: launch_types.value().cloned().unwrap_or_default(),
+        launch_types,
         network_mode: read.string(read.outer(root, "networkMode"), "a network mode")?,
         sizes: sizes(root),
         containers,

@@ -17,6 +17,23 @@ pub(super) fn provider(name: &str) -> Result<LaunchType, String> {
     }
 }
 
+/// Where a task definition runs: it states where it may, and all of its services (`said`) where it does. What they say
+/// beside what it states would be refused, and tells nothing.
+pub(super) fn within(stated: Stated<Vec<LaunchType>>, said: Stated<Vec<LaunchType>>) -> Stated<Vec<LaunchType>> {
+    match (stated, said) {
+        (Stated::Unset, said) => said,
+        (Stated::Known { value: may, at, how }, Stated::Known { value: does, at: service, how: by }) => {
+            let value: Vec<LaunchType> = may.iter().copied().filter(|kind| does.contains(kind)).collect();
+            if value.is_empty() || value.len() == may.len() {
+                Stated::Known { value: may, at, how }
+            } else {
+                Stated::Known { value, at: service, how: by }
+            }
+        }
+        (stated, _) => stated,
+    }
+}
+
 /// What two services say of one task definition.
 pub(super) fn both(one: Stated<Vec<LaunchType>>, other: Stated<Vec<LaunchType>>) -> Stated<Vec<LaunchType>> {
     match (one, other) {

@@ -82,7 +82,11 @@ fn in_vain(targets: &[Target], options: &TargetOptions) -> Vec<Note> {
     }
     if let Some(said) = options.launch_type {
         let stated = targets.iter().filter_map(|target| match &target.definition.launch_types {
-            Stated::Known { value, at, .. } if !value.is_empty() && !value.contains(&said) => {
+            Stated::Known { value, at, .. }
+                if !value.is_empty()
+                    && !value.contains(&said)
+                    && !target.definition.compatibilities.contains(&said) =>
+            {
                 let words: Vec<String> = value.iter().map(ToString::to_string).collect();
                 Some((words.join(" and "), at))
             }

@@ -112,7 +112,7 @@ impl Target {
     pub fn new(definition: TaskDefinition, options: &TargetOptions) -> Self {
         let mut launch_types = definition.launch_types.value().cloned().unwrap_or_default();
         if let Some(said) = options.launch_type
-            && (launch_types.is_empty() || launch_types.contains(&said))
+            && (launch_types.is_empty() || launch_types.contains(&said) || definition.compatibilities.contains(&said))
         {
             launch_types = vec![said];
         }

@@ -269,7 +269,9 @@ pub struct TaskDefinition {
     pub architecture: Stated<CpuArchitecture>,
     /// `runtimePlatform.operatingSystemFamily`.
     pub operating_system: Stated<OperatingSystem>,
-    /// `requiresCompatibilities`, or what a service in the same source says.
+    /// What `requiresCompatibilities` states: ECS holds the definition to the rules of each, wherever services run it.
+    pub compatibilities: Vec<LaunchType>,
+    /// Where it runs: what the services in the same source say, within `requiresCompatibilities`; else the latter.
     pub launch_types: Stated<Vec<LaunchType>>,
     /// `networkMode`.
     pub network_mode: Stated<String>,

@@ -24,9 +24,9 @@ pub(super) fn refused(target: &Target) -> Vec<Finding> {
 
 /// Whether ECS holds the definition to the rules of Fargate: where it is to be compatible with it, or runs there.
 pub(super) fn on_fargate(target: &Target) -> bool {
-    let stated = target.definition.launch_types.value();
-    target.launch_types.contains(&LaunchType::Fargate)
-        || stated.is_some_and(|stated| stated.contains(&LaunchType::Fargate))
+    let definition = &target.definition;
+    let said = definition.launch_types.value().into_iter().flatten();
+    said.chain(&definition.compatibilities).chain(&target.launch_types).any(|kind| *kind == LaunchType::Fargate)
 }
 
 fn error(rule: Rule, message: String, at: &Location, help: impl Into<String>) -> Finding {

@@ -45,9 +45,32 @@ fn a_service_says_where_its_task_runs() {
     let service = "TaskDefinition: !Ref Task\nLaunchType: FARGATE";
     let definition = read(&with_service("", service), &[]).expect("a template").definitions.remove(0);
     assert!(definition.launch_types.source().expect("a source").ends_with(", LaunchType of Web"));
-    // What the definition states stays.
-    let stated = target(&with_service("RequiresCompatibilities: [EC2, FARGATE]\n", service), &[]);
-    assert_eq!(stated["launch_types"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn of_several_launch_types_a_task_runs_on_those_of_all_its_services() {
+    for (compatibilities, service, wanted) in [
+        ("[EC2, FARGATE]", "TaskDefinition: !Ref Task\nLaunchType: FARGATE", "FARGATE"),
+        ("[EC2, FARGATE]", "TaskDefinition: !Ref Task\nCluster: !Ref Cluster", "FARGATE"),
+        ("[EC2, FARGATE]", "TaskDefinition: !Ref Other\nLaunchType: FARGATE", "EC2 FARGATE"),
+        // What is not known of a service, or would be refused, leaves what is stated.
+        ("[EC2, FARGATE]", "TaskDefinition: !Ref Task", "EC2 FARGATE"),
+        ("[EC2, FARGATE]", "TaskDefinition: !Ref Task\nLaunchType: EXTERNAL", "EC2 FARGATE"),
+        ("[EC2]", "TaskDefinition: !Ref Task\nLaunchType: FARGATE", "EC2"),
+    ] {
+        let text = with_service(&format!("RequiresCompatibilities: {compatibilities}\n"), service);
+        let found = target(&text, &[]);
+        let types: Vec<&str> =
+            found["launch_types"].as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
+        assert_eq!(types.join(" "), wanted, "{service}");
+        let stated = compatibilities.trim_matches(['[', ']']).split(", ");
+        let definition = read(&text, &[]).expect("a template").definitions.remove(0);
+        assert!(stated.eq(definition.compatibilities.iter().map(ToString::to_string)), "{definition:?}");
+    }
+    let one = "TaskDefinition: !Ref Task\nLaunchType: FARGATE";
+    let both = with_service("RequiresCompatibilities: [EC2, FARGATE]\n", one)
+        + "  Job:\n    Type: AWS::ECS::Service\n    Properties: {TaskDefinition: !Ref Task, LaunchType: EC2}\n";
+    assert_eq!(target(&both, &[])["launch_types"], serde_json::json!(["EC2", "FARGATE"]));
 }
 
 #[test]

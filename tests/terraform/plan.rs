@@ -95,6 +95,13 @@ fn a_service_says_where_it_runs() {
     });
     let all = parse("plan.json", &text.to_string()).expect("a plan");
     assert_eq!(all[0].launch_types.value().map(Vec::len), Some(1));
+    let several = text.to_string().replace(
+        "{\"container_definitions\"",
+        "{\"requires_compatibilities\":[\"EC2\",\"FARGATE\"],\"container_definitions\"",
+    );
+    assert!(several.contains("EC2"));
+    let all = parse("plan.json", &several).expect("a plan");
+    assert_eq!((all[0].launch_types.value().map(Vec::len), all[0].compatibilities.len()), (Some(1), 2));
 }
 
 #[test]

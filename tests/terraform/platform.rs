@@ -114,6 +114,31 @@ fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
 }
 
 #[test]
+fn of_several_launch_types_a_task_runs_on_those_of_all_its_services() {
+    let task = "resource \"aws_ecs_task_definition\" \"a\" {\n  family = \"a\"\n  requires_compatibilities = \
+                [\"EC2\", \"FARGATE\"]\n  container_definitions = \"[]\"\n}\n";
+    let runs = |name: &str, more: &str| service(name, "aws_ecs_task_definition.a.arn", more);
+    let fargate = runs("f", "launch_type = \"FARGATE\"");
+    for (services, wanted) in [
+        (fargate.clone(), vec![LaunchType::Fargate]),
+        (format!("{fargate}{}", runs("e", "launch_type = \"EC2\"")), vec![LaunchType::Ec2, LaunchType::Fargate]),
+        (format!("{fargate}{}", runs("e", "")), vec![LaunchType::Ec2, LaunchType::Fargate]),
+        (runs("e", "launch_type = \"EXTERNAL\""), vec![LaunchType::Ec2, LaunchType::Fargate]),
+        (String::new(), vec![LaunchType::Ec2, LaunchType::Fargate]),
+    ] {
+        let definition = one(&format!("{task}{services}"));
+        assert_eq!(definition.compatibilities, [LaunchType::Ec2, LaunchType::Fargate]);
+        assert_eq!(definition.launch_types.value(), Some(&wanted), "{services}");
+    }
+    let definition = one(&format!("{task}{fargate}"));
+    let Asked::Platform { why, .. } = asked(&definition) else { panic!("a platform") };
+    assert_eq!(why, "X86_64, the default of Fargate, from main.tf:6:1");
+    // What it may run on can be asked for.
+    let options = TargetOptions { launch_type: Some(LaunchType::Ec2), ..TargetOptions::default() };
+    assert_eq!(Target::new(definition, &options).launch_types, [LaunchType::Ec2]);
+}
+
+#[test]
 fn what_is_said_of_an_open_service_can_be_said_beside_it() {
     let text = format!(
         "resource \"aws_ecs_task_definition\" \"a\" {{\n  family = \"a\"\n  container_definitions = \"[]\"\n}}\n{}{}",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dockless::ecs::target::{TargetOptions, Variables, select};
+use dockless::ecs::task_definition::LaunchType;
 use dockless::ecs::terraform;
 use dockless::verify::finding::Verdict::{DoesNotRun, Runs, Undetermined};
 use dockless::verify::finding::{Rule, Verification};
@@ -41,6 +42,23 @@ fn on_ec2_it_is_undetermined_and_says_how_to_settle_it() {
     assert_eq!(open.rule, Rule::ArchitectureNotStated);
     let said = format!("{} {}", open.message, open.help.as_deref().unwrap_or_default());
     assert!(said.contains("EC2") && said.contains("--architecture"), "{said}");
+}
+
+/// ECS registers a definition by what it states, wherever its services run it.
+#[test]
+fn the_rules_of_fargate_hold_for_what_runs_elsewhere_as_well() {
+    let text = "resource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  network_mode = \"bridge\"\n  \
+                requires_compatibilities = [\"EC2\", \"FARGATE\"]\n  runtime_platform {\n    cpu_architecture = \
+                \"ARM64\"\n  }\n  container_definitions = jsonencode([{ name = \"app\", image = \"x\" }])\n}\n\
+                resource \"aws_ecs_service\" \"app\" {\n  task_definition = aws_ecs_task_definition.app.arn\n  \
+                launch_type = \"EC2\"\n}\n";
+    let files = BTreeMap::from([("main.tf".to_owned(), text.to_owned())]);
+    let definitions = terraform::parse(&files, &Variables::default()).expect("Terraform");
+    let targets = select(definitions, &TargetOptions::default()).expect("targets");
+    assert_eq!(targets[0].launch_types, [LaunchType::Ec2]);
+    let answer = verify(&arm64(vec![exe("app", program(ARM))], &["/app"]), &targets, &Options::default());
+    assert_eq!(answer.verdict, DoesNotRun);
+    assert_eq!(answer.targets[0].findings[0].rule, Rule::NetworkMode);
 }
 
 /// The one container that is known may be a sidecar.

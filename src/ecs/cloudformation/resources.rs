@@ -7,7 +7,7 @@ use super::evaluate::{Evaluator, SECRET, Scope};
 use crate::ecs::error::ParseError;
 use crate::ecs::node::Node;
 use crate::ecs::reader;
-use crate::ecs::service::{NEITHER, both, provider};
+use crate::ecs::service::{NEITHER, both, provider, within};
 use crate::ecs::spelling::Spelling;
 use crate::ecs::task_definition::{LaunchType, Location, Stated, TaskDefinition};
 use crate::ecs::value::{Data, Member, Value};
@@ -93,10 +93,9 @@ impl<'a> Evaluator<'a> {
             let mut definition = reader::definition(&properties, Spelling::Pascal, &resource.id)?;
             definition.id.clone_from(&resource.id);
             definition.location = resource.at.clone();
-            if definition.launch_types == Stated::Unset {
-                let ours = runs.iter().filter(|run| run.names.contains(&resource.id));
-                definition.launch_types = ours.map(|run| run.said.clone()).fold(Stated::Unset, both);
-            }
+            let ours = runs.iter().filter(|run| run.names.contains(&resource.id));
+            let said = ours.map(|run| run.said.clone()).fold(Stated::Unset, both);
+            definition.launch_types = within(definition.launch_types, said);
             if let Truth::Open(reason) = &resource.made {
                 let message = format!("{} is made only under a condition: {reason}", resource.id);
                 notes.push(Note { message, location: resource.at.clone() });

@@ -8,8 +8,9 @@ use hcl_edit::structure::{Block, BlockLabel, Structure};
 
 use super::super::error::ParseError;
 use super::super::reader;
+use super::super::service::within;
 use super::super::spelling::{KEYS, Spelling, nearest};
-use super::super::task_definition::{Gap as OpenGap, Location, Stated, TaskDefinition};
+use super::super::task_definition::{Gap as OpenGap, Location, TaskDefinition};
 use super::super::value::{Data as Tree, Member, Value};
 use super::evaluate::{Evaluator, Fail};
 use super::instances::Key;
@@ -32,8 +33,8 @@ impl Evaluator<'_> {
         let mut found = Vec::new();
         let mut services = Services::default();
         self.below(root, &mut found, &mut services)?;
-        for task in found.iter_mut().filter(|task| task.launch_types == Stated::Unset) {
-            task.launch_types = services.of(task);
+        for task in &mut found {
+            task.launch_types = within(task.launch_types.clone(), services.of(task));
         }
         Ok(found)
     }
