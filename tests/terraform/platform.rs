@@ -139,6 +139,81 @@ fn of_several_launch_types_a_task_runs_on_those_of_all_its_services() {
 }
 
 #[test]
+fn the_default_strategy_of_a_cluster_says_where_its_services_run() {
+    let on = |cluster: &str| service("s", "aws_ecs_task_definition.a.arn", cluster);
+    let strategy =
+        |provider: &str| format!("default_capacity_provider_strategy {{\n capacity_provider = {provider}\n }}");
+    let association = |cluster: &str, provider: &str| {
+        let strategy = strategy(provider);
+        format!(
+            "resource \"aws_ecs_cluster_capacity_providers\" \"p\" {{\n cluster_name = {cluster}\n {strategy}\n}}\n"
+        )
+    };
+    let cluster = |more: &str| format!("resource \"aws_ecs_cluster\" \"c\" {{\n name = \"main\"\n {more}\n}}\n");
+    let open_name = "resource \"aws_ecs_cluster\" \"c\" {\n name = \"${var.v}-main\"\n}\n".to_owned();
+    let spot = association("aws_ecs_cluster.c.name", "\"FARGATE_SPOT\"");
+    let ec2 = "resource \"aws_ecs_capacity_provider\" \"own\" {\n name = \"own\"\n auto_scaling_group_provider {\n }\n}\n\
+               resource \"aws_ecs_capacity_provider\" \"managed\" {\n name = \"${var.v}\"\n \
+               managed_instances_provider {\n }\n}\n";
+    let named = on("cluster = aws_ecs_cluster.c.id");
+    let open = "aws_ecs_service.s names neither a launch type nor a capacity provider: its cluster decides";
+    for (text, wanted) in [
+        (named.clone() + &cluster("") + &spot, "FARGATE"),
+        // The order does not matter, nor by what the cluster is named.
+        (spot.clone() + &on("cluster = \"main\"") + &cluster(""), "FARGATE"),
+        (spot.clone() + &on("cluster = aws_ecs_cluster.c.arn") + &open_name, "FARGATE"),
+        (spot.clone() + &on("cluster = aws_ecs_cluster.c.name") + &open_name, "FARGATE"),
+        (
+            on("cluster = \"arn:aws:ecs:eu-west-1:123456789012:cluster/main\"")
+                + &association("\"main\"", "\"FARGATE\""),
+            "FARGATE",
+        ),
+        (on("") + &association("\"default\"", "\"FARGATE\""), "FARGATE"),
+        (named.clone() + &cluster(&strategy("\"FARGATE\"")), "FARGATE"),
+        (named.clone() + &cluster("") + &association("aws_ecs_cluster.c.name", "\"own\"") + ec2, "EC2"),
+        (
+            named.clone()
+                + &cluster("")
+                + &association("aws_ecs_cluster.c.name", "aws_ecs_capacity_provider.own.name")
+                + ec2,
+            "EC2",
+        ),
+        (on("capacity_provider_strategy {\n capacity_provider = aws_ecs_capacity_provider.own.id\n }") + ec2, "EC2"),
+        (
+            on("capacity_provider_strategy {\n capacity_provider = aws_ecs_capacity_provider.managed.id\n }") + ec2,
+            "MANAGED_INSTANCES",
+        ),
+        (
+            named.clone() + &cluster("") + &association("aws_ecs_cluster.c.name", "\"elsewhere\""),
+            "aws_ecs_cluster_capacity_providers.p: capacity provider elsewhere may be of any kind but Fargate",
+        ),
+        // Another cluster, or none that is known.
+        (on("cluster = aws_ecs_cluster.d.id") + &cluster("") + &spot, open),
+        (on("cluster = \"other\"") + &cluster("") + &spot, open),
+        (on("cluster = var.v") + &cluster("") + &spot, open),
+        (on("cluster = var.v ? aws_ecs_cluster.c.id : \"other\"") + &cluster("") + &spot, open),
+        (on("cluster = element([aws_ecs_cluster.c.id, \"other\"], var.v)") + &cluster("") + &spot, open),
+        (named.clone() + &cluster(""), open),
+        // What a service says itself counts.
+        (on("cluster = aws_ecs_cluster.c.id\n launch_type = \"EC2\"") + &cluster("") + &spot, "EC2"),
+    ] {
+        assert_eq!(launch_types(&text), [wanted, "UNSET"], "{text}");
+    }
+    let text = "module \"ecs\" {\n source = \"./ecs\"\n}\nmodule \"app\" {\n source = \"./app\"\n cluster = module.ecs.arn\n}\n";
+    let ecs = format!("output \"arn\" {{\n value = aws_ecs_cluster.c[0].arn\n}}\n{}{spot}", cluster("count = 1"));
+    let ecs = ecs.replace("c.name", "c[0].name");
+    let app =
+        "variable \"cluster\" {\n type = string\n}\nresource \"aws_ecs_task_definition\" \"a\" {\n family = \"a\"\n \
+               container_definitions = \"[]\"\n}\n"
+            .to_owned()
+            + &on("cluster = var.cluster");
+    let all = files([("main.tf", text), ("ecs/main.tf", &*ecs), ("app/main.tf", &*app)]);
+    let all = parse(&all, &Variables::default()).expect("Terraform");
+    let source = all[0].launch_types.source();
+    assert_eq!(source.as_deref(), Some("ecs/main.tf:8:1, said by module.ecs.aws_ecs_cluster_capacity_providers.p"));
+}
+
+#[test]
 fn what_is_said_of_an_open_service_can_be_said_beside_it() {
     let text = format!(
         "resource \"aws_ecs_task_definition\" \"a\" {{\n  family = \"a\"\n  container_definitions = \"[]\"\n}}\n{}{}",

@@ -5,6 +5,7 @@
 //! what is not known kept; nothing is executed and nothing fetched. Depth, steps, text, instances and modules are
 //! limited; the parser limits nesting itself, and everything runs on a stack that bears these limits.
 
+mod clusters;
 mod equality;
 mod evaluate;
 mod folders;

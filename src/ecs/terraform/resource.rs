@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::clusters::{CLUSTER, PROVIDER};
 use super::evaluate::{Done, Evaluator, Fail};
 use super::instances::Key;
 use super::module::{Module, Scope};
@@ -81,7 +82,9 @@ impl Evaluator<'_> {
         };
         let expression = format!("${{{}.{name}}}", resource.address);
         let of = match (kind, data) {
-            ("aws_ecs_task_definition", false) => vec![resource.module.within(&resource.address).into()],
+            ("aws_ecs_task_definition" | CLUSTER | PROVIDER, false) => {
+                vec![resource.module.within(&resource.address).into()]
+            }
             // It is looked up by the family or ARN of another.
             ("aws_ecs_task_definition", true) => match resource.stands.attribute("task_definition") {
                 Some(expression) => match evaluate(expression) {

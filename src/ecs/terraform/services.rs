@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::super::service::{NEITHER, both, provider};
+use super::super::service::{NEITHER, both};
 use super::super::task_definition::{LaunchType, Location, Stated, TaskDefinition};
+use super::clusters::{Clusters, Declared, launch_types};
 use super::evaluate::{Evaluator, Fail};
 use super::module::{Module, Scope};
 use super::source::Stands;
@@ -36,16 +37,16 @@ impl Evaluator<'_> {
     /// Adds what a service says, each instance that it has.
     pub(super) fn service(
         &self,
-        module: &Rc<Module>,
-        stands: &Stands,
-        address: &str,
+        declared: &Declared,
+        clusters: &Clusters,
         services: &mut Services,
     ) -> Result<(), Fail> {
+        let Declared { module, stands } = declared;
         let Some(wanted) = stands.attribute("task_definition") else { return Ok(()) };
         let at = self.heading(stands);
         let instances = self.instances(stands, &Scope { module, file: stands.file, names: None, given: None })?;
         for key in instances.all() {
-            let service = module.within(&format!("{address}{}", key.suffix()));
+            let service = format!("{}{}", declared.address(), key.suffix());
             key.bind(|names| {
                 let scope = Scope { module, file: stands.file, names, given: None };
                 let value = self.settled(wanted, &scope)?;
@@ -53,7 +54,7 @@ impl Evaluator<'_> {
                 if names.is_empty() && value.gap().is_some() {
                     names = mentioned(&self.written(wanted, stands.file), module);
                 }
-                let mut said = self.said(stands, &scope, &service, &at)?;
+                let mut said = self.said(stands, &scope, &service, &at, clusters)?;
                 if let ([_, _, ..], Some(gap)) = (names.as_slice(), value.gap()) {
                     let reason = format!("which task definition {service} runs is not known: {}", gap.reason);
                     said = Stated::Unresolved { reason, at: at.clone() };
@@ -75,36 +76,18 @@ impl Evaluator<'_> {
         scope: &Scope<'_>,
         service: &str,
         at: &Location,
+        clusters: &Clusters,
     ) -> Result<Stated<Vec<LaunchType>>, Fail> {
-        let mut types: Vec<LaunchType> = Vec::new();
-        let mut add = |kind: Result<LaunchType, String>| {
-            let kind = kind.map_err(|reason| Stated::Unresolved { reason, at: at.clone() })?;
-            if !types.contains(&kind) {
-                types.push(kind);
-            }
-            Ok(())
-        };
         let named = stands.attribute("launch_type").map(|expression| self.settled(expression, scope)).transpose()?;
         let named = named.filter(|value| !value.is_null());
-        let strategies = self.blocks(&stands.block, "capacity_provider_strategy", scope)?;
-        let providers = strategies.iter().map(|strategy| match &strategy.data {
-            Data::Map(map) => map.members.get("capacity_provider").cloned().unwrap_or_else(Val::null),
-            _ => strategy.clone(),
-        });
         let named = named.map(|value| word(&value, service, "launch_type").and_then(|word| kind(&word, service)));
-        let providers = providers.map(|value| {
-            word(&value, service, "capacity_provider")
-                .and_then(|name| provider(&name).map_err(|reason| format!("{service}: {reason}")))
-        });
-        for kind in named.into_iter().chain(providers) {
-            if let Err(open) = add(kind) {
-                return Ok(open);
-            }
+        let providers = self.strategy(stands, "capacity_provider_strategy", scope, service, clusters)?;
+        let kinds: Vec<_> = named.into_iter().chain(providers).collect();
+        if !kinds.is_empty() {
+            return Ok(launch_types(kinds, at, service));
         }
-        if types.is_empty() {
-            return Ok(Stated::Unresolved { reason: format!("{service} {NEITHER}"), at: at.clone() });
-        }
-        Ok(Stated::Known { value: types, at: at.clone(), how: vec![format!("said by {service}")] })
+        let open = || Stated::Unresolved { reason: format!("{service} {NEITHER}"), at: at.clone() };
+        Ok(self.by_cluster(stands, scope, clusters)?.unwrap_or_else(open))
     }
 
     /// The task definitions that a value names: by the resources that it is made from, else by the family in it, as in
@@ -120,8 +103,10 @@ impl Evaluator<'_> {
             };
             name.filter(|name| !name.is_empty()).map(Rc::from).into_iter().collect()
         };
+        // A family has no dot; clusters may be among what a value stands for.
+        let is_task = |name: &&Rc<str>| name.contains(TASK) || !name.contains('.');
         Ok(match &value.data {
-            Data::Unknown(gap) => gap.of.to_vec(),
+            Data::Unknown(gap) => gap.of.iter().filter(is_task).cloned().collect(),
             Data::Text(text) => family(text, false),
             Data::Holes(pieces) => {
                 let mut seen = BTreeSet::new();
@@ -129,7 +114,8 @@ impl Evaluator<'_> {
                 for piece in pieces.iter() {
                     if let Piece::Hole(gap) = piece {
                         self.spend(gap.of.len())?;
-                        names.extend(gap.of.iter().filter(|name| seen.insert(Rc::clone(name))).cloned());
+                        let tasks = gap.of.iter().filter(is_task);
+                        names.extend(tasks.filter(|name| seen.insert(Rc::clone(name))).cloned());
                     }
                 }
                 match pieces.first() {
@@ -146,7 +132,7 @@ fn kind(word: &str, service: &str) -> Result<LaunchType, String> {
     word.parse().map_err(|error| format!("launch_type of {service}: {error}"))
 }
 
-fn word(value: &Val, service: &str, argument: &str) -> Result<Rc<str>, String> {
+pub(super) fn word(value: &Val, service: &str, argument: &str) -> Result<Rc<str>, String> {
     match (value.scalar(), value.gap()) {
         (Some(_), _) if value.sensitive => Err(format!("{argument} of {service} is sensitive")),
         (Some(word), _) => Ok(word),

@@ -12,6 +12,7 @@ use super::super::service::within;
 use super::super::spelling::{KEYS, Spelling, nearest};
 use super::super::task_definition::{Gap as OpenGap, Location, TaskDefinition};
 use super::super::value::{Data as Tree, Member, Value};
+use super::clusters::{ASSOCIATION, CLUSTER, Declared, PROVIDER};
 use super::evaluate::{Evaluator, Fail};
 use super::instances::Key;
 use super::json::{hidden, whole};
@@ -24,6 +25,9 @@ use crate::ecs::cloudformation::Note;
 /// How many task definitions one configuration may have.
 const MAX_TASKS: usize = 1000;
 
+/// What runs task definitions.
+const SERVICES: &[&str] = &["aws_ecs_service", "aws_ecs_task_set"];
+
 /// The arguments by which a module that is not on disk shows that it makes a task definition.
 const TELLING: &[&str] = &["runtime_platform", "container_definitions", "requires_compatibilities", "cpu_architecture"];
 
@@ -31,20 +35,26 @@ impl Evaluator<'_> {
     /// The task definitions of a root module, in the order of the files, with what services say of them.
     pub(super) fn tasks(&self, root: &Rc<Module>) -> Result<Vec<TaskDefinition>, ParseError> {
         let mut found = Vec::new();
+        let mut declared = Vec::new();
+        self.below(root, &mut found, &mut declared)?;
+        let clusters = self.clusters(&declared).map_err(|fail| self.error(fail))?;
         let mut services = Services::default();
-        self.below(root, &mut found, &mut services)?;
+        for one in declared.iter().filter(|one| SERVICES.contains(&one.kind())) {
+            let placed = |fail: Fail| self.error(Fail { at: fail.at.or(one.stands.place()), ..fail });
+            self.service(one, &clusters, &mut services).map_err(placed)?;
+        }
         for task in &mut found {
             task.launch_types = within(task.launch_types.clone(), services.of(task));
         }
         Ok(found)
     }
 
-    /// The task definitions and services below a module.
+    /// The task definitions below a module, and what says where they run.
     fn below(
         &self,
         module: &Rc<Module>,
         found: &mut Vec<TaskDefinition>,
-        services: &mut Services,
+        declared: &mut Vec<Declared>,
     ) -> Result<(), ParseError> {
         let folder = Rc::clone(&module.folder);
         for stands in &folder.order {
@@ -57,13 +67,15 @@ impl Evaluator<'_> {
                 ("resource", ["aws_ecs_task_definition", name]) => {
                     found.extend(self.resource_tasks(module, stands, name, placed)?);
                 }
-                ("resource", [kind @ ("aws_ecs_service" | "aws_ecs_task_set"), name]) => {
-                    self.service(module, stands, &format!("{kind}.{name}"), services).map_err(placed)?;
+                ("resource", [kind, _])
+                    if SERVICES.contains(kind) || [CLUSTER, PROVIDER, ASSOCIATION].contains(kind) =>
+                {
+                    declared.push(Declared { module: Rc::clone(module), stands: stands.clone() });
                 }
                 ("module", [name]) => match &*self.called(module, name).map_err(placed)? {
                     Called::Instances(instances) => {
                         for child in instances.all() {
-                            self.below(child, found, services)?;
+                            self.below(child, found, declared)?;
                         }
                     }
                     Called::Absent(gap) => found.extend(self.absent_tasks(module, stands, name, gap, placed)?),

@@ -33,8 +33,6 @@ impl Evaluator<'_> {
     /// What stands beyond a gap is not known for the same reason. Beyond `${var.a}` stands `${var.a.b}`, by whatever
     /// local it was reached; beyond what is not a mere reference, the expression is what stands here.
     fn beyond(&self, gap: &Rc<Gap>, rest: &[&TraversalOperator], expression: &Expression, scope: &Scope<'_>) -> Val {
-        let inner = gap.expression.strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
-        let plain = |text: &&str| text.chars().all(|c| c.is_alphanumeric() || "._-[]\"".contains(c));
         let mut tail = String::new();
         for operator in rest {
             match operator {
@@ -42,7 +40,7 @@ impl Evaluator<'_> {
                 _ => return self.open(gap, expression, scope),
             }
         }
-        match inner.filter(plain) {
+        match gap.reference() {
             Some(inner) => {
                 let expression = format!("${{{inner}{tail}}}");
                 Val::unknown(&Rc::new(Gap { reason: gap.reason.clone(), expression, at: gap.at, of: gap.of.clone() }))

@@ -24,8 +24,21 @@ pub(super) struct Gap {
     pub(super) reason: String,
     pub(super) expression: String,
     pub(super) at: Option<Place>,
-    /// The task definitions that it stands for, where it is made from one or may be one of several: their addresses.
+    /// The task definitions, clusters and capacity providers that it stands for, where it is made from one or may be
+    /// one of several: their addresses.
     pub(super) of: Rc<[Rc<str>]>,
+}
+
+impl Gap {
+    /// What it refers to, where it is nothing but a reference: `var.image`.
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.expression.strip_prefix("${")?.strip_suffix('}').filter(|inner| is_reference(inner))
+    }
+}
+
+/// Whether an expression refers to something and does nothing else.
+pub(super) fn is_reference(expression: &str) -> bool {
+    expression.chars().all(|c| c.is_alphanumeric() || "._-[]\"".contains(c))
 }
 
 /// A value and where it comes from.
