@@ -71,12 +71,17 @@ pub(super) fn plain(key: &str) -> String {
 /// How many bytes of a key are compared.
 const MOST: usize = 40;
 
+/// As many characters as are whole within them.
+fn head(key: &str) -> &str {
+    &key[..key.floor_char_boundary(MOST)]
+}
+
 /// The key that was probably meant by another: at most two characters are wrong, and it is long enough to be no other
 /// word.
 pub(super) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
     let given = plain(given);
     // A key is a stranger's, and what is much longer than any of ours is far from all of them.
-    let given = given.get(..MOST).unwrap_or(&given);
+    let given = head(&given);
     let close = |known: &&&str| {
         let plain = plain(known);
         given != plain && known.len() >= 10 && strsim::damerau_levenshtein(given, &plain) <= 2
@@ -87,6 +92,18 @@ pub(super) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_key_only_the_head_is_compared() {
+        for (key, length) in [
+            ("é".repeat(1 << 20), 40),
+            (format!("a{}", "é".repeat(1 << 20)), 39),
+            ("cpu".into(), 3),
+            (String::new(), 0),
+        ] {
+            assert_eq!(head(&key).len(), length);
+        }
+    }
 
     #[test]
     fn a_key_is_near_where_two_characters_are_wrong() {
@@ -101,6 +118,7 @@ mod tests {
             ("cpus", None),
             ("networkModel2", Some("networkMode")),
             ("", None),
+            (&format!("runtimePlatfrom{}", "é".repeat(1 << 20)), None),
         ] {
             assert_eq!(nearest(given, &known), wanted, "{given}");
         }
