@@ -61,7 +61,8 @@ fn expansion_has_a_limit() {
 
 /// `l0` and 40 locals after it, each made of the one before it twice.
 fn doubled(first: &str, next: impl Fn(&str) -> String) -> String {
-    let more = (1..=40).map(|n| format!("l{n} = {}\n", next(&format!("local.l{}", n - 1)))).collect::<String>();
+    let more =
+        (1..=40).map(|n| format!("l{n} = {}\n", next(&format!("local.l{}", n - 1)))).collect::<Vec<_>>().concat();
     format!("variable \"x\" {{}}\nlocals {{\nl0 = {first}\n{more}}}\n")
 }
 
@@ -117,9 +118,10 @@ fn a_string_that_is_not_known_counts_its_parts() {
 #[test]
 fn the_way_of_a_value_is_kept_once_for_all_its_parts() {
     let count = 1000;
-    let variables = (0..count).map(|n| format!("variable \"v{n}\" {{\n default = true\n}}\n")).collect::<String>();
-    let locals = (0..count).map(|n| format!("l{} = var.v{n} ? local.l{n} : []\n", n + 1)).collect::<String>();
-    let all = (0..count).map(|n| format!("local.l{n}, ")).collect::<String>();
+    let variables =
+        (0..count).map(|n| format!("variable \"v{n}\" {{\n default = true\n}}\n")).collect::<Vec<_>>().concat();
+    let locals = (0..count).map(|n| format!("l{} = var.v{n} ? local.l{n} : []\n", n + 1)).collect::<Vec<_>>().concat();
+    let all = (0..count).map(|n| format!("local.l{n}, ")).collect::<Vec<_>>().concat();
     let text = format!("{variables}locals {{\nl0 = range(4000)\n{locals}all = [{all}]\n}}\n");
     let use_of = format!("image = \"${{length(local.all)}} ${{length([for a in local.l{count} : a])}}\"");
     assert_eq!(bears("ways", &(text + &container(&use_of))), Ok(1));

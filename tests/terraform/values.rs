@@ -15,6 +15,16 @@ fn image_of(expression: &str) -> String {
 fn functions_give_what_terraform_gives() {
     for (expression, wanted) in [
         ("\"a:${1 + 2}\"", "a:3"),
+        ("title(\"hello world-foo x_y é-b ça\")", "Hello World-Foo X_y É-B Ça"),
+        ("\"${length(distinct([1, \"1\", true, \"true\"]))} ${length(distinct([1, 2, 1]))}\"", "2 2"),
+        ("format(\"%#v\", \"a\")", "\"a\""),
+        ("format(\"%v\", [\"a\"])", "[\"a\"]"),
+        ("format(\"%#v\", [1])", "[1]"),
+        ("can(format(\"%s\", [\"a\"])) ? \"list\" : \"string\"", "string"),
+        ("\"${7 / 2} ${floor(10 / 3)} ${ceil(1024 / 3)} ${1024 / 3 > 341} ${0.5 * 4096}\"", "3.5 3 342 true 2048"),
+        // Terraform's numbers have more digits.
+        ("\"a:${1 / 3}\"", "a:${1 / 3}"),
+        ("\"a:${0.1 + 0.2}\"", "a:${0.1 + 0.2}"),
         ("true && 1 < 2 ? \"yes\" : \"no\"", "yes"),
         ("join(\":\", concat([\"a\"], [\"b\"]))", "a:b"),
         ("format(\"%s:%03d\", \"a\", 7)", "a:007"),

@@ -17,6 +17,7 @@ use super::super::target::Variables;
 use super::equality::Kind;
 use super::folders::Files;
 use super::module::{Name, Scope};
+use super::number;
 use super::source::{File, Folder};
 use super::value::{Data, Gap, Map, Place, Val};
 use crate::ecs::cloudformation::Note;
@@ -365,11 +366,11 @@ impl<'a> Evaluator<'a> {
             return Ok(self.open(&gap, expression, scope));
         }
         done(match operator {
-            B::Plus => Data::Number(a + b),
-            B::Minus => Data::Number(a - b),
-            B::Mul => Data::Number(a * b),
-            B::Div => Data::Number(a / b),
-            B::Mod => Data::Number(a % b),
+            B::Plus => Data::Number(number::sum(a, b)),
+            B::Minus => Data::Number(number::sum(a, -b)),
+            B::Mul => Data::Number(number::product(a, b)),
+            B::Div => Data::Number(number::quotient(a, b)),
+            B::Mod => Data::Number(number::remainder(a, b)),
             B::Less => Data::Bool(a < b),
             B::LessEq => Data::Bool(a <= b),
             B::Greater => Data::Bool(a > b),

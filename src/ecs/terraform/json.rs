@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::super::{node, strict};
 use super::evaluate::{Done, Evaluator, Fail};
+use super::number::digits;
 use super::template::Pieces;
-use super::value::{Data, Gap, Map, Piece, Place, Val, digits};
+use super::value::{Data, Gap, Map, Piece, Place, Val};
 
 /// Stands for a hole while JSON is read: its number between two characters that no text may hold.
 const HOLE: char = '\u{fdd0}';
@@ -48,7 +49,10 @@ impl Evaluator<'_> {
                 pieces.hole(&Rc::new(hidden(value)));
             }
             Data::Bool(truth) => pieces.push_str(if *truth { "true" } else { "false" }),
-            Data::Number(number) => pieces.push_str(&digits(*number)),
+            Data::Number(number) => match digits(*number) {
+                Some(digits) => pieces.push_str(&digits),
+                None => pieces.hole(&Rc::new(many_digits(value))),
+            },
             // A string that is not known keeps the expression as it stands.
             Data::Holes(_) if value.written.is_some() => pieces.hole(&Rc::new(whole(value))),
             Data::Text(text) => {
@@ -237,6 +241,12 @@ fn pieces_of(text: &str, holes: &[Rc<Gap>]) -> Rc<[Piece]> {
 pub(super) fn hidden(value: &Val) -> Gap {
     let expression = value.written.as_deref().unwrap_or("(sensitive value)").to_owned();
     Gap { reason: "its value is sensitive".into(), expression, at: value.at, of: Rc::default() }
+}
+
+/// A number whose digits are not all known.
+pub(super) fn many_digits(value: &Val) -> Gap {
+    let reason = "a number with more digits than are worked out here: a plan has it (`terraform show -json`)".into();
+    Gap { reason, expression: "(number)".into(), at: value.at, of: Rc::default() }
 }
 
 /// A string with holes as one gap.

@@ -15,6 +15,7 @@ mod heredoc;
 mod instances;
 mod json;
 mod module;
+mod number;
 mod resource;
 mod services;
 mod source;

@@ -15,8 +15,9 @@ use super::super::value::{Data as Tree, Member, Value};
 use super::clusters::{ASSOCIATION, CLUSTER, Declared, PROVIDER};
 use super::evaluate::{Evaluator, Fail};
 use super::instances::Key;
-use super::json::{hidden, whole};
+use super::json::{hidden, many_digits, whole};
 use super::module::{Called, Module, Name, Scope};
+use super::number::digits;
 use super::services::Services;
 use super::source::Stands;
 use super::value::{Data, Gap, Place, Val};
@@ -374,7 +375,7 @@ impl Evaluator<'_> {
         let data = match &value.data {
             Data::Null => Tree::Null,
             Data::Bool(truth) => Tree::Bool(*truth),
-            Data::Number(number) => Tree::Number(super::value::digits(*number)),
+            Data::Number(number) => digits(*number).map_or_else(|| unknown(&many_digits(value)), Tree::Number),
             Data::Text(text) => Tree::String(text.to_string()),
             Data::Holes(_) if value.sensitive => unknown(&hidden(value)),
             Data::Holes(_) => unknown(&whole(value)),

@@ -9,8 +9,9 @@ use hcl_edit::template::{Directive, Element, Strip, Template};
 
 use super::evaluate::{Done, Evaluator, Fail};
 use super::heredoc;
-use super::json::hidden;
+use super::json::{hidden, many_digits};
 use super::module::{Module, Name, Scope};
+use super::number::digits;
 use super::value::{Data, Gap, Piece, Val};
 
 /// A string in the making.
@@ -74,6 +75,7 @@ impl Pieces {
                 }
             }
             Data::Null => return Err(Fail::new("null stands in a string".into())),
+            Data::Number(number) if digits(*number).is_none() => self.hole(&Rc::new(many_digits(value))),
             _ => match (value.scalar(), value.gap()) {
                 (Some(text), _) => self.push_str(&text),
                 (None, Some(gap)) => self.hole(gap),
@@ -179,7 +181,10 @@ impl Evaluator<'_> {
                 Element::Interpolation(interpolation) => {
                     let (start, end) = sides(interpolation.strip);
                     pieces.trim(start);
-                    let value = self.settled(&interpolation.expr, scope)?;
+                    let mut value = self.settled(&interpolation.expr, scope)?;
+                    if matches!(value.data, Data::Number(number) if digits(number).is_none()) {
+                        value = self.open(&Rc::new(many_digits(&value)), &interpolation.expr, scope);
+                    }
                     self.put(&value, pieces)?;
                     pieces.sequence(end);
                 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::equality::Kind;
 use super::module::Module;
+use super::number::digits;
 use super::resource::Resource;
 
 /// Bytes of a file, by its number.
@@ -201,11 +202,11 @@ impl Val {
         }
     }
 
-    /// A scalar as text, where it is one that is known.
+    /// A scalar as text, where it is one that is known with all its digits.
     pub(super) fn scalar(&self) -> Option<Rc<str>> {
         match &self.data {
             Data::Text(text) => Some(Rc::clone(text)),
-            Data::Number(number) => Some(digits(*number).into()),
+            Data::Number(number) => digits(*number).map(Into::into),
             Data::Bool(truth) => Some(truth.to_string().into()),
             _ => None,
         }
@@ -237,9 +238,4 @@ impl Val {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is looked at before")]
 pub(super) fn whole(number: f64) -> Option<usize> {
     (number >= 0.0 && number < f64::from(u32::MAX) && number.fract() == 0.0).then_some(number as usize)
-}
-
-/// A number as Terraform writes it.
-pub(super) fn digits(number: f64) -> String {
-    if number == 0.0 { "0".into() } else { number.to_string() }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::super::equality::Kind;
 use super::super::evaluate::{Done, Evaluator, Fail};
+use super::super::number;
 use super::super::value::{Data, Gap, Map, Val, whole};
 
 /// How many elements `range` and `setproduct` may make.
@@ -213,7 +214,15 @@ impl Evaluator<'_> {
                 Val::bool(false)
             }
             ("distinct", [list]) => {
-                let Some(items) = closed(list) else { return Ok(None) };
+                let Some(mut items) = closed(list) else { return Ok(None) };
+                // Elements become of one type: beside a string, numbers and booleans are strings as well.
+                if items.iter().any(|item| matches!(item.data, Data::Text(_) | Data::Holes(_))) {
+                    for item in &mut items {
+                        if let Some(text) = item.scalar() {
+                            item.data = Data::Text(text);
+                        }
+                    }
+                }
                 let mut kept: Vec<Val> = Vec::new();
                 for item in items {
                     let mut known = false;
@@ -321,7 +330,7 @@ impl Evaluator<'_> {
                 let folded = match name {
                     "max" => numbers.into_iter().reduce(f64::max),
                     "min" => numbers.into_iter().reduce(f64::min),
-                    _ => Some(numbers.into_iter().sum()),
+                    _ => Some(numbers.into_iter().fold(0.0, number::sum)),
                 };
                 match folded {
                     Some(number) => Val::new(Data::Number(number)),

@@ -5,13 +5,19 @@ use std::rc::Rc;
 use base64::Engine as _;
 
 use super::super::evaluate::{Evaluator, Fail};
+use super::super::number::digits;
 use super::super::template::Pieces;
-use super::super::value::{Data, Val, digits, whole};
+use super::super::value::{Data, Val, whole};
 
+/// As Go's `strings.Title`: of ASCII all but letters, digits and `_` separates words, of the rest white space.
 fn title(text: &str) -> String {
     let mut start = true;
+    let separates = |letter: char| match letter {
+        '\0'..='\x7f' => !letter.is_ascii_alphanumeric() && letter != '_',
+        _ => letter.is_whitespace(),
+    };
     let letter = |letter: char| {
-        let upper = std::mem::replace(&mut start, letter.is_whitespace());
+        let upper = std::mem::replace(&mut start, separates(letter));
         if upper { letter.to_uppercase().collect::<String>() } else { letter.to_string() }
     };
     text.chars().map(letter).collect()
@@ -30,6 +36,14 @@ impl Evaluator<'_> {
         }
         if name == "formatlist" {
             return Ok(None);
+        }
+        if let ("floor" | "ceil" | "abs", [number]) = (name, arguments) {
+            let apply = |number: f64| match name {
+                "floor" => number.floor(),
+                "ceil" => number.ceil(),
+                _ => number.abs(),
+            };
+            return Ok(number.number().map(|number| Val::new(Data::Number(apply(number)))));
         }
         let Some(texts) = arguments.iter().map(Val::scalar).collect::<Option<Vec<Rc<str>>>>() else { return Ok(None) };
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
@@ -94,9 +108,6 @@ impl Evaluator<'_> {
                 let parsed = base.and_then(|base| i32::from_str_radix(value, base).ok());
                 parsed.map(|number| Val::new(Data::Number(f64::from(number))))
             }
-            ("floor", [_]) => number(0).map(|n| Val::new(Data::Number(n.floor()))),
-            ("ceil", [_]) => number(0).map(|n| Val::new(Data::Number(n.ceil()))),
-            ("abs", [_]) => number(0).map(|n| Val::new(Data::Number(n.abs()))),
             ("base64encode", [value]) => text(&base64::engine::general_purpose::STANDARD.encode(value)),
             ("base64decode", [value]) => {
                 let bytes = base64::engine::general_purpose::STANDARD.decode(value).ok();
@@ -155,11 +166,14 @@ impl Evaluator<'_> {
             }
             let Some(value) = values.next() else { return Err(Fail::new("more verbs than values".into())) };
             match (verb, flags) {
+                ('v', "#") | ('q', "") => self.put(&self.encode(value)?, &mut pieces)?,
                 ('s' | 'v', "" | "#") => match &value.data {
+                    Data::List(_) | Data::Map(_) if verb == 's' => {
+                        return Err(Fail::new(format!("%s: expected a string, found {}", value.kind())));
+                    }
                     Data::List(_) | Data::Map(_) => self.put(&self.encode(value)?, &mut pieces)?,
                     _ => self.put(value, &mut pieces)?,
                 },
-                ('q', "") => self.put(&self.encode(value)?, &mut pieces)?,
                 ('d', flags) => {
                     let Some(number) = value.number() else { return Ok(None) };
                     let zero = flags.starts_with('0');
@@ -167,7 +181,7 @@ impl Evaluator<'_> {
                     if width > 64 {
                         return Ok(None);
                     }
-                    let text = digits(number.trunc());
+                    let Some(text) = digits(number.trunc()) else { return Ok(None) };
                     pieces.push_str(&if zero { format!("{text:0>width$}") } else { format!("{text:>width$}") });
                 }
                 _ => return Ok(None),
