@@ -330,6 +330,166 @@ fn only_what_may_be_given_is_a_name() {
     }
 }
 
+/// A template of one task definition: its parameters and its containers, each in one line.
+fn parameters_and_containers(parameters: &[&str], containers: &[&str]) -> String {
+    let lines = |lines: &[&str], before: &str| lines.iter().flat_map(|line| [before, line, "\n"]).collect::<String>();
+    format!(
+        "Parameters:\n{}Resources:\n  Task:\n    Type: AWS::ECS::TaskDefinition\n    Properties:\n      \
+         ContainerDefinitions:\n{}",
+        lines(parameters, "  "),
+        lines(containers, "        - ")
+    )
+}
+
+/// The deployment failed: `CloudFormation` looked for a parameter of the image's name in the Parameter Store.
+#[test]
+fn a_parameter_that_takes_a_name_is_given_no_image() {
+    let folder = Folder::new();
+    let stored = "Stored: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /app/image}";
+    folder.write("t.yaml", &parameters_and_containers(&[stored], &["{Name: app, Image: !Ref Stored}"]));
+    for name in ["app", "Stored"] {
+        let image = format!("{name}={IMAGE}");
+        let said = folder.run(&["render", "t.yaml", "--for", "cloudformation", "--image", &image], None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{name}: {}", said.stderr);
+        assert!(said.stderr.contains("parameter Stored"), "{name}: {}", said.stderr);
+        assert!(said.stderr.contains("its value is read from the SSM Parameter Store"), "{name}: {}", said.stderr);
+        assert!(said.stderr.contains("aws ssm put-parameter --overwrite --name /app/image"), "{name}: {}", said.stderr);
+    }
+}
+
+/// The other images of the list were gone, and the stack could not be made.
+#[test]
+fn a_list_is_not_replaced_by_one_image() {
+    let folder = Folder::new();
+    let list = "Images: {Type: CommaDelimitedList, Default: 'a:1,b:1'}";
+    let containers = ["{Name: web, Image: !Select [0, !Ref Images]}", "{Name: job, Image: !Select [1, !Ref Images]}"];
+    folder.write("t.yaml", &parameters_and_containers(&[list], &containers));
+    for name in ["web", "job", "Images"] {
+        let image = format!("{name}={IMAGE}");
+        let said = folder.run(&["render", "t.yaml", "--for", "cloudformation", "--image", &image], None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{name}: {}", said.stderr);
+    }
+    folder.write(
+        "infra/main.tf",
+        "variable \"images\" { default = \"a:1,b:1\" }\nresource \"aws_ecs_task_definition\" \"app\" {\n  family = \"app\"\n  \
+         container_definitions = jsonencode([\n    { name = \"web\", image = split(\",\", var.images)[0] },\n    \
+         { name = \"job\", image = split(\",\", var.images)[1] },\n  ])\n}\n",
+    );
+    let image = format!("web={IMAGE}");
+    let said = folder.run(&["render", "infra", "--for", "terraform", "--image", &image], None, &[]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("\"job\" of aws_ecs_task_definition.app would be left without its image"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// The digest was cut off on the way, and what ran was the tag `latest`.
+#[test]
+fn what_holds_an_image_brings_its_digest() {
+    let folder = Folder::new();
+    folder.write(
+        "infra/main.tf",
+        "variable \"image\" { default = \"registry.example.com/app:v1\" }\nresource \"aws_ecs_task_definition\" \"app\" {\n  \
+         family = \"app\"\n  container_definitions = jsonencode([{ name = \"app\", image = split(\"@\", var.image)[0] }])\n}\n",
+    );
+    // By a tag as well, whose digest a registry would be asked for.
+    for image in [format!("app={IMAGE}"), "app=registry.example.com/app:v2".into()] {
+        let said = folder.run(&["render", "infra", "--for", "terraform", "--image", &image], None, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{image}: {}", said.stderr);
+        assert!(said.stderr.contains("not the value of one variable"), "{image}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn why_a_parameter_is_not_given_an_image_is_told() {
+    let folder = Folder::new();
+    let parameters = [
+        "Listed: {Type: String, Default: b, AllowedValues: [b, c]}",
+        "Short: {Type: String, Default: 'a:1', MaxLength: 20}",
+        "Hidden: {Type: String, NoEcho: true}",
+        "Matched: {Type: String, Default: 'a:1', AllowedPattern: '^[a-z]+:[0-9]+$'}",
+    ];
+    let names = ["Listed", "Short", "Hidden", "Matched"];
+    let containers = names.map(|name| format!("{{Name: {}, Image: !Ref {name}}}", name.to_lowercase()));
+    folder.write("t.yaml", &parameters_and_containers(&parameters, &containers.each_ref().map(String::as_str)));
+    let render = |name: &str| {
+        let image = format!("{name}={IMAGE}");
+        folder.run(&["render", "t.yaml", "--for", "cloudformation", "--image", &image], None, &[])
+    };
+    for (container, parameter, reason) in [
+        ("listed", "Listed", "its AllowedValues are b, c"),
+        ("short", "Short", "its MaxLength is 20"),
+        ("hidden", "Hidden", "its value is sensitive"),
+    ] {
+        let said = render(container);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{container}: {}", said.stderr);
+        let wanted = format!("is the value of parameter {parameter}, which cannot be given it: {reason}");
+        assert!(said.stderr.contains(&wanted), "{}", said.stderr);
+    }
+    assert!(render("Listed").stderr.contains("parameter Listed cannot be given an image: its AllowedValues are b, c"));
+    let said = render("matched");
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("AllowedPattern, which is not tried: ^[a-z]+:[0-9]+$"), "{}", said.stderr);
+    folder.write(
+        "infra/main.tf",
+        "variable \"image\" {\n  sensitive = true\n  default = \"a:1\"\n}\nresource \"aws_ecs_task_definition\" \"app\" {\n  \
+         family = \"app\"\n  container_definitions = jsonencode([{ name = \"app\", image = var.image }])\n}\n",
+    );
+    let said = folder.run(&["render", "infra", "--for", "terraform", "--image", &format!("app={IMAGE}")], None, &[]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("is the value of variable image, which cannot be given it: its value is sensitive"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains("--image image=…"), "{}", said.stderr);
+}
+
+/// One variable of several containers changed them all without a word.
+#[test]
+fn what_else_changes_is_told() {
+    let folder = Folder::new();
+    let task = |name: &str, containers: &str| {
+        format!(
+            "resource \"aws_ecs_task_definition\" \"{name}\" {{\n  family = \"{name}\"\n  container_definitions = jsonencode([{containers}])\n}}\n"
+        )
+    };
+    let web = task(
+        "web",
+        "{ name = \"app\", image = var.image }, { name = \"migrate\", image = var.image }, { name = \"side\", image = \"envoy:v1\" }",
+    );
+    let job = task("job", "{ name = \"worker\", image = var.image }");
+    folder.write("infra/main.tf", &format!("variable \"image\" {{ default = \"a:1\" }}\n{web}{job}"));
+    let (app, migrate, worker) = (format!("app={IMAGE}"), format!("migrate={IMAGE}"), format!("worker={IMAGE}"));
+    let render = |words: &[&str]| {
+        let said = folder.run(&[&["render", "infra", "--for", "terraform"], words].concat(), None, &[]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        assert_eq!(serde_json::from_str::<Value>(&said.stdout).expect("JSON"), json!({ "image": IMAGE }));
+        said.stderr
+    };
+    let told = "variable image also changes the image of container \"worker\" of aws_ecs_task_definition.job, \"migrate\" of \
+                aws_ecs_task_definition.web\n";
+    assert_eq!(render(&["--image", &app]), told);
+    // Also of those that are not selected.
+    assert_eq!(render(&["--image", &app, "--target", "aws_ecs_task_definition.web"]), told);
+    // What was asked for is no surprise, nor is what the variable itself is given for.
+    assert_eq!(render(&["--image", &app, "--image", &migrate, "--image", &worker]), "");
+    assert_eq!(render(&["--image", &format!("image={IMAGE}")]), "");
+}
+
+/// Standard input was read anew, and empty, for each name that was tried.
+#[test]
+fn a_template_may_come_by_standard_input() {
+    let folder = Folder::new();
+    let template = parameters_and_containers(&["Image: {Type: String}"], &["{Name: app, Image: !Ref Image}"]);
+    let words = ["render", "-", "--for", "cloudformation", "--image", &format!("app={IMAGE}")];
+    let said = folder.run(&words, Some(&template), &[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stdout.contains("\"ParameterKey\": \"Image\""), "{}", said.stdout);
+}
+
 /// The embedded registry; stopped when dropped.
 struct Registry {
     host: String,

@@ -1,8 +1,8 @@
 //! What every command has at hand: the environment, the progress, and a way to say its result.
 
 use std::fmt::Display;
-use std::io::{self, Write};
-use std::sync::Arc;
+use std::io::{self, Read as _, Write};
+use std::sync::{Arc, OnceLock};
 
 use anstream::ColorChoice as Colors;
 use dockless::event::Observer;
@@ -41,6 +41,8 @@ pub struct Context {
     pub output: Output,
     /// Progress, and the observer that the library reports to.
     pub progress: Arc<Progress>,
+    /// What came by standard input, once it was read.
+    input: OnceLock<String>,
 }
 
 impl Context {
@@ -57,12 +59,28 @@ impl Context {
             Colors::Never.write_global();
         }
         let progress = Arc::new(Progress::new(output, &settings));
-        Ok(Self { settings, output, progress })
+        Ok(Self { settings, output, progress, input: OnceLock::new() })
     }
 
     /// Whom the library tells of what it does.
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.progress) as _
+    }
+
+    /// The task definition that comes by standard input, which can be read but once.
+    pub fn standard_input(&self) -> Result<&str, Failure> {
+        /// No task definition or plan is larger.
+        const LIMIT: u64 = (dockless::ecs::plan::MAX_BYTES + 1) as u64;
+        if let Some(text) = self.input.get() {
+            return Ok(text);
+        }
+        let mut text = String::new();
+        io::stdin()
+            .lock()
+            .take(LIMIT)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::new(error).during("cannot read the task definition from standard input"))?;
+        Ok(self.input.get_or_init(|| text))
     }
 
     /// Writes a line of the result to stdout.

@@ -71,6 +71,11 @@ impl Failure {
         Self { snippet: Some(Box::new(snippet)), ..self }
     }
 
+    /// What went wrong, without what made it so.
+    pub fn message(&self) -> String {
+        cause::messages(&*self.error).into_iter().next().unwrap_or_default()
+    }
+
     /// Whether a place in a file is known.
     pub fn has_place(&self) -> bool {
         self.snippet.is_some()

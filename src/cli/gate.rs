@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use dockless::ecs::cloudformation::{self, Note, Parameters};
+use dockless::ecs::cloudformation::{self, Declarations, Note, Parameters};
 use dockless::ecs::json::ParseError;
 use dockless::ecs::live::{self, LiveError, LiveSource};
 use dockless::ecs::load::{LoadError, read};
@@ -42,7 +41,7 @@ pub struct Wanted {
     /// The variables of the Terraform configurations among the sources: what `--var` may give.
     pub variables: BTreeSet<String>,
     /// The parameters of the templates among the sources: what `--parameter` may give.
-    pub parameters: BTreeSet<String>,
+    pub parameters: Declarations,
     options: rules::Options,
     strict: bool,
 }
@@ -149,7 +148,7 @@ pub fn wanted(
                 sources.variables.contains(name) || variables.iter().any(|(given, _)| given == name)
             });
             options.parameters.retain(|name, _| {
-                sources.parameters.contains(name) || parameters.iter().any(|given| given.key == *name)
+                sources.parameters.contains_key(name) || parameters.iter().any(|given| given.key == *name)
             });
             sources
         }
@@ -255,10 +254,10 @@ fn load_all(sources: &[String], from: &From<'_>) -> Result<Sources, Failure> {
 
 /// What a source holds.
 fn load(source: &str, from: &From<'_>) -> Result<Sources, Failure> {
-    let input = (source == "-").then(standard_input).transpose()?;
+    let input = (source == "-").then(|| from.context.standard_input()).transpose()?;
     let found = match live(source, from)? {
         Some(found) => found,
-        None => read(source, input.as_deref(), from.options).map_err(not_loaded)?,
+        None => read(source, input, from.options).map_err(not_loaded)?,
     };
     // A verdict on no task would be that everything runs.
     if found.definitions.is_empty() {
@@ -295,19 +294,6 @@ fn live(source: &str, from: &From<'_>) -> Result<Option<Sources>, Failure> {
 fn not_live(error: LiveError) -> Failure {
     let help = error.help().map(str::to_owned);
     Failure::new(error).hint_if(help)
-}
-
-/// The text that comes by standard input.
-pub fn standard_input() -> Result<String, Failure> {
-    /// No task definition or plan is larger.
-    const LIMIT: u64 = (dockless::ecs::plan::MAX_BYTES + 1) as u64;
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(LIMIT)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::new(error).during("cannot read the task definition from standard input"))?;
-    Ok(text)
 }
 
 /// Why a source gave no targets, with the place.

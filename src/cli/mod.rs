@@ -11,6 +11,7 @@
 //! | `failure` | what went wrong, and the exit code |
 //! | `gate`, `image` | what several commands ask for: task definitions and verdicts; images and registries |
 //! | `inputs` | what a command reads, which no file that it writes may replace |
+//! | `holder` | which variable or parameter holds an image |
 //! | `signals` | what ends the first process of a container |
 //! | `snippet`, `table`, `text` | how things look |
 
@@ -22,6 +23,7 @@ pub mod diff;
 pub mod doctor;
 pub mod failure;
 pub mod gate;
+pub mod holder;
 pub mod iam_policy;
 pub mod image;
 pub mod init;

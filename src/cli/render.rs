@@ -1,5 +1,6 @@
 //! `render`: a task definition with the image put in by digest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +17,8 @@ use super::args::render::{Format, Render};
 use super::args::values::Pair;
 use super::context::Context;
 use super::failure::Failure;
-use super::gate::{self, Wanted, not_loaded, standard_input, underlined};
+use super::gate::{self, Wanted, not_loaded, underlined};
+use super::holder::Holders;
 use super::report::files;
 use super::report::place::{self, Input, Kind, Written};
 use super::{image, inputs, report};
@@ -30,14 +32,13 @@ pub fn run(args: &Render, context: &Context) -> Result<ExitCode, Failure> {
                 return Err(Failure::new(format!("{flag} is for --for: a document is rendered as it stands"))
                     .hint("the container is named by --image CONTAINER=REFERENCE"));
             }
-            let text = document(&args.source)?;
+            let text = document(&args.source, context)?;
             // Whatever is wrong with the document is told before a registry is asked.
             edited(&args.source, &text, &as_written(args)?)?;
             task_definition(&args.source, &text, &by_digest(args, context)?, context)?
         }
         Some(format) => {
-            let written = as_written(args)?;
-            let named = values(args, format, &written, &wanted, context)?;
+            let named = values(args, format, &wanted, context)?;
             named.document(format, &by_digest(args, context)?)?
         }
     };
@@ -116,7 +117,7 @@ fn by_digest(args: &Render, context: &Context) -> Result<Vec<NewImage>, Failure>
 }
 
 /// The text of a source. What ECS has is not written: its values of `environment` are not kept.
-fn document(source: &str) -> Result<String, Failure> {
+fn document(source: &str, context: &Context) -> Result<String, Failure> {
     if LiveSource::parse(source).is_some() && !Path::new(source).exists() {
         let name = source.split_once(':').map_or(source, |(_, name)| name);
         return Err(Failure::new(format!("{source} is at ECS, and only the AWS CLI prints it whole"))
@@ -127,8 +128,8 @@ fn document(source: &str) -> Result<String, Failure> {
     {
         return Err(failure);
     }
-    let input = (source == "-").then(standard_input).transpose()?;
-    load::text(source, input.as_deref()).map_err(not_loaded)
+    let input = (source == "-").then(|| context.standard_input()).transpose()?;
+    load::text(source, input).map_err(not_loaded)
 }
 
 /// The task definition that a build is for, and its containers that take the image. To be asked before the build: what
@@ -224,66 +225,68 @@ fn edited(source: &str, text: &str, images: &[NewImage]) -> Result<Edited, Failu
 }
 
 /// The values of the variables or parameters that hold the images.
-fn values<'a>(
-    args: &Render,
-    format: Format,
-    images: &'a [NewImage],
-    wanted: &Wanted,
-    context: &Context,
-) -> Result<Named<'a>, Failure> {
-    let what = match format {
-        Format::Terraform => "variable",
-        Format::Cloudformation => "parameter",
-    };
+fn values(args: &Render, format: Format, wanted: &Wanted, context: &Context) -> Result<Named, Failure> {
+    let holders = Holders::new(args, format, context)?;
+    let what = holders.what();
     let mut named = Named { what, values: Vec::new() };
-    for (number, image) in images.iter().enumerate() {
-        let holders = wanted.targets.iter().flat_map(|target| {
-            let containers = target.definition.containers.iter().filter(|one| one.name == image.container);
+    let (mut asked, mut changes) = (BTreeSet::new(), BTreeMap::new());
+    for (number, (key, reference)) in references(args)?.into_iter().enumerate() {
+        let places = wanted.targets.iter().flat_map(|target| {
+            let containers = target.definition.containers.iter().filter(|one| one.name == key);
             containers.map(|container| (target.definition.id.as_str(), container))
         });
-        let holders: Vec<_> = holders.collect();
-        if holders.is_empty() {
+        let places: Vec<_> = places.collect();
+        if places.is_empty() {
             // Not a container's name: that of a variable or parameter itself.
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if !image.container.chars().all(fits) || image.container.is_empty() {
-                return Err(Failure::new(format!("there is no container {:?}", image.container)));
+            if !key.chars().all(fits) || key.is_empty() {
+                return Err(Failure::new(format!("there is no container {key:?}")));
             }
-            let known = declared(format, wanted);
-            if !known.is_empty() && !known.contains(&image.container) {
-                return Err(Failure::new(format!("there is neither a container nor a {what} {:?}", image.container))
+            let known = holders.declared();
+            if !known.is_empty() && !known.contains(&key) {
+                return Err(Failure::new(format!("there is neither a container nor a {what} {key:?}"))
                     .hint(format!("declared are {}", known.join(", "))));
             }
-            named.put(image.container.clone(), number, &image.reference)?;
+            if let Some(refusal) = holders.refusal(key, &reference) {
+                let help = refusal.help();
+                return Err(Failure::new(format!("{what} {key} cannot be given an image: {refusal}")).hint_if(help));
+            }
+            named.put(key.to_owned(), number, &reference.to_string())?;
             continue;
         }
-        for (target, container) in holders {
-            let Some(name) = holder(args, format, target, &container.name, wanted, context) else {
-                let written = container.image_expression.as_deref();
-                let written = written.or(container.image.value().map(String::as_str)).unwrap_or("not there");
-                return Err(Failure::new(format!(
-                    "the image of container {:?} is {written}, not the value of one {what}",
-                    container.name
-                ))
-                .hint(format!(
-                    "let one {what} hold the whole reference, or name what there is: --image {}=…",
-                    what.to_uppercase()
-                )));
-            };
-            named.put(name, number, &image.reference)?;
+        for (target, container) in places {
+            let holder = holders.of(target, container, &reference)?;
+            named.put(holder.name.clone(), number, &reference.to_string())?;
+            asked.insert((target.to_owned(), container.name.clone()));
+            changes.insert(holder.name, holder.changes);
+        }
+    }
+    for (name, places) in changes {
+        let others = places.iter().filter(|place| !asked.contains(*place));
+        let others: Vec<String> = others.map(|(target, container)| format!("{container:?} of {target}")).collect();
+        if !others.is_empty() {
+            context.say(format!("{what} {name} also changes the image of container {}", others.join(", ")));
+        }
+    }
+    for (name, ..) in &named.values {
+        if let Some(pattern) = holders.pattern(name) {
+            context.say(format!(
+                "what {what} {name} takes also hangs on its AllowedPattern, which is not tried: {pattern}"
+            ));
         }
     }
     Ok(named)
 }
 
 /// The variables or parameters that are given images.
-struct Named<'a> {
+struct Named {
     what: &'static str,
     /// The name, which of the images it is given, and that as it was written.
-    values: Vec<(String, usize, &'a str)>,
+    values: Vec<(String, usize, String)>,
 }
 
-impl<'a> Named<'a> {
-    fn put(&mut self, name: String, image: usize, reference: &'a str) -> Result<(), Failure> {
+impl Named {
+    fn put(&mut self, name: String, image: usize, reference: &str) -> Result<(), Failure> {
         match self.values.iter().find(|(known, ..)| *known == name) {
             Some((.., known)) if *known != reference => {
                 let what = self.what;
@@ -292,7 +295,7 @@ impl<'a> Named<'a> {
             }
             Some(_) => Ok(()),
             None => {
-                self.values.push((name, image, reference));
+                self.values.push((name, image, reference.to_owned()));
                 Ok(())
             }
         }
@@ -310,49 +313,4 @@ impl<'a> Named<'a> {
         };
         files::json(&document)
     }
-}
-
-/// Stands for an image where it is asked which variable holds it.
-const STAND_IN: &str = "stand-in.invalid/image:1";
-
-/// How many variables are tried.
-const VARIABLES: usize = 500;
-
-/// The variables or parameters that may be given.
-fn declared(format: Format, wanted: &Wanted) -> Vec<String> {
-    let names = match format {
-        Format::Terraform => &wanted.variables,
-        Format::Cloudformation => &wanted.parameters,
-    };
-    names.iter().cloned().collect()
-}
-
-/// The variable of the root module, or the parameter, whose value is the container's image, through whatever modules,
-/// stacks and functions it goes: the one that brings a stand-in there, whole and with nothing beside it.
-fn holder(
-    args: &Render,
-    format: Format,
-    target: &str,
-    container: &str,
-    wanted: &Wanted,
-    context: &Context,
-) -> Option<String> {
-    let mut names = declared(format, wanted);
-    // The likeliest first.
-    names.sort_by_key(|name| (!name.to_ascii_lowercase().contains("image"), name.clone()));
-    names.dedup();
-    names.into_iter().take(VARIABLES).find(|name| {
-        let mut selection = args.selection.clone();
-        match format {
-            Format::Terraform => selection.variables.push((name.clone(), STAND_IN.to_owned())),
-            Format::Cloudformation => {
-                selection.parameters.push(Pair { key: name.clone(), value: STAND_IN.to_owned() });
-            }
-        }
-        // A variable of another type refuses it, and is not the one.
-        let Ok(tried) = gate::targets(std::slice::from_ref(&args.source), &selection, context) else { return false };
-        let same = tried.targets.iter().filter(|other| other.definition.id == target);
-        let mut containers = same.flat_map(|other| &other.definition.containers);
-        containers.any(|other| other.name == container && other.image.value().is_some_and(|image| image == STAND_IN))
-    })
 }

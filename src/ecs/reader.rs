@@ -350,7 +350,7 @@ impl Reader {
             image_expression: image.and_then(|image| match (&image.value.data, &image.value.written) {
                 (Data::Unknown { expression, .. }, _) => Some(expression.clone()),
                 (_, written) if image.value.sensitive => Some(written.clone().unwrap_or_else(|| SENSITIVE.into())),
-                _ => None,
+                (_, written) => written.clone(),
             }),
             entry_point: self.words(self.inner(value, "entryPoint"))?,
             command: self.words(self.inner(value, "command"))?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::cloudformation::Note;
+use super::cloudformation::{Declarations, Note};
 use super::target::{SelectError, Target, TargetOptions, select};
 use super::task_definition::{Location, Stated, TaskDefinition};
 
@@ -19,7 +19,7 @@ pub struct Sources {
     /// The variables of Terraform's root modules: those that a flag may give.
     pub variables: BTreeSet<String>,
     /// The parameters of templates that no other nests: those that a flag may give.
-    pub parameters: BTreeSet<String>,
+    pub parameters: Declarations,
 }
 
 /// What was asked for of sources.
@@ -34,7 +34,7 @@ pub struct Loaded {
     /// The variables of Terraform's root modules.
     pub variables: BTreeSet<String>,
     /// The parameters of templates that no other nests.
-    pub parameters: BTreeSet<String>,
+    pub parameters: Declarations,
 }
 
 impl Sources {
@@ -44,23 +44,26 @@ impl Sources {
         self.texts.extend(more.texts);
         self.notes.extend(more.notes);
         self.variables.extend(more.variables);
-        self.parameters.extend(more.parameters);
+        for (name, declarations) in more.parameters {
+            self.parameters.entry(name).or_default().extend(declarations);
+        }
     }
 
     /// What was asked for. A target, container, variable or parameter is refused that none of the sources has: its name
     /// may be misspelt, and then the verdict would be one on something else.
     pub fn select(self, options: &TargetOptions) -> Result<Loaded, SelectError> {
-        let present = |names: &BTreeSet<String>| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        };
+        let present = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         if let Some((wanted, _)) = options.variables.values.iter().find(|(name, _)| !self.variables.contains(name)) {
-            return Err(SelectError::NoVariable { wanted: wanted.clone(), present: present(&self.variables) });
+            return Err(SelectError::NoVariable {
+                wanted: wanted.clone(),
+                present: present(self.variables.iter().map(String::as_str).collect()),
+            });
         }
         // Pseudo parameters are declared nowhere.
-        let unknown = |name: &&String| !name.starts_with("AWS::") && !self.parameters.contains(*name);
+        let unknown = |name: &&String| !name.starts_with("AWS::") && !self.parameters.contains_key(*name);
         if let Some(wanted) = options.parameters.keys().find(unknown) {
-            return Err(SelectError::NoParameter { wanted: wanted.clone(), present: present(&self.parameters) });
+            let present = present(self.parameters.keys().map(String::as_str).collect());
+            return Err(SelectError::NoParameter { wanted: wanted.clone(), present });
         }
         let targets = select(self.definitions, options)?;
         let mut notes = self.notes;

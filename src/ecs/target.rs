@@ -140,7 +140,11 @@ impl Target {
                 .iter()
                 .map(|container| ContainerJson {
                     name: container.name.clone(),
-                    image: container.image_expression.clone().unwrap_or_else(|| words(&container.image)),
+                    image: match (&container.image, &container.image_expression) {
+                        (Stated::Known { value, .. }, _) => value.clone(),
+                        (_, Some(expression)) => expression.clone(),
+                        (stated, None) => words(stated),
+                    },
                     ports: container.ports.clone(),
                 })
                 .collect(),

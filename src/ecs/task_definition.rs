@@ -188,7 +188,7 @@ pub struct ContainerDefinition {
     pub name: String,
     /// The image's reference.
     pub image: Stated<String>,
-    /// The image as it is written, where it is not resolved: `${aws_ecr_repository.app.repository_url}:v1`.
+    /// The image as it is written, where that is an expression: `${aws_ecr_repository.app.repository_url}:v1`.
     pub image_expression: Option<String>,
     /// What starts, in place of the image's entrypoint; it drops the image's cmd.
     pub entry_point: Stated<Vec<String>>,

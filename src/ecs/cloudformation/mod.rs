@@ -20,9 +20,10 @@ mod stack;
 mod template;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use assembly::is_assembly;
+pub use parameters::{Declaration, Refusal};
 
 use super::json::{self, ParseError};
 use super::node::{Node, Source, Value};
@@ -36,6 +37,9 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// `--parameter NAME=VALUE`, also for pseudo parameters such as `AWS::Region`.
 pub type Parameters = BTreeMap<String, String>;
+
+/// The parameters that may be given by their names, each as one template or several declare it.
+pub type Declarations = BTreeMap<String, Vec<Declaration>>;
 
 /// Opens the templates that a template nests.
 pub trait Files {
@@ -69,7 +73,7 @@ pub struct Stacks {
     /// What was not read, and what is made only under a condition that is open.
     pub notes: Vec<Note>,
     /// The parameters that may be given: those of templates that no other nests.
-    pub parameters: BTreeSet<String>,
+    pub parameters: Declarations,
 }
 
 /// Whether a text looks like a template, whatever its name.

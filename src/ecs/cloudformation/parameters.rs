@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
+
 use super::Parameters;
 use super::evaluate::step;
 use super::template::{Declared, Template, scalar};
@@ -10,6 +12,80 @@ use crate::ecs::value::{Data, Value};
 
 /// How long the value of a parameter may be (`CloudFormation`'s own quota).
 const LONGEST: usize = 4096;
+
+/// What a parameter takes, as far as its declaration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    kind: String,
+    /// Whether its value is the name of another in the Parameter Store.
+    is_stored: bool,
+    default: Option<String>,
+    allowed: Option<Vec<String>>,
+    length: (Option<usize>, Option<usize>),
+    /// `AllowedPattern`, which only `CloudFormation` tries.
+    pub pattern: Option<String>,
+}
+
+/// Why a parameter does not take a text as its whole value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It takes a name, and its value is kept under that name.
+    #[error("its value is read from the SSM Parameter Store")]
+    Stored {
+        /// The name that it has by default.
+        name: Option<String>,
+    },
+    /// It is a list, a number, or of a type of AWS.
+    #[error("its type is {0}, not String")]
+    Kind(String),
+    /// The text is none of its values.
+    #[error("its AllowedValues are {0}")]
+    NotAllowed(String),
+    /// The text is longer than `MaxLength` or shorter than `MinLength`.
+    #[error("its {0}")]
+    Length(String),
+}
+
+impl Refusal {
+    /// What to do in its place, where something can be said.
+    pub fn help(&self) -> Option<String> {
+        let Self::Stored { name } = self else { return None };
+        let name = name.as_deref().unwrap_or("NAME");
+        Some(format!("aws ssm put-parameter --overwrite --name {name} --value …, and deploy the stack again"))
+    }
+}
+
+impl Declaration {
+    pub(super) fn of(declared: Declared<'_>) -> Self {
+        let is_secret = declared.is_secret();
+        Self {
+            kind: declared.kind().to_owned(),
+            is_stored: declared.is_stored(),
+            default: declared.default().and_then(scalar).filter(|_| !is_secret),
+            allowed: declared.allowed(),
+            length: (declared.number("MinLength"), declared.number("MaxLength")),
+            pattern: declared.pattern(),
+        }
+    }
+
+    /// Why the parameter does not take this text as its whole value; its `AllowedPattern` is not tried.
+    pub fn refuses(&self, text: &str) -> Option<Refusal> {
+        let (least, most) = self.length;
+        let length = text.chars().count();
+        match self {
+            Self { is_stored: true, default, .. } => Some(Refusal::Stored { name: default.clone() }),
+            Self { kind, .. } if kind != "String" => Some(Refusal::Kind(kind.clone())),
+            Self { allowed: Some(allowed), .. } if !allowed.iter().any(|one| one == text) => {
+                Some(Refusal::NotAllowed(allowed.join(", ")))
+            }
+            _ => match (least.filter(|least| length < *least), most.filter(|most| length > *most)) {
+                (Some(least), _) => Some(Refusal::Length(format!("MinLength is {least}"))),
+                (_, Some(most)) => Some(Refusal::Length(format!("MaxLength is {most}"))),
+                _ => None,
+            },
+        }
+    }
+}
 
 /// What a template was given.
 pub(super) enum Given<'g> {

@@ -1,16 +1,16 @@
 //! A stack: a template with its parameters, and the stacks that it nests.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::assembly::{Named, templates};
 use super::call::text;
 use super::condition::Truth;
 use super::evaluate::{Budget, Evaluator, SECRET, Scope};
-use super::parameters::{self, Given};
+use super::parameters::{self, Declaration, Given};
 use super::resources::Resource;
 use super::template::{Declared, Template, members};
-use super::{Files, MAX_BYTES, Note, Parameters};
+use super::{Declarations, Files, MAX_BYTES, Note, Parameters};
 use crate::ecs::json::{self, ParseError};
 use crate::ecs::node::{Node, Source};
 use crate::ecs::task_definition::TaskDefinition;
@@ -30,12 +30,12 @@ pub(super) struct Reading<'r> {
     /// How many templates were opened.
     opened: usize,
     /// The parameters of the templates that are no other's.
-    pub(super) known: BTreeSet<String>,
+    pub(super) known: Declarations,
 }
 
 impl<'r> Reading<'r> {
     pub(super) fn new(files: &'r mut dyn Files, flags: &'r Parameters) -> Self {
-        Self { files, flags, budget: Budget::new(), notes: Vec::new(), opened: 0, known: BTreeSet::new() }
+        Self { files, flags, budget: Budget::new(), notes: Vec::new(), opened: 0, known: Declarations::new() }
     }
 
     /// The task definitions of a template that no other nests.
@@ -47,7 +47,7 @@ impl<'r> Reading<'r> {
         }
         let root = json::tree(name, text)?;
         for declared in (Template { root: &root }).parameters() {
-            self.known.insert(declared.name().into());
+            self.known.entry(declared.name().into()).or_default().push(Declaration::of(declared));
             self.allowed(declared, &source)?;
         }
         self.stack(&source, &root, Given::Flags(self.flags), 0)

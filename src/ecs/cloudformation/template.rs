@@ -86,6 +86,14 @@ impl<'n> Declared<'n> {
         self.get("Type").and_then(text).unwrap_or("String")
     }
 
+    pub(super) fn number(self, key: &str) -> Option<usize> {
+        self.get(key).and_then(scalar)?.parse().ok()
+    }
+
+    pub(super) fn pattern(self) -> Option<String> {
+        self.get("AllowedPattern").and_then(scalar)
+    }
+
     /// Whether its value is the name of another that is kept in the Parameter Store.
     pub(super) fn is_stored(self) -> bool {
         self.kind().starts_with("AWS::SSM::Parameter::Value")
