@@ -192,6 +192,38 @@ resource "aws_ecs_task_definition" "web" {
     assert!(said.stderr.contains("not the value of one variable"), "{}", said.stderr);
 }
 
+/// A task without containers and one whose containers are not known looked the same.
+#[test]
+fn containers_that_are_not_known_are_told() {
+    let folder = Folder::new();
+    let task = |name: &str, containers: &str| {
+        format!(
+            "resource \"aws_ecs_task_definition\" \"{name}\" {{\n  family = \"{name}\"\n  container_definitions = {containers}\n}}\n"
+        )
+    };
+    let none = task("none", "\"[]\"");
+    let open = task("open", "jsonencode(var.containers)");
+    let some = task("some", "jsonencode(concat([{ name = \"a\", image = \"a:1\" }], var.containers))");
+    folder.write("infra/main.tf", &format!("variable \"containers\" {{}}\n{none}{open}{some}"));
+    let said = folder.run(&["targets", "infra"], None, &[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let last = |name: &str| {
+        let line = said.stdout.lines().find(|line| line.contains(name)).expect(name);
+        line.split("  ").last().unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!((last(".open").as_str(), last(".some").as_str()), ("?", "a, ?"), "{}", said.stdout);
+    let told = |name: &str, what: &str| {
+        let start = format!("aws_ecs_task_definition.{name}: {what} (infra/main.tf:");
+        said.stderr.lines().any(|line| line.starts_with(&start) && line.contains("containers"))
+    };
+    assert!(told("open", "its containers are not known"), "{}", said.stderr);
+    assert!(told("some", "there may be other containers"), "{}", said.stderr);
+    assert!(!said.stderr.contains("none: its containers") && !last(".none").contains('?'), "{}", said.stderr);
+    let found: Value = serde_json::from_str(&folder.done(&["targets", "infra", "--json"])).expect("JSON");
+    let sources: Vec<bool> = (0..3).map(|at| found["targets"][at]["containers_source"].is_string()).collect();
+    assert_eq!(sources, [false, true, true], "{found}");
+}
+
 #[test]
 fn no_line_of_a_document_shows_a_secret() {
     let folder = Folder::new();

@@ -28,7 +28,8 @@ pub fn run(args: &Targets, context: &Context) -> Result<ExitCode, Failure> {
         ("containers", Align::Left),
     ]);
     for target in &targets {
-        let containers: Vec<&str> = target.containers.iter().map(|container| container.name.as_str()).collect();
+        let containers = target.containers.iter().map(|container| container.name.as_str());
+        let containers: Vec<&str> = containers.chain(target.containers_source.as_ref().map(|_| "?")).collect();
         table.row(&[
             &target.id,
             &target.architecture,
@@ -42,6 +43,14 @@ pub fn run(args: &Targets, context: &Context) -> Result<ExitCode, Failure> {
         match &target.asked {
             Asked::Platform { why, .. } => context.say(format!("{}: {why}", target.definition.id)),
             Asked::Undetermined { why, help } => context.say(format!("{}: {why}; {help}", target.definition.id)),
+        }
+        if let Some(gap) = &target.definition.other_containers {
+            let not_known = if target.definition.containers.is_empty() {
+                "its containers are not known"
+            } else {
+                "there may be other containers"
+            };
+            context.say(format!("{}: {not_known} ({}: {})", target.definition.id, gap.at, gap.reason));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -108,3 +108,10 @@ pub struct Gap {
     /// Where it stands.
     pub at: Location,
 }
+
+/// As [`Stated::source`] says it.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.at, self.reason)
+    }
+}

@@ -148,6 +148,7 @@ impl Target {
                     ports: container.ports.clone(),
                 })
                 .collect(),
+            containers_source: definition.other_containers.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -293,8 +294,11 @@ pub struct TargetJson {
     pub launch_types: Vec<String>,
     /// What will be asked for at run time; `null` where it is undetermined.
     pub platform: Option<String>,
-    /// Its containers.
+    /// Its containers, those that are known.
     pub containers: Vec<ContainerJson>,
+    /// Where and why there may be others, where the source does not settle that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers_source: Option<String>,
 }
 
 /// A container in `targets --json`.
