@@ -126,6 +126,66 @@ fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
     assert_eq!(launch_types(&open), "which task definition S runs is not known");
 }
 
+/// The CDK writes the default strategy of a cluster as a resource of its own; the service beside it was open.
+#[test]
+fn what_is_associated_with_a_cluster_says_where_its_services_run() {
+    let launch_types = |before: &str, cluster: &str, association: &str| {
+        let text = format!(
+            "{before}Resources:\n  Main: {{Type: AWS::ECS::Cluster}}\n  Other: {{Type: AWS::ECS::Cluster}}\n  \
+             Own: {{Type: AWS::ECS::CapacityProvider, Properties: {{AutoScalingGroupProvider: {{}}}}}}\n  \
+             T:\n    Type: AWS::ECS::TaskDefinition\n    Properties: {{ContainerDefinitions: []}}\n  \
+             S: {{Type: AWS::ECS::Service, Properties: {{TaskDefinition: !Ref T{cluster}}}}}\n  \
+             A: {{Type: AWS::ECS::ClusterCapacityProviderAssociations, {association}}}\n"
+        );
+        let definitions = read(&text, &[]).expect("a template").definitions;
+        match &definitions[0].launch_types {
+            Stated::Known { value, how, .. } => {
+                let words: Vec<_> = value.iter().map(ToString::to_string).collect();
+                format!("{} by {}", words.join(" "), how.join(", "))
+            }
+            Stated::Unset => "UNSET".into(),
+            Stated::Unresolved { reason, .. } => reason.clone(),
+        }
+    };
+    let association = |cluster: &str, strategy: &str| {
+        format!("Properties: {{{cluster}CapacityProviders: [FARGATE], DefaultCapacityProviderStrategy: [{strategy}]}}")
+    };
+    let fargate = |cluster: &str| association(cluster, "{CapacityProvider: FARGATE, Weight: 1}");
+    let (by, open) = (
+        "FARGATE by DefaultCapacityProviderStrategy of A",
+        "S: it names neither a launch type nor a capacity provider: its cluster decides",
+    );
+    for (before, cluster, association, wanted) in [
+        ("", ", Cluster: !Ref Main", fargate("Cluster: !Ref Main, "), by),
+        ("", ", Cluster: !GetAtt Main.Arn", fargate("Cluster: !Ref Main, "), by),
+        ("", ", Cluster: main", fargate("Cluster: main, "), by),
+        ("", ", Cluster: !ImportValue c", fargate("Cluster: !ImportValue c, "), by),
+        ("Parameters: {C: {Type: String}}\n", ", Cluster: !Ref C", fargate("Cluster: !Ref C, "), by),
+        ("", "", fargate("Cluster: default, "), by),
+        ("", ", Cluster: !Ref Main", fargate("Cluster: !Ref Other, "), open),
+        ("Parameters: {C: {Type: String}}\n", ", Cluster: !Sub '${C}-a'", fargate("Cluster: !Sub '${C}-b', "), open),
+        ("", ", Cluster: !Ref Main", association("Cluster: !Ref Main, ", ""), open),
+        (
+            "",
+            ", Cluster: !Ref Main",
+            association("Cluster: !Ref Main, ", "{CapacityProvider: !Ref Own}"),
+            "EC2 by DefaultCapacityProviderStrategy of A",
+        ),
+        (
+            "Parameters: {C: {Type: String}}\nConditions: {Made: !Equals [!Ref C, a]}\n",
+            ", Cluster: !Ref Main",
+            format!("Condition: Made, {}", fargate("Cluster: !Ref Main, ")),
+            "DefaultCapacityProviderStrategy of A: A is made only under a condition: parameter C has no default (--parameter C=…)",
+        ),
+    ] {
+        assert_eq!(launch_types(before, cluster, &association), wanted, "{before}{cluster} {association}");
+    }
+    // Both under one condition.
+    let before = "Parameters: {C: {Type: String}}\nConditions: {Made: !Equals [!Ref C, a]}\n";
+    let association = format!("Condition: Made, {}", fargate("Cluster: !Ref Main, "));
+    assert_eq!(launch_types(before, ", Cluster: !Ref Main}, Condition: Made, Metadata: {A: b", &association), by);
+}
+
 #[test]
 fn properties_may_be_made_by_a_function_or_be_few() {
     let before = "Parameters:\n  Env:\n    Type: String\nConditions:\n  Prod: !Equals [!Ref Env, prod]\nResources:\n  Task:\n    \

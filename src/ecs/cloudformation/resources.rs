@@ -5,7 +5,7 @@ use super::call::{Call, Part, parts, text};
 use super::condition::Truth;
 use super::evaluate::{Evaluator, SECRET, Scope};
 use crate::ecs::error::ParseError;
-use crate::ecs::node::Node;
+use crate::ecs::node::{self, Node};
 use crate::ecs::reader;
 use crate::ecs::service::{NEITHER, both, provider, within};
 use crate::ecs::spelling::Spelling;
@@ -44,6 +44,19 @@ struct Run {
     /// The logical IDs of the task definitions that it may name.
     names: Vec<String>,
     said: Stated<Vec<LaunchType>>,
+}
+
+const CLUSTER: &str = "AWS::ECS::Cluster";
+
+/// A cluster, by what tells it from others.
+#[derive(PartialEq, Eq)]
+enum Cluster {
+    /// It is made by the template, under this logical ID.
+    Resource(String),
+    /// Its name.
+    Named(String),
+    /// An expression that only the stack settles.
+    Written(String),
 }
 
 impl<'a> Evaluator<'a> {
@@ -225,18 +238,56 @@ impl<'a> Evaluator<'a> {
         if let Some(node) = resource.property(own) {
             return (self.providers(node, scope, resources), self.at(node), how(own));
         }
-        let mut clusters = Vec::new();
-        if let Some(cluster) = resource.property("Cluster") {
-            self.named(cluster, scope, &mut clusters);
-        }
-        let ours = |one: &&Resource<'a>| one.kind() == "AWS::ECS::Cluster" && clusters.contains(&one.id);
         let key = "DefaultCapacityProviderStrategy";
-        match resources.iter().find(ours).and_then(|cluster| Some((cluster, cluster.property(key)?))) {
-            Some((cluster, node)) => {
-                let scope = Scope::of(&cluster.loops);
-                (self.providers(node, scope, resources), self.at(node), format!("{key} of {}", cluster.id))
+        match self.deciding(resource, resources).and_then(|cluster| Some((cluster, cluster.property(key)?))) {
+            Some((cluster, node)) if !matches!(&node.value, node::Value::Array(items) if items.is_empty()) => {
+                // A cluster is there where its service is, and so is what is made under the same condition.
+                let condition = |one: &Resource<'a>| one.get("Condition").and_then(text);
+                let is_with_it = cluster.kind() == CLUSTER || condition(cluster) == condition(resource);
+                let launch_types = match &cluster.made {
+                    Truth::Open(reason) if !is_with_it => {
+                        Err(format!("{} is made only under a condition: {reason}", cluster.id))
+                    }
+                    _ => self.providers(node, Scope::of(&cluster.loops), resources),
+                };
+                (launch_types, self.at(node), format!("{key} of {}", cluster.id))
             }
-            None => (Err(format!("it {NEITHER}")), resource.at.clone(), resource.id.clone()),
+            _ => (Err(format!("it {NEITHER}")), resource.at.clone(), resource.id.clone()),
+        }
+    }
+
+    /// What says where the cluster of a service runs tasks for which nobody else says it: what is associated with the
+    /// cluster, which is done when that is there, else the cluster itself.
+    fn deciding<'r>(&self, service: &Resource<'a>, resources: &'r [Resource<'a>]) -> Option<&'r Resource<'a>> {
+        let of = |resource: &Resource<'a>| self.cluster(resource, resources);
+        let ours = of(service)?;
+        let of_kind = |kind: &'static str| resources.iter().filter(move |one| one.kind() == kind);
+        // Of several, one that hangs on an open condition: then the others may be replaced.
+        let mut associated: Vec<_> = of_kind("AWS::ECS::ClusterCapacityProviderAssociations")
+            .filter(|one| of(one).as_ref() == Some(&ours))
+            .collect();
+        associated.sort_by_key(|one| one.made == Truth::True);
+        let its_own = of_kind(CLUSTER).find(|one| ours == Cluster::Resource(one.id.clone()));
+        associated.first().copied().or(its_own)
+    }
+
+    /// The cluster that a resource names.
+    fn cluster(&self, resource: &Resource<'a>, resources: &[Resource<'a>]) -> Option<Cluster> {
+        // ECS takes the cluster of this name where none is named.
+        let Some(node) = resource.property("Cluster") else { return Some(Cluster::Named("default".into())) };
+        let scope = Scope::of(&resource.loops);
+        let mut names = Vec::new();
+        self.named(node, scope, &mut names);
+        names.retain(|name| resources.iter().any(|one| one.id == *name && one.kind() == CLUSTER));
+        names.dedup();
+        match (names.as_slice(), self.value(node, scope)?) {
+            ([name], _) => Some(Cluster::Resource(name.clone())),
+            ([], Value { data: Data::String(name), sensitive: false, .. }) => Some(Cluster::Named(name)),
+            // The same expression is the same cluster, but for what loops put in.
+            ([], Value { data: Data::Unknown { expression, .. }, .. }) if resource.loops.is_empty() => {
+                Some(Cluster::Written(expression))
+            }
+            _ => None,
         }
     }
 
@@ -247,7 +298,7 @@ impl<'a> Evaluator<'a> {
         scope: Scope<'_>,
         resources: &[Resource<'a>],
     ) -> Result<Vec<LaunchType>, String> {
-        let crate::ecs::node::Value::Array(items) = &node.value else {
+        let node::Value::Array(items) = &node.value else {
             return Err("the capacity provider strategy is not known".into());
         };
         let mut types = Vec::new();
@@ -283,7 +334,7 @@ impl<'a> Evaluator<'a> {
 
     /// The names that a node refers to, wherever they stand in it: of an `Fn::If` that is decided, in its branch.
     fn named(&self, node: &'a Node, scope: Scope<'_>, into: &mut Vec<String>) {
-        use crate::ecs::node::Value::{Array, Object, Tagged};
+        use node::Value::{Array, Object, Tagged};
         if let Some(call) = Call::of(node) {
             match (call.name, call.text(), call.arguments()) {
                 ("Ref", Some(name), _) => return into.push(name.into()),
