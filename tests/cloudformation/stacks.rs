@@ -174,3 +174,45 @@ fn what_ecs_has_is_not_opened() {
         assert!(error.help().is_some_and(|help| help.contains("describe-task-definition")));
     }
 }
+
+/// Without the CDK's command line no template says which file its nested ones are, and their tasks were never seen.
+#[test]
+fn a_nested_template_is_found_by_the_asset_manifest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let nested = |key: &str| {
+        format!(
+            r#"{{"Resources":{{"Task":{{"Type":"AWS::ECS::TaskDefinition","Properties":{{"ContainerDefinitions":[]}}}},
+            "Nested":{{"Type":"AWS::CloudFormation::Stack","Properties":{{"TemplateURL":{{"Fn::Join":["",["https://s3.",{{"Ref":"AWS::Region"}},
+            "/",{{"Fn::Sub":"assets-${{AWS::AccountId}}"}},"/{key}.json"]]}}}}}}}}}}"#
+        )
+    };
+    let deep = r#"{"Resources":{"Deep":{"Type":"AWS::ECS::TaskDefinition","Properties":{"ContainerDefinitions":[]}}}}"#;
+    let file = |path: &str, key: &str| {
+        format!(r#""{key}":{{"source":{{"path":"{path}"}},"destinations":{{"here":{{"objectKey":"{key}.json"}}}}}}"#)
+    };
+    fs::create_dir(at("cdk.out")).expect("a folder");
+    fs::write(at("cdk.out/A.template.json"), nested("12")).expect("a file");
+    fs::write(at("cdk.out/One.nested.template.json"), nested("34")).expect("a file");
+    fs::write(at("cdk.out/Two.nested.template.json"), deep).expect("a file");
+    let files = [file("One.nested.template.json", "12"), file("Two.nested.template.json", "34")].join(",");
+    fs::write(at("cdk.out/A.assets.json"), format!(r#"{{"files":{{{files}}}}}"#)).expect("a file");
+    let source = at("cdk.out/A.template.json");
+    assert_eq!(ids(&source), Ok(["Task", "Nested.Task", "Nested.Nested.Deep"].map(String::from).to_vec()));
+    // It leads no further than the template itself could.
+    fs::write(at("outside.json"), deep).expect("a file");
+    let notes = |manifest: String| {
+        fs::write(at("cdk.out/A.assets.json"), manifest).expect("a file");
+        let loaded = load(&source.display().to_string(), None, &TargetOptions::default()).expect("a template");
+        assert_eq!(loaded.targets.len(), 1);
+        loaded.notes.into_iter().map(|note| note.message).collect::<String>()
+    };
+    let told = notes(format!(r#"{{"files":{{{}}}}}"#, file("../outside.json", "12")));
+    assert!(told.contains("stands outside "), "{told}");
+    // No flag would let it be read.
+    for manifest in [format!(r#"{{"files":{{{}}}}}"#, file("One.nested.template.json", "56")), "{".into()] {
+        let told = notes(manifest);
+        assert!(told.starts_with("the stack Nested is not read: its template is at "), "{told}");
+        assert!(told.contains("/12.json") && !told.contains("--parameter"), "{told}");
+    }
+}

@@ -24,6 +24,33 @@ struct Properties {
     directory_name: Option<String>,
 }
 
+/// What an asset manifest says: the files that are uploaded, and where to.
+#[derive(Deserialize)]
+struct Assets {
+    #[serde(default)]
+    files: BTreeMap<String, Asset>,
+}
+
+#[derive(Deserialize)]
+struct Asset {
+    #[serde(default)]
+    source: AssetSource,
+    #[serde(default)]
+    destinations: BTreeMap<String, Destination>,
+}
+
+#[derive(Default, Deserialize)]
+struct AssetSource {
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Destination {
+    #[serde(default)]
+    object_key: String,
+}
+
 /// A file or folder that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
@@ -49,6 +76,20 @@ pub(super) fn templates(text: &str) -> Vec<Named> {
     manifest.artifacts.into_iter().filter_map(named).collect()
 }
 
+/// The asset manifest that stands beside a stack's template.
+pub(super) fn asset_manifest(template: &str) -> Option<String> {
+    let name = template.rsplit('/').next()?;
+    Some(format!("{}.assets.json", name.strip_suffix(".template.json")?))
+}
+
+/// The file that an asset manifest uploads to a URL with this end, relative to the manifest.
+pub(super) fn asset(manifest: &str, end: &str) -> Option<String> {
+    let Assets { files } = serde_json::from_str(manifest).ok()?;
+    let is_there = |key: &str| !key.is_empty() && end.strip_suffix(key).is_some_and(|before| before.ends_with('/'));
+    let uploaded = |asset: &Asset| asset.destinations.values().any(|destination| is_there(&destination.object_key));
+    files.into_values().find(uploaded)?.source.path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +105,19 @@ mod tests {
         assert!(is_assembly(text));
         assert!(!is_assembly("{\"artifacts\": {}}"));
         assert!(!is_assembly("{\"artifacts\""));
+    }
+
+    #[test]
+    fn an_asset_is_found_by_the_end_of_its_url() {
+        let manifest = r#"{"files":{
+            "a":{"source":{"path":"a.json"},"destinations":{"here":{"bucketName":"b-${AWS::Region}","objectKey":"pre/12.json"}}},
+            "b":{"source":{"executable":["x"]},"destinations":{"here":{"objectKey":"34.json"}}},
+            "c":{"source":{"path":"c"},"destinations":{"here":{}}}}}"#;
+        let found = |end: &str| asset(manifest, end);
+        assert_eq!(found("https://s3/bucket/pre/12.json").as_deref(), Some("a.json"));
+        assert_eq!(found("/pre/12.json").as_deref(), Some("a.json"));
+        assert_eq!((found("2.json"), found("/4/pre12.json"), found("/34.json"), found("/")), (None, None, None, None));
+        assert_eq!(asset_manifest("cdk.out/App.template.json").as_deref(), Some("App.assets.json"));
+        assert_eq!(asset_manifest("cdk.out/App.yaml"), None);
     }
 }

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use super::assembly::{Named, templates};
-use super::call::text;
+use super::assembly::{Named, asset, asset_manifest, templates};
+use super::call::{Call, Part, parts, text};
 use super::condition::Truth;
 use super::evaluate::{Budget, Evaluator, SECRET, Scope};
 use super::parameters::{self, Declaration, Given};
@@ -12,7 +12,7 @@ use super::resources::Resource;
 use super::template::{Declared, Template, members};
 use super::{Declarations, Files, MAX_BYTES, Note, Parameters};
 use crate::ecs::json::{self, ParseError};
-use crate::ecs::node::{Node, Source};
+use crate::ecs::node::{self, Node, Source};
 use crate::ecs::task_definition::TaskDefinition;
 use crate::ecs::value::{Data, Value};
 
@@ -27,6 +27,8 @@ pub(super) struct Reading<'r> {
     flags: &'r Parameters,
     budget: Budget,
     pub(super) notes: Vec<Note>,
+    /// The asset manifest of the template that is read: its name and text.
+    assets: Option<(String, String)>,
     /// How many templates were opened.
     opened: usize,
     /// The parameters of the templates that are no other's.
@@ -35,7 +37,15 @@ pub(super) struct Reading<'r> {
 
 impl<'r> Reading<'r> {
     pub(super) fn new(files: &'r mut dyn Files, flags: &'r Parameters) -> Self {
-        Self { files, flags, budget: Budget::new(), notes: Vec::new(), opened: 0, known: Declarations::new() }
+        Self {
+            files,
+            flags,
+            budget: Budget::new(),
+            notes: Vec::new(),
+            assets: None,
+            opened: 0,
+            known: Declarations::new(),
+        }
     }
 
     /// The task definitions of a template that no other nests.
@@ -49,6 +59,12 @@ impl<'r> Reading<'r> {
         for declared in (Template { root: &root }).parameters() {
             self.known.entry(declared.name().into()).or_default().push(Declaration::of(declared));
             self.allowed(declared, &source)?;
+        }
+        self.assets = None;
+        if let Some(manifest) = asset_manifest(name)
+            && text.contains("AWS::CloudFormation::Stack")
+        {
+            self.assets = self.files.read(name, &manifest).ok();
         }
         self.stack(&source, &root, Given::Flags(self.flags), 0)
     }
@@ -151,8 +167,16 @@ impl<'r> Reading<'r> {
         nested: Nested<'_>,
         depth: usize,
     ) -> Result<Vec<TaskDefinition>, ParseError> {
-        let Nested { resource, path, passed } = nested;
-        let found = path.and_then(|path| self.open(source.file(), &path, depth));
+        let Nested { resource, path, end, passed } = nested;
+        let of_assets = || {
+            let (manifest, text) = self.assets.as_ref()?;
+            Some((manifest.clone(), asset(text, &end?)?))
+        };
+        let path = match path {
+            Ok(path) => Ok((source.file().to_owned(), path)),
+            Err(why) => of_assets().ok_or(why),
+        };
+        let found = path.and_then(|(from, path)| self.open(&from, &path, depth));
         let (name, text) = match found {
             Ok(found) => found,
             Err(why) => {
@@ -182,6 +206,8 @@ struct Nested<'a> {
     resource: Resource<'a>,
     /// Where its template is, or why that is not known.
     path: Result<String, String>,
+    /// What its URL ends with, as far as that stands there.
+    end: Option<String>,
     passed: BTreeMap<String, Value>,
 }
 
@@ -198,10 +224,15 @@ impl<'a> Nested<'a> {
                     Err(format!("its template is at {url}"))
                 }
                 Some(Value { data: Data::String(path), .. }) => Ok(path),
+                // To know it all would not help: nothing is fetched.
+                Some(Value { data: Data::Unknown { expression, .. }, .. }) if expression.contains("://") => {
+                    Err(format!("its template is at {expression}"))
+                }
                 Some(Value { data: Data::Unknown { reason, .. }, .. }) => Err(reason),
                 _ => Err(format!("it names no file as {key}")),
             },
         };
+        let end = resource.property(key).and_then(end).map(ToOwned::to_owned);
         let mut passed = BTreeMap::new();
         for member in members(resource.property("Parameters")) {
             if let Some(value) = evaluator.value(&member.value, scope) {
@@ -213,6 +244,24 @@ impl<'a> Nested<'a> {
                 passed.insert(member.key.clone(), value);
             }
         }
-        Self { resource, path, passed }
+        Self { resource, path, end, passed }
+    }
+}
+
+/// The text with which an expression ends.
+fn end(node: &Node) -> Option<&str> {
+    let Some(call) = Call::of(node) else { return text(node) };
+    match (call.name, call.text(), call.arguments()) {
+        ("Sub", Some(template), _) => last(template),
+        ("Sub", None, [template, ..]) => last(text(template)?),
+        ("Join", None, [_, Node { value: node::Value::Array(items), .. }]) => end(items.last()?),
+        _ => None,
+    }
+}
+
+fn last(template: &str) -> Option<&str> {
+    match parts(template).pop()? {
+        Part::Text(text) => Some(text),
+        Part::Name(_) => None,
     }
 }
