@@ -182,7 +182,7 @@ fn asks_for_what_ecs_will_ask_for() {
         (external, "", &none, None, "on EXTERNAL the instance decides"),
         (both, "", &none, None, "X86_64 on Fargate, but it may also run on EC2"),
         (both, "", &on_fargate, Some("linux/amd64"), "the default of Fargate"),
-        ("", "", &none, None, "neither cpuArchitecture nor a launch type"),
+        ("", "", &none, None, "neither runtimePlatform.cpuArchitecture nor a launch type"),
         ("", "", &on_fargate, Some("linux/amd64"), "the default of Fargate"),
     ] {
         let text = definition(compatibilities, platform);

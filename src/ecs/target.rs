@@ -189,7 +189,8 @@ pub fn select(definitions: Vec<TaskDefinition>, options: &TargetOptions) -> Resu
 
 fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<CpuArchitecture>) -> Asked {
     let notation = definition.notation;
-    let say = format!("state {} (X86_64 or ARM64), or give --architecture", notation.architecture_key());
+    let key = notation.architecture_key();
+    let say = format!("state {key} (X86_64 or ARM64), or give --architecture");
     let os = match &definition.operating_system {
         Stated::Known { value, .. } => value.clone(),
         Stated::Unset => OperatingSystem::Linux,
@@ -230,16 +231,16 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
         return is(said, format!("{said}, from --architecture"), false);
     }
     let why = match &definition.architecture {
-        Stated::Unresolved { reason, at } => format!("cpuArchitecture is not known ({at}: {reason})"),
+        Stated::Unresolved { reason, at } => format!("{key} is not known ({at}: {reason})"),
         _ if launch_types.is_empty()
             && let Stated::Unresolved { reason, at } = &definition.launch_types =>
         {
-            let why = format!("the launch type is not known ({at}: {reason}), and no cpuArchitecture is stated");
+            let why = format!("the launch type is not known ({at}: {reason}), and no {key} is stated");
             return Asked::Undetermined { why, help: format!("{say}, or --launch-type") };
         }
         _ if launch_types.is_empty() => {
             let why = format!(
-                "{} states neither cpuArchitecture nor a launch type: X86_64 on Fargate, the instance's architecture \
+                "{} states neither {key} nor a launch type: X86_64 on Fargate, the instance's architecture \
                  elsewhere",
                 definition.location
             );
@@ -247,18 +248,14 @@ fn asked(definition: &TaskDefinition, launch_types: &[LaunchType], said: Option<
         }
         _ if launch_types.contains(&LaunchType::Fargate) => {
             let why = format!(
-                "{} states no cpuArchitecture: X86_64 on Fargate, but it may also run on {}, where the instance \
+                "{} states no {key}: X86_64 on Fargate, but it may also run on {}, where the instance \
                  decides",
                 definition.location,
                 other_words(launch_types)
             );
             return Asked::Undetermined { why, help: format!("{say}, or --launch-type") };
         }
-        _ => format!(
-            "{} states no cpuArchitecture: on {} the instance decides",
-            definition.location,
-            other_words(launch_types)
-        ),
+        _ => format!("{} states no {key}: on {} the instance decides", definition.location, other_words(launch_types)),
     };
     Asked::Undetermined { why, help: say }
 }

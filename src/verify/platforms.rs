@@ -53,7 +53,7 @@ pub(super) fn missing(
     let build = if wanted.os == Os::Linux {
         build
     } else {
-        "ask for operatingSystemFamily LINUX: dockless builds for Linux".into()
+        format!("ask for {} LINUX: dockless builds for Linux", notation.operating_system_key())
     };
     let arm = facts.images.iter().any(|image| image.platform().satisfies(&Platform::linux_arm64()));
     let help = match (&wanted.architecture, by_default) {
@@ -61,8 +61,8 @@ pub(super) fn missing(
         (Arch::Amd64, true) if arm => {
             format!("state {} in the task definition, or {build}", notation.architecture(CpuArchitecture::Arm64))
         }
-        (Arch::Amd64, false) if arm => format!("{build}, or state cpuArchitecture ARM64"),
-        (Arch::ARM64, false) => format!("{build}, or state cpuArchitecture X86_64"),
+        (Arch::Amd64, false) if arm => format!("{build}, or state {} ARM64", notation.architecture_key()),
+        (Arch::ARM64, false) => format!("{build}, or state {} X86_64", notation.architecture_key()),
         _ => build,
     };
     let mut finding = Finding::new(Rule::PlatformMissing, Severity::Error, message).help(help);

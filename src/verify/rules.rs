@@ -173,7 +173,7 @@ impl Pass<'_> {
     /// definitions are like that.
     fn default_taken(&self, want: &Want<'_>) -> Option<Finding> {
         let fits = choose(self.facts, want.platform).is_some_and(|image| image.platform().satisfies(want.platform));
-        let message = format!("the task definition states no cpuArchitecture: {}", want.why);
+        let message = format!("the task definition states no {}: {}", want.notation.architecture_key(), want.why);
         let mut finding = Finding::new(Rule::ArchitectureNotStated, Severity::Warning, message)
             .help(format!("state {}, or ARM64", want.notation.architecture(CpuArchitecture::X86_64)));
         finding.location = Some(want.location.clone());

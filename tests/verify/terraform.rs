@@ -61,6 +61,37 @@ fn the_rules_of_fargate_hold_for_what_runs_elsewhere_as_well() {
     assert_eq!(answer.targets[0].findings[0].rule, Rule::NetworkMode);
 }
 
+/// Terraform knows no `cpuArchitecture`: who searched for it, or wrote it, found an error.
+#[test]
+fn findings_have_the_words_of_the_source() {
+    let judged = |launch_type: &str, more: &str| {
+        let text = format!(
+            "variable \"cpu\" {{}}\nresource \"aws_ecs_task_definition\" \"app\" {{\n  family = \"app\"\n  \
+             requires_compatibilities = [{launch_type}]\n{more}  \
+             container_definitions = jsonencode([{{ name = \"app\", image = \"x\" }}])\n}}\n"
+        );
+        let files = BTreeMap::from([("main.tf".to_owned(), text)]);
+        let definitions = terraform::parse(&files, &Variables::default()).expect("Terraform");
+        let targets = select(definitions, &TargetOptions::default()).expect("targets");
+        let image = arm64(vec![exe("app", program(ARM))], &["/app"]);
+        verify(&image, &targets, &Options::default())
+    };
+    let platform = |word: &str| format!("  runtime_platform {{\n    cpu_architecture = {word}\n  }}\n");
+    for (launch_type, more) in [
+        ("", String::new()),
+        ("\"EC2\"", String::new()),
+        ("\"FARGATE\"", String::new()),
+        ("\"EC2\", \"FARGATE\"", String::new()),
+        ("var.cpu", String::new()),
+        ("\"FARGATE\"", platform("\"X86_64\"")),
+        ("\"FARGATE\"", platform("var.cpu")),
+    ] {
+        let answer = judged(launch_type, &more);
+        let said = format!("{:?} {:?}", answer.targets[0].findings, answer.targets[0].verdict);
+        assert!(said.contains("cpu_architecture") && !said.contains("cpuArchitecture"), "{launch_type} {more}: {said}");
+    }
+}
+
 /// The one container that is known may be a sidecar.
 #[test]
 fn a_container_beside_unknown_ones_is_not_taken_for_ours() {
