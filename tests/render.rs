@@ -224,6 +224,33 @@ fn containers_that_are_not_known_are_told() {
     assert_eq!(sources, [false, true, true], "{found}");
 }
 
+/// The line of a variable was shown that had nothing to do with it, and where no variable was asked for, nothing was.
+#[test]
+fn a_file_of_values_that_is_not_there_is_told_by_its_flag() {
+    let folder = Folder::new();
+    let task = |image: &str| {
+        format!(
+            "variable \"image\" {{}}\nresource \"aws_ecs_task_definition\" \"app\" {{\n  family = \"app\"\n  container_definitions = jsonencode([{{ name = \"app\", image = {image} }}])\n}}\n"
+        )
+    };
+    for image in ["var.image", "\"app:v1\""] {
+        folder.write("infra/main.tf", &task(image));
+        for (file, why) in [("nope.tfvars", "does not exist"), ("-", "does not exist"), ("infra", "is no file")] {
+            let said = folder.run(&["targets", "infra", "--var-file", file], None, &[]);
+            assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{file}: {}", said.stderr);
+            assert_eq!(said.stderr, format!("error: --var-file {file} {why}\n"));
+        }
+    }
+    let recipe = "[config]\ncmd = [\"/app\"]\n[[layer]]\ncopy = [{ src = \"app\", dest = \"/app\" }]\n[verify]\n\
+                  task-definition = \"infra\"\nvar-file = \"nope.tfvars\"\n";
+    folder.write("dockless.toml", recipe);
+    folder.write("app/file", "content");
+    let said = folder.run(&["build"], None, &[]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    let place = "dockless.toml:7:12";
+    assert!(said.stderr.contains("nope.tfvars does not exist") && said.stderr.contains(place), "{}", said.stderr);
+}
+
 #[test]
 fn no_line_of_a_document_shows_a_secret() {
     let folder = Folder::new();

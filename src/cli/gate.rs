@@ -126,7 +126,7 @@ pub fn wanted(
         }
     }
     let mut options = options(&gate.selection, recipe, context)?;
-    let from = From { options: &options, context, registry };
+    let from = From { options: &options, recipe, context, registry };
     let sources = match recipe {
         Some((verify, folder)) if gate.task_definitions.is_empty() => {
             let mut sources = Sources::default();
@@ -189,7 +189,7 @@ pub fn sources(gate: &Gate, recipe: Option<(&VerifyRecipe, &Path)>) -> Vec<Strin
 /// The targets that sources hold.
 pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> Result<Wanted, Failure> {
     let (options, registry) = (options(selection, None, context)?, Registry::default());
-    let found = load_all(sources, &From { options: &options, context, registry: &registry })?;
+    let found = load_all(sources, &From { options: &options, recipe: None, context, registry: &registry })?;
     check_read(&found, selection)?;
     Wanted::of(found, &options)
 }
@@ -237,6 +237,7 @@ impl Gate {
 /// With what sources are read.
 struct From<'a> {
     options: &'a TargetOptions,
+    recipe: Option<(&'a VerifyRecipe, &'a Path)>,
     context: &'a Context,
     registry: &'a Registry,
 }
@@ -257,7 +258,10 @@ fn load(source: &str, from: &From<'_>) -> Result<Sources, Failure> {
     let input = (source == "-").then(|| from.context.standard_input()).transpose()?;
     let found = match live(source, from)? {
         Some(found) => found,
-        None => read(source, input, from.options).map_err(not_loaded)?,
+        None => read(source, input, from.options).map_err(|error| match error {
+            LoadError::Variables { path, why } => no_values(&path, &why, from),
+            error => not_loaded(error),
+        })?,
     };
     // A verdict on no task would be that everything runs.
     if found.definitions.is_empty() {
@@ -267,6 +271,17 @@ fn load(source: &str, from: &From<'_>) -> Result<Sources, Failure> {
         ));
     }
     Ok(found)
+}
+
+/// That a file with the values of variables cannot be read, where it is named.
+fn no_values(path: &str, why: &str, from: &From<'_>) -> Failure {
+    let written = from.recipe.and_then(|(recipe, folder)| {
+        recipe.var_files.iter().find(|file| folder.join(&file.value).display().to_string() == path)
+    });
+    match written.and_then(|file| file.place.as_ref()) {
+        Some(place) => Failure::new(format!("the var-file {path} {why}")).at(snippet(place, "")),
+        None => Failure::new(format!("--var-file {path} {why}")),
+    }
 }
 
 /// What ECS has. A path that exists goes before it.

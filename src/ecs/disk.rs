@@ -133,6 +133,14 @@ impl Modules {
             named,
         })
     }
+
+    /// The first file that the user named and that cannot be read.
+    pub(super) fn unread(&self) -> Option<(&str, Unread)> {
+        // What they take of the limit they take when their values are read.
+        let apart = Repository::below(&self.repository.root);
+        let mut named = self.named.iter();
+        named.find_map(|path| Some((path.as_str(), apart.text(Path::new(path), MAX_FILE).err()?)))
+    }
 }
 
 impl Files for Modules {

@@ -61,6 +61,14 @@ pub enum LoadError {
         /// Which.
         source_name: String,
     },
+    /// A file with the values of variables cannot be read.
+    #[error("{path} {why}")]
+    Variables {
+        /// Which, as it was named.
+        path: String,
+        /// Why, as what follows its name.
+        why: String,
+    },
     /// `-`, but no text came with it.
     #[error("the task definition is to come from standard input, which was not given")]
     NoInput,
@@ -143,6 +151,10 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Sources
         (parent, path.file_name().map(|name| name.to_string_lossy().into_owned()))
     };
     let modules = Modules::new(root, only, options.variables.files.clone()).map_err(failed)?;
+    // Terraform wants them to be there also where nothing hangs on them; and where something does, it is not to blame.
+    if let Some((path, why)) = modules.unread() {
+        return Err(LoadError::Variables { path: path.into(), why: why.to_string() });
+    }
     let root = tidy(&root.to_string_lossy());
     let names = modules.list(&root).map_err(|why| failed(io::Error::other(why.to_string())))?;
     if !names.iter().any(|name| is_terraform(name)) {
