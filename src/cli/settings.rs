@@ -118,7 +118,7 @@ impl Settings {
             docker_config: path("DOCKER_CONFIG"),
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_folder: path("XDG_RUNTIME_DIR"),
-            endpoints: value("DOCKLESS_REGISTRY_ENDPOINT").map(endpoints).transpose()?.unwrap_or_default(),
+            endpoints: value("DOCKLESS_REGISTRY_ENDPOINT").as_deref().map(endpoints).transpose()?.unwrap_or_default(),
             github_output: path("GITHUB_OUTPUT"),
             github_workspace: path("GITHUB_WORKSPACE"),
             github_actions: value("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
@@ -178,7 +178,7 @@ fn size(value: &OsStr) -> Result<u64, SettingsError> {
     size.map(|Size(bytes)| bytes).ok_or_else(|| SettingsError::CacheSize(value.to_string_lossy().into_owned()))
 }
 
-fn endpoints(value: OsString) -> Result<Endpoints, SettingsError> {
+fn endpoints(value: &OsStr) -> Result<Endpoints, SettingsError> {
     value.to_string_lossy().parse().map_err(SettingsError::Endpoint)
 }
 
