@@ -79,6 +79,9 @@ pub enum EditError {
 }
 
 /// Puts images into a task definition in JSON or YAML. `name` is that of the source, as for [`json::parse`].
+///
+/// # Errors
+/// Where the text is no task definition, or the image of a container cannot be replaced where it stands.
 pub fn with_images(name: &str, text: &str, images: &[NewImage]) -> Result<Edited, EditError> {
     let (mark, text) = text.split_at(if text.starts_with(MARK) { MARK.len_utf8() } else { 0 });
     // Whatever is wrong with it is said as everywhere else.

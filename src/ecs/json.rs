@@ -18,6 +18,9 @@ use super::{foreign, reader, strict, yaml};
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The task definitions that a text holds: one, today. `name` is that of the source; its ending tells YAML from JSON.
+///
+/// # Errors
+/// Where the text is no document of its kind, or what decides is not what ECS takes, with the place.
 pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = tree(name, text)?;

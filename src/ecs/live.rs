@@ -158,11 +158,17 @@ enum Runs {
 }
 
 /// The targets of a live source.
+///
+/// # Errors
+/// As [`read`], and where what was asked for is not in it.
 pub async fn load(config: &SdkConfig, source: &LiveSource, options: &TargetOptions) -> Result<Loaded, LiveError> {
     Ok(read(config, source).await?.select(options)?)
 }
 
 /// What a live source holds.
+///
+/// # Errors
+/// Where ECS does not have it, the credentials may not ask, or the API cannot be reached.
 pub async fn read(config: &SdkConfig, source: &LiveSource) -> Result<Sources, LiveError> {
     let service = aws_sdk_ecs::config::Builder::from(config).interceptor(NoPlainHttp).retry_classifier(NotOfAws);
     let client = Client::from_conf(service.build());

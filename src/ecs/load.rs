@@ -122,11 +122,17 @@ fn at_ecs(source: &str) -> Option<String> {
 }
 
 /// The targets of a source: the path of a file or folder, or `-` for the text that came by standard input.
+///
+/// # Errors
+/// As [`read`], and where what was asked for is not in it.
 pub fn load(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Loaded, LoadError> {
     Ok(read(source, input, options)?.select(options)?)
 }
 
 /// What a source holds, before anything of it is chosen.
+///
+/// # Errors
+/// Where it cannot be read, is of no kind that is known, or is wrong, with the place.
 pub fn read(source: &str, input: Option<&str>, options: &TargetOptions) -> Result<Sources, LoadError> {
     let manifest = manifest(source);
     let source = manifest.as_deref().unwrap_or(source);
@@ -261,6 +267,9 @@ fn plan(source: &str, text: &str) -> Option<Result<Vec<TaskDefinition>, ParseErr
 }
 
 /// The text of a source that is one document: a file, or `-` for the text that came by standard input.
+///
+/// # Errors
+/// Where it cannot be read, is a folder, is no UTF-8, or is too large.
 pub fn text(source: &str, input: Option<&str>) -> Result<String, LoadError> {
     match (source, input) {
         ("-", Some(text)) => Ok(text.to_owned()),

@@ -38,6 +38,9 @@ pub(super) fn is_plan(root: &Node) -> bool {
 }
 
 /// The task definitions of a plan or state.
+///
+/// # Errors
+/// Where the text is no plan or state, or what decides in it is not what ECS takes, with the place.
 pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = Source::new(name, text);

@@ -51,6 +51,9 @@ impl Sources {
 
     /// What was asked for. A target, container, variable or parameter is refused that none of the sources has: its name
     /// may be misspelt, and then the verdict would be one on something else.
+    ///
+    /// # Errors
+    /// The name that none of the sources has, and those that there are.
     pub fn select(self, options: &TargetOptions) -> Result<Loaded, SelectError> {
         let present = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         if let Some((wanted, _)) = options.variables.values.iter().find(|(name, _)| !self.variables.contains(name)) {

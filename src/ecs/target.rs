@@ -154,6 +154,9 @@ impl Target {
 }
 
 /// The targets among the definitions of a source: those that are named, else those that have the container, else all.
+///
+/// # Errors
+/// The name that none of them has, and those that there are.
 pub fn select(definitions: Vec<TaskDefinition>, options: &TargetOptions) -> Result<Vec<Target>, SelectError> {
     let join = |mut names: Vec<String>| {
         names.dedup();

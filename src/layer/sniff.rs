@@ -7,12 +7,13 @@ use super::contents::{Contents, Head, Texts};
 use super::entry::Kind;
 use super::untar::{Reader, UntarError};
 use crate::elf;
-use crate::oci::media_type::Compression;
 
+mod compressed;
 mod room;
 mod zip;
 
-pub use room::Room;
+pub use self::compressed::{compression, decompress, program};
+pub use self::room::Room;
 
 /// How many of a file's first bytes are looked at; ELF files and loader caches are looked at as far as [`MOST_FIRST`].
 const FIRST: usize = 4096;
@@ -255,41 +256,6 @@ impl Names {
     }
 }
 
-/// The first four bytes of a stream tell its compression.
-pub fn compression(magic: &[u8]) -> Compression {
-    match magic {
-        [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-        _ => Compression::None,
-    }
-}
-
-/// The program that undoes the compression that these first bytes tell, whether or not it is one of ours.
-pub fn program(magic: &[u8]) -> Option<&'static str> {
-    match magic {
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] => Some("bzip2"),
-        _ => match compression(magic) {
-            Compression::None => None,
-            Compression::Gzip => Some("gzip"),
-            Compression::Zstd => Some("zstd"),
-        },
-    }
-}
-
-/// The uncompressed bytes of a stream.
-pub fn decompress<'r, R: Read + Send + 'r>(
-    inner: R,
-    compression: Compression,
-) -> io::Result<Box<dyn Read + Send + 'r>> {
-    Ok(match compression {
-        Compression::None => Box::new(inner),
-        // Layers of other builders may have many members.
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(inner)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(inner)?),
-    })
-}
-
 /// Reads a whole layer, and keeps what matters of it.
 ///
 /// # Errors
@@ -299,6 +265,9 @@ pub fn contents(tar: impl Read) -> Result<Contents, UntarError> {
 }
 
 /// As [`contents`], of a blob that is held to its digest.
+///
+/// # Errors
+/// As [`contents`]; but the end of the archive may be missing.
 pub fn blob_contents(tar: impl Read) -> Result<Contents, UntarError> {
     contents_of(Reader::of_whole(buffered(tar)))
 }
@@ -327,6 +296,9 @@ fn contents_of(mut reader: Reader<impl Read>) -> Result<Contents, UntarError> {
 }
 
 /// As [`head`], of a file whose bytes pass only once.
+///
+/// # Errors
+/// Where the archive cannot be read.
 pub fn stream_head<R: Read>(reader: &mut Reader<R>, size: u64, first: &mut Vec<u8>) -> Result<Head, UntarError> {
     first.clear();
     read_up_to(reader, first, FIRST.min(usize::try_from(size).unwrap_or(FIRST)))?;

@@ -44,6 +44,9 @@ pub type Declarations = BTreeMap<String, Vec<Declaration>>;
 /// Opens the templates that a template nests.
 pub trait Files {
     /// The name and the text of the file at `path`, which stands in the file `from`; or why there is none.
+    ///
+    /// # Errors
+    /// Why there is none, in words for a message.
     fn read(&mut self, from: &str, path: &str) -> Result<(String, String), String>;
 }
 
@@ -91,6 +94,9 @@ fn has_resources(root: &Node) -> bool {
 }
 
 /// The task definitions of a template.
+///
+/// # Errors
+/// Where the text is no template, or what decides is written in a way that `CloudFormation` refuses.
 pub fn parse(name: &str, text: &str, parameters: &Parameters, files: &mut dyn Files) -> Result<Stacks, ParseError> {
     let mut reading = Reading::new(files, parameters);
     let definitions = reading.template(name, text)?;
@@ -103,6 +109,9 @@ pub fn parse(name: &str, text: &str, parameters: &Parameters, files: &mut dyn Fi
 
 /// The task definitions of all templates that the manifest of a cloud assembly names. Where two of them have the same
 /// logical ID, the names of their stacks stand before.
+///
+/// # Errors
+/// Where the text is no manifest of a cloud assembly, or one of its templates cannot be read.
 pub fn parse_assembly(
     name: &str,
     text: &str,

@@ -76,6 +76,9 @@ pub(super) fn read(root: &str, files: &(dyn Files + Sync), variables: &Variables
 
 /// The task definitions of a configuration that is not on disk: texts by path, of which those without a folder are the
 /// root module.
+///
+/// # Errors
+/// Where a file is no HCL, is in a form that is not read and may decide, or a variable has a value that it refuses.
 pub fn parse(files: &BTreeMap<String, String>, variables: &Variables) -> Result<Vec<TaskDefinition>, ParseError> {
     read(".", &Texts(files), variables).definitions
 }
