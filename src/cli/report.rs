@@ -145,7 +145,8 @@ pub fn task_definition(context: &Context, path: &Path) -> Result<(), Failure> {
 /// the command's failure; that the report cannot be written is told beside it.
 pub fn reached(context: &Context, records: &Records, report: &Report, tags: &[String]) {
     if !tags.is_empty() {
-        context.say(format!("the push failed, but these name the image now: {}", tags.join(", ")));
+        // A part of the failure: it is told to the quiet as well.
+        context.find(format!("the push failed, but these name the image now: {}", tags.join(", ")));
     }
     if let Err(failure) = refuse(context, records, report) {
         context.progress.note(Event::Warning(&failure.in_one_line()));

@@ -238,7 +238,7 @@ fn a_push_that_reaches_one_registry_says_which() {
     for (skip, tags) in [(0, 0), (2, 1)] {
         let (good, bad) = (Registry::new(), Registry::with(denied(skip)));
         let (first, second) = (good.reference("app:v1"), bad.reference("app:v1"));
-        let words = ["push", "oci", &first, &second, "--report", "report.json", "--image-refs", "refs"];
+        let words = ["push", "-q", "oci", &first, &second, "--report", "report.json", "--image-refs", "refs"];
         let said = project.run(&words).with_code(2);
         assert_eq!((said.stdout.as_str(), project.at("refs").exists()), ("", false));
         let named = good.tags().into_iter().filter(|name| !name.contains('@'));
