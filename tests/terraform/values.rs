@@ -51,6 +51,10 @@ fn functions_give_what_terraform_gives() {
         ("title(\"ab cd\")", "Ab Cd"),
         ("basename(\"/a/b\")", "b"),
         ("\"%{ if false }x%{ else }y%{ endif }%{ for n in [1, 2] ~} ${n} %{~ endfor }\"", "y12"),
+        // Escapes within a directive, as outside of it; in a heredoc there are none.
+        (r#""%{ if true }\u0068i\t\"${"\u0061"}\"\\n\U0001F600%{ endif }\u003a""#, "hi\t\"a\"\\n\u{1F600}:"),
+        (r#""%{ for n in [1, 2] }%{ if n == 1 }\"a\"%{ else }\n%{ endif }%{ endfor }""#, "\"a\"\n"),
+        ("<<E\n%{ if true }\\u0068%{ endif }\nE", "\\u0068\n"),
         ("contains([\"a\"], \"a\") ? \"in\" : \"out\"", "in"),
         ("zipmap([\"a\"], [\"v\"])[\"a\"]", "v"),
         ("\"$${literal}\"", "${literal}"),

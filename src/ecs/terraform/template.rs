@@ -1,5 +1,6 @@
 //! Templates: strings with `${…}` and `%{…}`. A part that is not known is a hole in the string.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -14,14 +15,25 @@ use super::module::{Module, Name, Scope};
 use super::number::digits;
 use super::value::{Data, Gap, Piece, Val};
 
+/// How a template is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// In quotes, where a backslash begins an escape.
+    #[default]
+    Quoted,
+    /// As a heredoc or a file, where each line is a literal of its own: `~` takes off what is in one.
+    Lines,
+}
+
 /// A string in the making.
 #[derive(Default)]
 pub(super) struct Pieces {
     done: Vec<Piece>,
     text: String,
     sensitive: bool,
-    /// Whether each line is a literal of its own, as in heredocs and files: `~` takes off what is in one.
-    by_line: bool,
+    form: Form,
+    /// How many directives are open.
+    within: usize,
     /// Whether white space at the start of the literal that follows is to go.
     strip: bool,
     /// Where the literal begins that the text ends in.
@@ -35,8 +47,13 @@ impl Pieces {
     }
 
     fn literal(&mut self, text: &str) {
-        let first = text.find('\n').filter(|_| self.by_line).map_or(text.len(), |at| at + 1);
-        let last = text.strip_suffix('\n').unwrap_or(text).rfind('\n').filter(|_| self.by_line).map_or(0, |at| at + 1);
+        let first = text.find('\n').filter(|_| self.form == Form::Lines).map_or(text.len(), |at| at + 1);
+        let last = text
+            .strip_suffix('\n')
+            .unwrap_or(text)
+            .rfind('\n')
+            .filter(|_| self.form == Form::Lines)
+            .map_or(0, |at| at + 1);
         let (first, rest) = text.split_at(first);
         self.text.push_str(if self.strip { first.trim_start() } else { first });
         self.text.push_str(rest);
@@ -109,6 +126,35 @@ impl Pieces {
     }
 }
 
+/// A literal of a string in quotes, with what its escapes mean; what is none stays as it stands (HCL native syntax
+/// "Quoted Literals").
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let code = |digits: usize| {
+            let number = after.get(1..=digits).filter(|number| number.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+            Some((char::from_u32(u32::from_str_radix(number, 16).ok()?)?, digits + 1))
+        };
+        let meant = match after.as_bytes().first() {
+            Some(b'n') => Some(('\n', 1)),
+            Some(b'r') => Some(('\r', 1)),
+            Some(b't') => Some(('\t', 1)),
+            Some(b'"') => Some(('"', 1)),
+            Some(b'\\') => Some(('\\', 1)),
+            Some(b'u') => code(4),
+            Some(b'U') => code(8),
+            _ => None,
+        };
+        let (meant, length) = meant.unwrap_or(('\\', 0));
+        plain.push(meant);
+        rest = &after[length..];
+    }
+    plain.push_str(rest);
+    plain
+}
+
 pub(super) fn sides(strip: Strip) -> (bool, bool) {
     match strip {
         Strip::None => (false, false),
@@ -125,11 +171,12 @@ impl Evaluator<'_> {
         scope: &Scope<'_>,
         expression: &Expression,
     ) -> Done {
-        let by_line = matches!(expression, Expression::HeredocTemplate(_));
-        let mut pieces = Pieces { by_line, ..Pieces::default() };
+        let quoted = matches!(expression, Expression::StringTemplate(_));
+        let form = if quoted { Form::Quoted } else { Form::Lines };
+        let mut pieces = Pieces { form, ..Pieces::default() };
         self.elements(elements, scope, &mut pieces)?;
         let mut value = pieces.finish();
-        if matches!(expression, Expression::StringTemplate(_)) && (value.sensitive || value.gap().is_some()) {
+        if quoted && (value.sensitive || value.gap().is_some()) {
             value.written = Some(self.template_text(expression, scope).into());
         }
         Ok(value)
@@ -176,7 +223,9 @@ impl Evaluator<'_> {
             match element {
                 Element::Literal(text) => {
                     self.spend_text(text.len())?;
-                    pieces.literal(text);
+                    // The parser takes the escapes of a string for what they mean, but not those within a directive.
+                    let escaped = pieces.form == Form::Quoted && pieces.within > 0 && text.contains('\\');
+                    pieces.literal(&if escaped { unescaped(text).into() } else { Cow::Borrowed(text.as_str()) });
                 }
                 Element::Interpolation(interpolation) => {
                     let (start, end) = sides(interpolation.strip);
@@ -254,7 +303,9 @@ impl Evaluator<'_> {
         pieces: &mut Pieces,
     ) -> Result<(), Fail> {
         pieces.sequence(strip_start);
+        pieces.within += 1;
         self.elements(template.iter(), scope, pieces)?;
+        pieces.within -= 1;
         pieces.trim(strip_end);
         Ok(())
     }
@@ -279,7 +330,7 @@ impl Evaluator<'_> {
         };
         let given: BTreeMap<Rc<str>, Val> =
             pairs.into_iter().filter_map(|(key, value)| Some((key.scalar()?, value))).collect();
-        let mut pieces = Pieces { by_line: true, ..Pieces::default() };
+        let mut pieces = Pieces { form: Form::Lines, ..Pieces::default() };
         // Places within such a text are not kept: no file has this number.
         let scope = Scope { module, file: usize::MAX, names: None, given: Some(&given) };
         self.deeper(|| self.elements(template.iter(), &scope, &mut pieces))?;
