@@ -13,13 +13,12 @@ use crate::blob::reach::{DEPTH, ReachError};
 use crate::blob::{BlobError, BlobSource};
 use crate::elf::{Elf, Machine};
 use crate::event::{Event, Observer};
-use crate::layer::contents::Contents;
 use crate::mutex;
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::{Index, Manifest};
-use crate::oci::media_type::{Kind, kind};
+use crate::oci::media_type::{Compression, Kind, kind};
 use crate::oci::platform::{Arch, Platform};
 
 /// What is known of an image.
@@ -255,13 +254,15 @@ pub fn facts(
     observer: &dyn Observer,
 ) -> Result<Facts, InspectError> {
     let (is_index, documents) = documents(source, top)?;
-    let mut layers: Vec<&Descriptor> = Vec::new();
+    let mut layers: Vec<Unread<'_, ()>> = Vec::new();
     for layer in documents.iter().flat_map(|image| &image.manifest.layers) {
-        if !layers.iter().any(|known| known.digest == layer.digest) {
-            layers.push(layer);
+        if !layers.iter().any(|(_, known, ())| known.digest == layer.digest) {
+            layers.push((source, layer, ()));
         }
     }
-    let contents = read_layers(source, &layers, threads, observer)?;
+    let contents = read_layers(&layers, threads, observer, |(source, layer, ()), compression| {
+        read_layer(*source, layer, compression)
+    })?;
     let images = documents.into_iter().map(|image| {
         let root = image.manifest.layers.iter().filter_map(|layer| contents.get(&layer.digest)).cloned().collect();
         ImageFacts {
@@ -275,27 +276,36 @@ pub fn facts(
     Ok(Facts { name: name.into(), top: top.clone(), is_index, images: images.collect() })
 }
 
-fn read_layers(
-    source: &dyn BlobSource,
-    layers: &[&Descriptor],
+/// A layer to be read, where it is, and what else is known of it.
+pub(super) type Unread<'l, K> = (&'l dyn BlobSource, &'l Descriptor, K);
+
+/// Reads layers with so many threads, each in its compression; the first that cannot be read ends it.
+pub(super) fn read_layers<'l, K, T, R>(
+    layers: &[Unread<'l, K>],
     threads: usize,
     observer: &dyn Observer,
-) -> Result<HashMap<Digest, Arc<Contents>>, InspectError> {
+    read: R,
+) -> Result<HashMap<Digest, Arc<T>>, InspectError>
+where
+    K: Sync,
+    T: Send,
+    R: Fn(&Unread<'l, K>, Compression) -> Result<T, Box<dyn std::error::Error + Send + Sync>> + Sync,
+{
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let work = || {
-        while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let id = layer.digest.to_string();
-            observer.note(Event::Detail(&format!("reading layer {id}, {} bytes", layer.size)));
-            let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
+        while let Some(unread) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (source, layer, _) = unread;
+            observer.note(Event::Detail(&format!("reading layer {}, {} bytes", layer.digest, layer.size)));
             let result = match kind(&layer.media_type) {
-                Kind::Layer(compression) => read_layer(source, layer, compression).map_err(failed),
-                _ => Err(failed(format!("its media type {} is unknown", layer.media_type).into())),
+                Kind::Layer(compression) => read(unread, compression),
+                _ => Err(format!("its media type {} is unknown", layer.media_type).into()),
             };
             if result.is_err() {
                 next.store(layers.len(), Ordering::Relaxed);
             }
-            mutex::lock(&results).push((layer.digest, result));
+            let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
+            mutex::lock(&results).push((layer.digest, result.map_err(failed)));
         }
     };
     std::thread::scope(|scope| {

@@ -1,7 +1,6 @@
 //! An image on its way to its registries: what is asked before, what is created, what is sent.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error as ThisError;
@@ -21,7 +20,7 @@ use crate::registry::endpoints::Endpoints;
 use crate::registry::error::Error;
 use crate::registry::pull::Registries;
 use crate::registry::push::mount::MountSource;
-use crate::registry::push::{self, Options, Pushed, check_chunks};
+use crate::registry::push::{self, Failed, Options, Pushed, check_chunks};
 use crate::registry::upload::dialect::ChunkSize;
 
 /// A client, and the threads that it runs on. It is not to be dropped on a thread of an async runtime.
@@ -95,33 +94,8 @@ impl DeliverError {
     }
 }
 
-/// A push that failed.
-#[derive(Debug)]
-pub struct Undelivered {
-    /// Why.
-    pub error: DeliverError,
-    /// What was done before.
-    pub pushed: Pushed,
-}
-
-/// In the words of its error.
-impl fmt::Display for Undelivered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl StdError for Undelivered {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.error.source()
-    }
-}
-
-impl From<DeliverError> for Box<Undelivered> {
-    fn from(error: DeliverError) -> Self {
-        Self::new(Undelivered { error, pushed: Pushed::default() })
-    }
-}
+/// A push that failed, or had no ground.
+pub type Undelivered = Failed<DeliverError>;
 
 impl From<PreflightError> for Box<Undelivered> {
     fn from(error: PreflightError) -> Self {

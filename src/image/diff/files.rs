@@ -3,21 +3,19 @@
 use std::cmp;
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::{Aspect, FileDifference, Standing};
 use crate::blob::{BlobSource, Tally, digest_of};
-use crate::event::{Event, Observer};
+use crate::event::Observer;
 use crate::image::check::other_tar;
-use crate::image::inspect::{Documents, InspectError};
+use crate::image::inspect::{Documents, InspectError, Unread, read_layers};
 use crate::image::root::Root;
 use crate::layer::contents::{Contents, Head, Kind, Node};
 use crate::layer::entry::{self, Entry};
 use crate::layer::pathname::Pathname;
 use crate::layer::sniff;
 use crate::layer::untar::Reader;
-use crate::mutex;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::media_type::{self, Compression};
@@ -50,7 +48,7 @@ pub(super) fn list(
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<HashMap<Digest, Arc<Listing>>, InspectError> {
-    let mut todo: Vec<(&dyn BlobSource, &Descriptor, Digest)> = Vec::new();
+    let mut todo: Vec<Unread<'_, Digest>> = Vec::new();
     for (source, image) in both {
         for (layer, diff_id) in image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids) {
             let said = |layer: &Descriptor| (layer.digest, layer.size, media_type::kind(&layer.media_type));
@@ -59,32 +57,9 @@ pub(super) fn list(
             }
         }
     }
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((source, layer, diff_id)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
-            observer.note(Event::Detail(&format!("reading layer {}, {} bytes", layer.digest, layer.size)));
-            let failed = |error| InspectError::Layer { digest: layer.digest, place: source.place(), source: error };
-            let result = match media_type::kind(&layer.media_type) {
-                media_type::Kind::Layer(compression) => listing(*source, layer, compression, *diff_id).map_err(failed),
-                _ => Err(failed(format!("its media type {} is unknown", layer.media_type).into())),
-            };
-            if result.is_err() {
-                next.store(todo.len(), Ordering::Relaxed);
-            }
-            mutex::lock(&results).push((layer.digest, result));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.max(1).min(todo.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    mutex::unpoisoned(results.into_inner())
-        .into_iter()
-        .map(|(digest, result)| Ok((digest, Arc::new(result?))))
-        .collect()
+    read_layers(&todo, threads, observer, |(source, layer, diff_id), compression| {
+        listing(*source, layer, compression, *diff_id)
+    })
 }
 
 fn listing(

@@ -18,30 +18,30 @@ pub struct Pushed {
     pub uploads: Vec<Upload>,
 }
 
-/// A push that failed.
+/// A push that failed. Its words and causes are those of its error.
 #[derive(Debug)]
-pub struct Failed {
+pub struct Failed<E = Error> {
     /// Why.
-    pub error: Error,
+    pub error: E,
     /// What was done before: the tags that name the image now, and the blobs of the repositories that have all of them.
     pub pushed: Pushed,
 }
 
-/// In the words of its error.
-impl fmt::Display for Failed {
+impl<E: fmt::Display> fmt::Display for Failed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl StdError for Failed {
+impl<E: StdError> StdError for Failed<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source()
     }
 }
 
-impl From<Error> for Box<Failed> {
-    fn from(error: Error) -> Self {
+/// One that failed before anything was done.
+impl<E> From<E> for Box<Failed<E>> {
+    fn from(error: E) -> Self {
         Self::new(Failed { error, pushed: Pushed::default() })
     }
 }
