@@ -40,14 +40,12 @@ pub fn run(args: &Build, context: &Context) -> Result<ExitCode, Failure> {
     let pool = Pool::new(args.image.jobs.map_or_else(threads, std::num::NonZero::get));
     let pairs = args.image.annotations.iter();
     let annotations: BTreeMap<String, String> = pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect();
-    let source_date_epoch =
-        context.settings.source_date_epoch.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
     let layers = layer_cache(args, context);
     let options = Options {
         flags: &flags,
         annotations: &annotations,
         codec: codec(args.image.compression),
-        source_date_epoch,
+        source_date_epoch: context.settings.source_date_epoch,
         pool: &pool,
         cache: Caching { layers: layers.as_ref(), check: args.image.kept.cache_check },
         begun: None,

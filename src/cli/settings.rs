@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use dockless::aws::github::TokenRequest;
+use dockless::image::build::LAST_SECOND;
 use dockless::layer::run::environment::Environment;
 use dockless::registry::endpoints::{Endpoints, ParseEndpointsError};
 use dockless::secret::Secret;
@@ -18,7 +19,7 @@ use super::args::values::Size;
 #[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Settings {
     /// `SOURCE_DATE_EPOCH`: seconds since 1970.
-    pub source_date_epoch: Option<u64>,
+    pub source_date_epoch: Option<i64>,
     /// `DOCKLESS_CACHE_DIR`, else our folder in the platform's cache folder; `None` without a home.
     pub cache_folder: Option<PathBuf>,
     /// `DOCKLESS_CACHE_SIZE`: how many bytes of layers the cache keeps.
@@ -78,9 +79,6 @@ pub enum SettingsError {
     #[error("DOCKLESS_REGISTRY_ENDPOINT: {0}")]
     Endpoint(ParseEndpointsError),
 }
-
-/// 9999-12-31T23:59:59Z: the last second that RFC 3339 can write.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 impl Settings {
     /// Reads the process's environment.
@@ -166,7 +164,7 @@ fn terraform_variables(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(
     variables
 }
 
-fn epoch(value: &OsStr) -> Result<u64, SettingsError> {
+fn epoch(value: &OsStr) -> Result<i64, SettingsError> {
     let text = value.to_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     text.and_then(|text| text.parse().ok())
         .filter(|seconds| *seconds <= LAST_SECOND)

@@ -235,6 +235,10 @@ fn configuration(
     }
 }
 
+/// The last second that [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) can write, and the last that an image can be
+/// made at: 9999-12-31T23:59:59Z.
+pub const LAST_SECOND: i64 = 253_402_300_799;
+
 /// A time as the specification wants it (RFC 3339, section 5.6).
 fn rfc3339(seconds: i64) -> String {
     let since = std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));

@@ -1,13 +1,11 @@
 //! What is a slip of the recipe whatever the files hold.
 
 use super::PlatformPlan;
+use crate::image::build::LAST_SECOND;
 use crate::image::recipe::Recipe;
 use crate::image::recipe::place::RecipeError;
 use crate::layer::compress::Codec;
 use crate::oci::platform::Platform;
-
-/// The last second that RFC 3339 can write: 9999-12-31T23:59:59Z.
-const LAST_SECOND: i64 = 253_402_300_799;
 
 /// What no build can be asked for.
 pub(super) fn check_options(codec: Codec, source_date_epoch: Option<i64>) -> Result<(), RecipeError> {

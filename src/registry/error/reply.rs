@@ -86,9 +86,9 @@ impl Reply {
         self.errors.iter().any(|error| error.code == code)
     }
 
-    /// Whether it says that it does not take what is stored, whatever its status.
+    /// Whether it says that it does not take a manifest, whatever its status.
     pub(super) fn refuses_content(&self) -> bool {
-        ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID", "DIGEST_INVALID"].iter().any(|code| self.has_code(code))
+        ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID"].iter().any(|code| self.has_code(code))
     }
 
     /// Whether a TLS server says that it was asked in plain http.
