@@ -165,9 +165,10 @@ fn python(folder: &Folder, from: &str) -> (Draft, Option<String>) {
             owned(&["uv.lock", "pyproject.toml"]),
         ),
         "pyproject.toml" => (format!("{uv} -r pyproject.toml{OF_UV}"), owned(&["pyproject.toml"])),
+        // Why `-mpip` is one word: `translate::python::settle`.
         _ => (
             format!(
-                "python3 -m pip install --no-compile --only-binary=:all: --platform manylinux_2_28_{{machine}} --platform \
+                "python3 -mpip install --no-compile --only-binary=:all: --platform manylinux_2_28_{{machine}} --platform \
                  manylinux2014_{{machine}} --python-version {version} --implementation cp --target {{out}} -r requirements.txt"
             ),
             requirements::files(folder, "requirements.txt").into_iter().collect(),

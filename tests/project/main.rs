@@ -451,6 +451,7 @@ fn wrappers_and_flags_of_pip() {
     for (line, wanted) in [
         ("pip install --upgrade pip setuptools", None),
         ("python -m pip install -U 'a>=1' b==2", Some(format!("'a>=1' b==2 | {packages}"))),
+        ("python3 -mpip install a", Some(format!("a | {packages}"))),
         ("sudo PIP_X=1 pip3 install -rreq.txt -c c.txt", Some(format!("-r req.txt -c c.txt | {packages}"))),
         (
             "pip install --target=/deps a --index-url https://x.example.com/s",

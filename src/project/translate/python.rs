@@ -83,6 +83,7 @@ impl Translator<'_> {
         let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         match (command.name(), &texts[..]) {
             ("python" | "python3", ["-m", "pip", ..]) => self.pip(stage, instruction, &words[2..], running, false)?,
+            ("python" | "python3", ["-mpip", ..]) => self.pip(stage, instruction, &words[1..], running, false)?,
             ("pip" | "pip3", _) => self.pip(stage, instruction, words, running, false)?,
             ("uv", ["pip", ..]) => self.pip(stage, instruction, &words[1..], running, true)?,
             ("python" | "python3", ["-m", "venv", .., path]) | ("virtualenv" | "uv", [.., path])
@@ -384,8 +385,10 @@ pub(super) fn settle(stage: &mut Stage) {
                 } else {
                     "--platform manylinux_2_28_{machine} --platform manylinux2014_{machine}"
                 };
+                // In one word: after `-m pip` in two, pyenv writes its shims anew, and where that happens twice at
+                // once, as it does for two platforms, one of the two fails now and then.
                 format!(
-                    "python3 -m pip install --no-compile --only-binary=:all: {platforms}{python} --implementation cp --target {{out}}"
+                    "python3 -mpip install --no-compile --only-binary=:all: {platforms}{python} --implementation cp --target {{out}}"
                 )
             }
         };
