@@ -340,7 +340,9 @@ fn make_layer(
         Content::Entries(_) => String::new(),
         Content::Archive(archive) => format!(" from {}", archive.path.display()),
     };
-    let reuse = options.cache.layers.filter(|_| !options.cache.check).map(|cache| cache.reuse(options.codec));
+    // A check takes no chunks, and leaves its own for later builds.
+    let reuse =
+        options.cache.layers.map(|cache| if options.cache.check { Arc::default() } else { cache.reuse(options.codec) });
     let (codec, observer) = (options.codec, options.observer);
     let packing = Packing { pool: options.pool, codec, reuse: reuse.as_ref(), observer, id };
     let mut writer = session.writer()?;

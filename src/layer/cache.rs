@@ -7,9 +7,10 @@
 //!
 //! The contract:
 //! - What a build makes is byte for byte the same with a cache and without. A key covers all that a layer is made of,
-//!   and a chunk is only used again once it has been decompressed and compared with the data at hand.
+//!   and a chunk is found by the digest of the data at hand.
 //! - Nothing in the folder is believed because it is there: documents end in their checksum, a blob counts as long as
-//!   it has the size and the time that it was written with, and is hashed again where it has not (a restored folder).
+//!   it has the size and the time that it was written with, and is hashed again where it has not (a restored folder);
+//!   a chunk has a checksum of its own.
 //! - Any number of processes may share the folder: files come by rename and are never changed. What one of them removes
 //!   under another's feet is made anew. A cache that cannot be read or written costs time, and fails no build.
 //! - It grows to a bound; beyond it, what was not used for longest goes.
@@ -40,7 +41,7 @@ use crate::oci::digest::Digest;
 pub const LIMIT: u64 = 10 << 30;
 
 /// The version of the documents: another one is another folder.
-const VERSION: &str = "layers-2";
+const VERSION: &str = "layers-3";
 
 /// For how long contents without a blob are kept after they were used.
 const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);
@@ -381,7 +382,8 @@ mod tests {
         let cache = LayerCache::open(&folder.path().join("cache"), LIMIT).expect("a cache");
         let mut made = Vec::new();
         for codec in [Codec::GZIP, Codec::ZSTD] {
-            let (bytes, packed) = pack(codec, None);
+            let (bytes, packed) = pack(codec, Some(&Arc::default()));
+            assert_eq!((packed.reused, pack(codec, None).0 == bytes), (0, true), "{codec}");
             let blob = folder.path().join(codec.to_string());
             fs::write(&blob, &bytes).expect("a blob");
             cache.keep(None, codec, &packed, (&blob, Digest::of(&bytes), bytes.len() as u64));
@@ -391,6 +393,7 @@ mod tests {
             let (again, packed) = pack(*codec, Some(&cache.reuse(*codec)));
             assert!(again == *bytes, "{codec}");
             assert_eq!(packed.reused, packed.pieces.len(), "{codec}");
+            assert!(packed.pieces.iter().all(|piece| piece.mark.is_some()), "{codec}");
         }
         assert_eq!(pack(Codec::Gzip(1), Some(&cache.reuse(Codec::Gzip(1)))).1.reused, 0);
         // What an earlier version has left: the same codec, other bytes. It was taken once.

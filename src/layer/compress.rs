@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use dockless_deflate::Deflater;
 
-use super::cache::chunks::{Proof, Reuse};
+use super::cache::chunks::{Mark, Reuse};
 use crate::mutex::{lock, unpoisoned};
 use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
@@ -132,19 +132,19 @@ pub(super) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]
 /// One chunk of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// The CRC-32 of its data.
-    pub crc: u32,
-    /// The size of its data in bytes.
-    pub size: u32,
     /// The size of what it became, in bytes.
     pub compressed: u32,
+    /// What it is found again by; nothing where nobody is going to look for it.
+    pub mark: Option<Mark>,
 }
 
 /// A chunk that has been through the pool.
 struct Chunk {
     data: Vec<u8>,
     compressed: Vec<u8>,
+    /// Of the data; 0 where no gzip is made of it.
     crc: u32,
+    mark: Option<Mark>,
     reused: bool,
     _permit: Permit,
 }
@@ -198,9 +198,14 @@ impl Drop for Permit {
 
 impl Permits {
     fn buffer(&self) -> Vec<u8> {
-        let mut buffer = lock(&self.buffers).pop().unwrap_or_default();
+        let mut buffer = self.used();
         buffer.clear();
         buffer
+    }
+
+    /// A buffer with whatever was left in it: to be written over, and not cleared for it.
+    fn used(&self) -> Vec<u8> {
+        lock(&self.buffers).pop().unwrap_or_default()
     }
 
     fn give_back(&self, buffer: Vec<u8>) {
@@ -262,17 +267,19 @@ impl Drop for Pool {
 fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
     let mut gzip: Option<(i32, Deflater)> = None;
     let mut zstd: Option<(i32, zstd::bulk::Compressor<'static>)> = None;
-    let mut proof = Proof::default();
     loop {
         let Ok(job) = lock(queue).recv() else { return };
         let Job { data, codec, reuse, permit, done } = job;
-        let mut compressed = permits.buffer();
-        let crc = if codec == Codec::None { 0 } else { crc32fast::hash(&data) };
-        let reused = codec != Codec::None
-            && reuse.is_some_and(|reuse| reuse.find(codec, &data, crc, &mut proof, &mut compressed));
+        let mut compressed = permits.used();
+        let crc = if matches!(codec, Codec::Gzip(_)) { crc32fast::hash(&data) } else { 0 };
+        let name = reuse.as_ref().filter(|_| codec != Codec::None).map(|_| blake3::hash(&data).into());
+        let found = reuse.zip(name).and_then(|(reuse, name)| reuse.find(&name, &mut compressed));
+        if found.is_none() {
+            compressed.clear();
+        }
         let result = match codec {
             Codec::None => Ok(()),
-            _ if reused => Ok(()),
+            _ if found.is_some() => Ok(()),
             Codec::Gzip(level) => {
                 if gzip.as_ref().is_none_or(|(made_for, _)| *made_for != level) {
                     gzip = Some((level, Deflater::new(level)));
@@ -289,17 +296,17 @@ fn work(queue: &Mutex<Receiver<Job>>, permits: &Permits) {
                 }
                 ready.and_then(|()| match &mut zstd {
                     Some((_, compressor)) => {
-                        compressed.resize(zstd::zstd_safe::compress_bound(data.len()), 0);
-                        let size = compressor.compress_to_buffer(&data, &mut compressed)?;
-                        compressed.truncate(size);
-                        Ok(())
+                        compressed.reserve(zstd::zstd_safe::compress_bound(data.len()));
+                        compressor.compress_to_buffer(&data, &mut compressed).map(drop)
                     }
                     None => Ok(()),
                 })
             }
         };
+        let reused = found.is_some();
+        let mark = found.or_else(|| Some(Mark { data: name?, sum: crc32fast::hash(&compressed) }));
         // Nobody waits for it any more where the layer has failed.
-        let _ = done.send(result.map(|()| Chunk { data, compressed, crc, reused, _permit: permit }));
+        let _ = done.send(result.map(|()| Chunk { data, compressed, crc, mark, reused, _permit: permit }));
     }
 }
 
@@ -415,7 +422,7 @@ pub enum Failed<E> {
 }
 
 /// Makes one compressed stream: `fill` gives its bytes, `out` takes the blob's. Chunks that `reuse` has are not
-/// compressed again.
+/// compressed again, and where there is one, each chunk is marked.
 ///
 /// # Errors
 /// The first failure of either side.
@@ -482,11 +489,9 @@ fn write<W: Write>(
             size = size.wrapping_add(length);
         }
         reused += usize::from(chunk.reused);
-        let Chunk { data, compressed, crc, .. } = chunk;
-        if let (false, Ok(size), Ok(compressed)) =
-            (codec == Codec::None, u32::try_from(data.len()), u32::try_from(compressed.len()))
-        {
-            pieces.push(Piece { crc, size, compressed });
+        let Chunk { data, compressed, mark, .. } = chunk;
+        if let (false, Ok(compressed)) = (codec == Codec::None, u32::try_from(compressed.len())) {
+            pieces.push(Piece { compressed, mark });
         }
         permits.give_back(data);
         permits.give_back(compressed);

@@ -91,7 +91,7 @@ pub struct Packing<'a> {
     pub pool: &'a Pool,
     /// The compression.
     pub codec: Codec,
-    /// Chunks that were compressed before.
+    /// Chunks that were compressed before. Where there is nothing, chunks are not marked to be found again either.
     pub reuse: Option<&'a Arc<Reuse>>,
     /// Who wants to know how far it is.
     pub observer: &'a dyn Observer,

@@ -69,7 +69,7 @@ fn a_base_comes_once_whatever_the_output() {
     }
     project.run(&["check", "two"]).done();
     // One that was damaged is fetched again.
-    for entry in std::fs::read_dir(project.at("cache/layers-2/blobs")).expect("the cache") {
+    for entry in std::fs::read_dir(project.at("cache/layers-3/blobs")).expect("the cache") {
         std::fs::write(entry.expect("an entry").path(), "x").expect("written");
     }
     assert_eq!(build("four"), first);

@@ -76,7 +76,7 @@ fn plainly(project: &Project) -> String {
 }
 
 fn blobs(project: &Project) -> Vec<PathBuf> {
-    let folder = fs::read_dir(project.at("cache/layers-2/blobs")).expect("the cache");
+    let folder = fs::read_dir(project.at("cache/layers-3/blobs")).expect("the cache");
     folder.map(|entry| entry.expect("an entry").path()).collect()
 }
 
@@ -196,7 +196,7 @@ fn what_is_damaged_is_found_and_made_anew() {
         for part in ["blobs", "tables", "contents", "keys"] {
             // The layout's blob is the cache's by a link.
             fs::remove_dir_all(project.at("one")).expect("the layout");
-            for entry in fs::read_dir(project.at("cache/layers-2").join(part)).expect("the cache") {
+            for entry in fs::read_dir(project.at("cache/layers-3").join(part)).expect("the cache") {
                 damage(&entry.expect("an entry").path());
             }
             rest();
@@ -219,7 +219,7 @@ fn a_damaged_blob_without_a_key_is_replaced() {
         bytes[middle] ^= 1;
         fs::write(&path, bytes).expect("written");
     }
-    fs::remove_dir_all(project.at("cache/layers-2/keys")).expect("the keys");
+    fs::remove_dir_all(project.at("cache/layers-3/keys")).expect("the keys");
     for output in ["two", "three"] {
         assert_eq!(report(&project, &["-o", output]).0, first);
         project.run(&["check", output]).done();
@@ -231,9 +231,15 @@ fn a_check_finds_what_was_changed_behind_its_times() {
     let project = project();
     let (first, _) = report(&project, &[]);
     assert_eq!(report(&project, &["--cache-check"]), (first, vec![false; 4]));
+    // The chunks of a layer that was checked are there for the next that needs them.
+    fs::rename(project.at("root-amd64/etc/motd"), project.at("root-amd64/etc/issue")).expect("renamed");
+    rest();
+    let said = build(&project, &["-v"]);
+    assert!(said.stderr.contains("chunks were compressed before"), "{}", said.stderr);
+    assert_eq!(said.line(), plainly(&project));
     // A key that leads to another layer, as if the file system had lied.
     let keys: Vec<PathBuf> =
-        fs::read_dir(project.at("cache/layers-2/keys")).expect("keys").map(|key| key.expect("a key").path()).collect();
+        fs::read_dir(project.at("cache/layers-3/keys")).expect("keys").map(|key| key.expect("a key").path()).collect();
     let texts: Vec<Vec<u8>> = keys.iter().map(|key| fs::read(key).expect("a key")).collect();
     for (index, key) in keys.iter().enumerate() {
         fs::write(key, &texts[(index + 1) % texts.len()]).expect("written");
