@@ -358,6 +358,10 @@ fn what_a_docker_archive_cannot_hold_is_refused_before_anything_is_written() {
     let error = write_oci(&folder.path().join("oci"), session.layout(), &twice).expect_err("a folder");
     assert!(told(&error).contains("there is a folder of this name"));
     assert_eq!(files(folder.path()), ["oci"]);
+    // Who reads a pipe would wait for ever, were a file put in its place; so would whoever had /dev/null.
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    let error = write_oci(&path, session.layout(), &twice).expect_err("a pipe");
+    assert!(told(&error).contains("it is a pipe or a device"));
 }
 
 #[test]

@@ -252,6 +252,25 @@ fn a_platform_is_one_however_it_is_written() {
 }
 
 /// Another time for every file hides nothing else.
+/// The marker of an opaque folder goes by that folder's path, and has a time of its own.
+#[test]
+fn the_time_of_an_opaque_folder_is_compared() {
+    let folder = sources();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("root/d")).expect("a folder");
+    fs::write(at("root/d/.wh..wh..opq"), "").expect("a marker");
+    let made = |name: &str, time: u64| {
+        let folder_of = fs::File::open(at("root/d")).expect("the folder");
+        folder_of.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).expect("a time");
+        fs::write(at("recipe.toml"), "[[layer]]\nrootfs = \"root\"\n").expect("a recipe");
+        assert!(dockless(folder.path(), &["build", "-q", "recipe.toml", "-o", name]).status.success());
+    };
+    made("one", 100);
+    made("two", 200);
+    let told = text(folder.path(), &["one", "two"]);
+    assert!(told.contains("~ /d  time 100 -> 200"), "{told}");
+}
+
 #[test]
 fn times_alone_are_counted() {
     let folder = sources();

@@ -206,8 +206,8 @@ impl Root {
     }
 
     fn remove_below(&mut self, path: &[u8]) {
-        // Only a folder has anything below it, and it is rare that one is replaced.
-        if self.lookup(path).is_some_and(|(node, _)| node.kind == Kind::Directory) {
+        // Only a folder has anything below it, be it one that no layer names.
+        if self.lookup(path).is_none_or(|(node, _)| node.kind == Kind::Directory) {
             for key in self.below(path) {
                 self.paths.remove(&key);
             }
@@ -397,6 +397,15 @@ mod tests {
     fn a_file_replaces_a_folder_and_all_below() {
         let root = root(vec![vec![node("a", Kind::Directory), file("a/x"), file("a-b")], vec![file("a")]]);
         assert_eq!(paths(&root), ["1:a", "0:a-b"]);
+    }
+
+    /// Archives without entries for their folders are frequent.
+    #[test]
+    fn what_replaces_a_folder_that_no_layer_names_replaces_all_below() {
+        for upper in [file("a"), link("a", "b"), node("a", Kind::Hardlink(b"a-b".as_slice().into()))] {
+            let root = root(vec![vec![file("a/x"), file("a/y/z"), file("a-b")], vec![upper]]);
+            assert_eq!(root.iter().map(|(path, ..)| path).collect::<Vec<_>>(), [b"a".as_slice(), b"a-b"]);
+        }
     }
 
     #[test]

@@ -170,7 +170,11 @@ pub fn name_order(a: &[u8], b: &[u8]) -> Ordering {
 
 /// The order of paths: a folder before what it holds, names by [`name_order`].
 pub fn path_order(a: &[u8], b: &[u8]) -> Ordering {
-    let (mut a, mut b) = (a.split(|byte| *byte == b'/'), b.split(|byte| *byte == b'/'));
+    // The root has no part, and comes before all that it holds.
+    fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+        path.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    }
+    let (mut a, mut b) = (parts(a), parts(b));
     loop {
         match (a.next(), b.next()) {
             (None, None) => return Ordering::Equal,
@@ -190,8 +194,8 @@ mod tests {
 
     #[test]
     fn whiteouts_come_before_their_siblings() {
-        let mut paths = ["a/b", "a-b", "a", "a/.wh.z", "a/.a", "a/.wh..wh..opq", "a/b/c", "a/b.c", ".wh.q"];
+        let mut paths = ["a/b", "a-b", "a", "a/.wh.z", "a/.a", "a/.wh..wh..opq", "a/b/c", "a/b.c", ".wh.q", ""];
         paths.sort_by(|a, b| path_order(a.as_bytes(), b.as_bytes()));
-        assert_eq!(paths, [".wh.q", "a", "a/.wh..wh..opq", "a/.wh.z", "a/.a", "a/b", "a/b/c", "a/b.c", "a-b"]);
+        assert_eq!(paths, ["", ".wh.q", "a", "a/.wh..wh..opq", "a/.wh.z", "a/.a", "a/b", "a/b/c", "a/b.c", "a-b"]);
     }
 }

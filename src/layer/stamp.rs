@@ -1,10 +1,13 @@
 //! What tells, without opening a file, that it is what it was.
 //!
-//! Whatever writes to a file or changes its attributes moves its change time, which no program can set. That holds
-//! where a live clock gives that time. The files of a file system that was made in one piece, a squashfs, may have
-//! whatever its maker wrote, and another one may lie in its place with the same inodes and the same times; and one that
-//! keeps no change times (sshfs and much else behind FUSE, vfat, 9p) shows the modification time instead, which every
-//! program can set. So a change time is believed where the kind of file system is known to have it, and nowhere else.
+//! Whatever writes to a file or changes its attributes moves its change time, which no program can set. (But for who
+//! writes into a page of a shared memory map that is not on the disk yet: the first such write moves the time, those of
+//! the next half minute do not. To ask for each file's pages to be written would cost every build more than the cache
+//! saves; the README says so.) That holds where a live clock gives that time. The files of a file system that was made
+//! in one piece, a squashfs, may have whatever its maker wrote, and another one may lie in its place with the same
+//! inodes and the same times; and one that keeps no change times (sshfs and much else behind FUSE, vfat, 9p) shows the
+//! modification time instead, which every program can set. So a change time is believed where the kind of file system
+//! is known to have it, and nowhere else.
 //!
 //! An overlay, on which containers run, shows each file with the times of the layer that has it. The layers of a
 //! container are mostly folders of a file system with live clocks, but a lower one may be a squashfs or anything else.

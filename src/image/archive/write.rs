@@ -180,6 +180,11 @@ impl Output {
             let shown = path.display().to_string();
             return Err(ArchiveError::Refused { path: shown, reason: "there is a folder of this name".into() });
         }
+        // It would be replaced, and who reads from it would wait for ever.
+        if path.metadata().is_ok_and(|data| !data.is_file()) {
+            let shown = path.display().to_string();
+            return Err(ArchiveError::Refused { path: shown, reason: "it is a pipe or a device, not a file".into() });
+        }
         let made = MadeFolders::all(folder(path)).map_err(failed("create the folder of", path))?;
         let scratch = Scratch::beside(folder(path)).map_err(failed("write", path))?;
         let file = temporary(scratch.folder()).map_err(failed("write", path))?;

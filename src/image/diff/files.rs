@@ -111,7 +111,10 @@ fn entries(tar: impl Read) -> Result<Listing, Box<dyn std::error::Error + Send +
         let Entry { mtime, .. } = entry;
         let node = entry.into_node(Head::Other);
         room.keep(&node, reader.offset())?;
-        prints.insert(node.path.clone(), Print { mtime, data });
+        // The marker of an opaque folder has the path of that folder.
+        if !matches!(node.kind, Kind::Whiteout | Kind::Opaque) {
+            prints.insert(node.path.clone(), Print { mtime, data });
+        }
         nodes.push(node);
     }
     reader.drain()?;

@@ -77,15 +77,14 @@ struct Making {
     hash: Sha256,
     buffer: Vec<u8>,
     begun: i64,
-    newest: i64,
-    /// Whether any time has a part of a second: a file system that keeps them.
-    fine: bool,
+    /// From when on whatever changes has another time.
+    settled: i64,
 }
 
 impl Making {
     fn new(ground: Ground, what: &str) -> Self {
         let (hash, buffer) = (Sha256::new(), Vec::with_capacity(64 << 10));
-        let mut making = Self { hash, buffer, begun: ground.begun, newest: i64::MIN, fine: false };
+        let mut making = Self { hash, buffer, begun: ground.begun, settled: i64::MIN };
         making.number(LAYER_FORMAT.into());
         making.bytes(ground.codec.to_string().as_bytes());
         making.bytes(what.as_bytes());
@@ -109,8 +108,9 @@ impl Making {
     fn stamp(&mut self, stamp: &Stamp) {
         self.number(stamp.identity);
         self.signed(stamp.changed);
-        self.newest = self.newest.max(stamp.changed);
-        self.fine |= stamp.changed % 1_000_000_000 != 0;
+        // Each by itself: a layer may be of files of several disks.
+        let tick = if stamp.changed % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
+        self.settled = self.settled.max(stamp.changed.saturating_add(tick));
     }
 
     fn entry(&mut self, entry: &Entry) {
@@ -160,8 +160,7 @@ impl Making {
     fn finish(mut self) -> Key {
         // A change time that is not known is later than any.
         self.hash.update(&self.buffer);
-        let tick = if self.fine || self.newest == i64::MIN { TICK } else { COARSE_TICK };
-        let safe = self.newest < self.begun.saturating_sub(tick);
+        let safe = self.settled < self.begun;
         Key { digest: Digest::from_bytes(self.hash.finalize().into()), safe }
     }
 }
@@ -225,5 +224,9 @@ mod tests {
         assert!(key(7 * second, 9 * second + 1).safe);
         // A clock that is ahead.
         assert!(!key(9 * second, 7 * second).safe);
+        // What another file has says nothing of this one's file system.
+        let stamps = [7 * second, 5 * second + 1].map(|changed| Stamp { identity: 1, changed });
+        let both = |begun| Ground { codec: Codec::GZIP, begun }.entries(&stamps.map(file));
+        assert!(!both(8 * second).safe && both(9 * second + 1).safe);
     }
 }
