@@ -358,9 +358,18 @@ pub fn choose(index: &Index, name: Option<&str>) -> Result<Descriptor, String> {
         entries.filter(|entry| is_named(&entry.digest.to_string(), &entry.annotations, name)).collect()
     };
     let found = match name {
-        None => index.manifests.iter().collect(),
+        None => {
+            // What is attached to images need not be named to be left aside.
+            let images = index.manifests.iter().filter(|entry| entry.artifact_type.is_none());
+            let images: Vec<&Descriptor> = images.collect();
+            if images.is_empty() { index.manifests.iter().collect() } else { images }
+        }
         Some(name) => {
-            let exact = matching(name);
+            let mut exact = matching(name);
+            // What has no other name than this one cannot be asked for by another.
+            if exact.iter().any(|entry| crate::layout::name(entry) == Some(name)) {
+                exact.retain(|entry| crate::layout::name(entry) == Some(name));
+            }
             // A name may be short, as docker writes it; the annotation is never.
             if exact.is_empty() { full(name).map(|full| matching(&full)).unwrap_or_default() } else { exact }
         }

@@ -9,11 +9,13 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::hold::Hold;
-use super::{BlobWriter, Layout, LayoutError, TEMPORARY, failed, name, temporary};
+use super::{BlobWriter, IMAGE_NAME, Layout, LayoutError, REF_NAME, TEMPORARY, failed, name, temporary};
+use crate::blob::reach::{Document, reach};
 use crate::mutex::lock;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::Index;
+use crate::oci::media_type::{self, kind};
 
 impl Layout {
     /// Begins to write: makes the layout where there is none yet.
@@ -183,16 +185,16 @@ impl Session {
         self.commit(writer)
     }
 
-    /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless. Blobs
-    /// that nothing refers to any more are removed, unless another process is writing. What is there then is held for
-    /// whoever reads it.
+    /// Puts images into `index.json`: each entry replaces the one of the same name, a nameless one the nameless images.
+    /// Blobs that nothing refers to any more are removed, unless another process is writing. What is there then is held
+    /// for whoever reads it.
     ///
     /// # Errors
     /// Where the index cannot be read or written.
     pub fn finish(mut self, entries: Vec<Descriptor>) -> Result<Hold, LayoutError> {
         self.layout.update(|index| {
             for entry in entries {
-                index.manifests.retain(|old| name(old) != name(&entry));
+                index.manifests.retain(|old| !self.layout.gives_way(old, &entry));
                 index.manifests.push(entry);
             }
         })?;
@@ -245,6 +247,40 @@ impl Drop for Session {
                 let _ = fs::remove_file(self.layout.root.join(name));
             }
         }
+    }
+}
+
+impl Layout {
+    /// Whether an entry of the index makes room for a new one.
+    fn gives_way(&self, old: &Descriptor, new: &Descriptor) -> bool {
+        match (name(old), name(new)) {
+            (None, None) => !self.is_attached(old),
+            // Other tools tell images by the tag alone, and would have two of this one.
+            (Some(old_name), Some(new_name)) => {
+                let is_bare = !old.annotations.contains_key(IMAGE_NAME);
+                old_name == new_name || is_bare && new.annotations.get(REF_NAME).is_some_and(|tag| tag == old_name)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this is no image but what somebody keeps beside one: a signature, an SBOM, a chart.
+    fn is_attached(&self, entry: &Descriptor) -> bool {
+        let mut attached = entry.artifact_type.is_some()
+            || !matches!(kind(&entry.media_type), media_type::Kind::Index | media_type::Kind::Manifest);
+        // One that cannot be read is nobody's.
+        let _ = reach(self, std::slice::from_ref(entry), &mut |found, _, document| {
+            attached |= found.digest == entry.digest
+                && match document {
+                    Document::Index(index) => index.artifact_type.is_some() || index.subject.is_some(),
+                    Document::Manifest(manifest) => {
+                        manifest.artifact_type.is_some()
+                            || manifest.subject.is_some()
+                            || kind(&manifest.config.media_type) != media_type::Kind::Config
+                    }
+                };
+        });
+        attached
     }
 }
 

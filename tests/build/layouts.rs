@@ -132,6 +132,64 @@ fn an_artifact_is_pushed_and_has_no_platforms() {
     assert!(said.stderr.contains("it holds no image of any platform"), "{said:#?}");
 }
 
+/// Signatures and SBOMs have no name of their own, and were taken for images of earlier builds.
+#[test]
+fn what_is_attached_to_an_image_stays() {
+    let project = Project::programs();
+    let build = |words: &[&str]| project.run(&[&["build", "-q"], words].concat()).done();
+    build(&["-t", "example.com/app:v1"]);
+    build(&[]);
+    let layout = Layout::open(&project.at("oci")).expect("a layout");
+    let image = layout.index().expect("an index").manifests[0].clone();
+    let attach = |subject: Option<Descriptor>, config: &str| {
+        let session = Layout::session(&project.at("oci")).expect("a session");
+        let document = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        session.put(document).expect("a blob");
+        let config = Descriptor::of(config.into(), document);
+        let manifest = canonical(&Manifest { subject, ..Manifest::new(config, Vec::new(), BTreeMap::new()) });
+        session.put(&manifest).expect("a blob");
+        session.keep();
+        let entry = Descriptor::of(MediaType::ImageManifest, &manifest);
+        layout.update(|index| index.manifests.push(entry)).expect("an index");
+    };
+    attach(Some(image), MediaType::ImageConfig.as_ref());
+    attach(None, "application/vnd.cncf.helm.config.v1+json");
+    project.write("bin/app-amd64", "another program");
+    build(&[]);
+    let index = layout.index().expect("an index");
+    assert_eq!(index.manifests.len(), 4, "the image of a name, the two beside it and the new one: {index:#?}");
+    project.run(&["check", "oci"]).done();
+}
+
+/// skopeo and umoci write the tag alone, and read nothing else.
+#[test]
+fn a_tag_of_another_tool_is_replaced_by_the_same() {
+    let project = Project::programs();
+    project.run(&["build", "-q", "-t", "example.com/app:v1"]).done();
+    let layout = Layout::open(&project.at("oci")).expect("a layout");
+    let bare = |index: &mut dockless::oci::manifest::Index| {
+        for entry in &mut index.manifests {
+            entry.annotations.remove(dockless::layout::IMAGE_NAME);
+        }
+    };
+    layout.update(bare).expect("an index");
+    project.write("bin/app-amd64", "another program");
+    let built = project.run(&["build", "-t", "example.com/app:v1"]).done();
+    assert_eq!(names(&project), [Some("example.com/app:v1".to_owned())]);
+    assert_eq!(built.line(), format!("example.com/app@{}", layout.index().expect("an index").manifests[0].digest));
+    // Of two with one tag, the one that has no other name goes by it.
+    layout.update(bare).expect("an index");
+    project.run(&["build", "-q", "-t", "other.example/app:v2"]).done();
+    layout
+        .update(|index| {
+            let other = index.manifests[1].clone();
+            index.manifests[0].annotations = other.annotations.clone();
+            index.manifests[0].annotations.remove(dockless::layout::IMAGE_NAME);
+        })
+        .expect("an index");
+    project.run(&["inspect", "oci:oci:v2"]).done();
+}
+
 /// An index may name any number of manifests: what is more than anybody needs is not kept, but read again.
 #[test]
 fn an_index_of_large_manifests_is_pushed_whole() {
