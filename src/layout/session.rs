@@ -194,7 +194,7 @@ impl Session {
     pub fn finish(mut self, entries: Vec<Descriptor>) -> Result<Hold, LayoutError> {
         self.layout.update(|index| {
             for entry in entries {
-                index.manifests.retain(|old| !self.layout.gives_way(old, &entry));
+                self.layout.make_way(index, &entry);
                 index.manifests.push(entry);
             }
         })?;
@@ -251,7 +251,11 @@ impl Drop for Session {
 }
 
 impl Layout {
-    /// Whether an entry of the index makes room for a new one.
+    /// Takes away the entries in whose place a new one comes.
+    pub fn make_way(&self, index: &mut Index, new: &Descriptor) {
+        index.manifests.retain(|old| !self.gives_way(old, new));
+    }
+
     fn gives_way(&self, old: &Descriptor, new: &Descriptor) -> bool {
         match (name(old), name(new)) {
             (None, None) => !self.is_attached(old),

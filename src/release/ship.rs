@@ -1,7 +1,9 @@
 //! Build, put where it is to go, verify: one flow, whose result a push may take.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use thiserror::Error;
 use crate::blob::BlobSource;
 use crate::ecs::target::Target;
 use crate::image::archive::{self, ArchiveError};
-use crate::image::base::Bases;
+use crate::image::base::{Bases, choose};
 use crate::image::build::{self, BuildError, Built};
 use crate::image::inspect::Facts;
 use crate::image::plan::run::Runs;
@@ -21,7 +23,7 @@ use crate::layer::cache::LayerCache;
 use crate::layer::own::{Own, Scratch};
 use crate::layout::hold::Held;
 use crate::layout::session::{MadeFolders, Session};
-use crate::layout::{IMAGE_NAME, Layout, LayoutError, REF_NAME};
+use crate::layout::{self, IMAGE_NAME, Layout, LayoutError, REF_NAME};
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
 use crate::oci::media_type::Compression;
@@ -141,6 +143,7 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     if matches!(output, Output::DockerArchive(_)) && options.codec.compression() == Compression::Zstd {
         return Err(ShipError::Zstd);
     }
+    keep_base(recipe, platforms, output, tags)?;
     // A base's layers go from their registry into the layout while they are looked at. Else it is not begun before it
     // is known what will be in it.
     let begun = match recipe.base.value {
@@ -193,6 +196,39 @@ pub fn make(request: &Request<'_>) -> Result<Shipped, ShipError> {
     }
     made.keep();
     Ok(shipped(built, Held::new(layout, hold), tags, path, Some(scratch)))
+}
+
+/// Refuses an image that would come in the place of its own base: the next build would lie on it, and the base be gone.
+fn keep_base(recipe: &Recipe, platforms: &[Platform], output: &Output, tags: &[Reference]) -> Result<(), RecipeError> {
+    let (Base::Layout { path, name }, Output::Layout(output)) = (&recipe.base.value, output) else { return Ok(()) };
+    let id = |folder: &Path| fs::metadata(folder).map(|data| (data.dev(), data.ino())).ok();
+    let Some(output) = id(output) else { return Ok(()) };
+    for folder in platforms.iter().map(|platform| recipe.folder.join(path.expand(platform))) {
+        if id(&folder) != Some(output) {
+            continue;
+        }
+        // What else is wrong with it, whoever opens the base will say.
+        let Ok(layout) = Layout::open(&folder) else { continue };
+        let Ok(mut index) = layout.index() else { continue };
+        let Ok(before) = choose(&index, name.as_deref()) else { continue };
+        let bare = Descriptor { annotations: BTreeMap::new(), ..before.clone() };
+        for entry in entries(&bare, tags) {
+            layout.make_way(&mut index, &entry);
+        }
+        if choose(&index, name.as_deref()).is_ok_and(|after| after.digest == before.digest) {
+            continue;
+        }
+        let place = folder.display();
+        let (what, help) = match layout::name(&before) {
+            Some(name) => {
+                (format!("{name} in {place}"), "build into another folder (-o), or give it another name (-t)")
+            }
+            None => (place.to_string(), "build into another folder (-o)"),
+        };
+        let text = format!("the image would take the place of its own base, {what}, which would be lost");
+        return Err(RecipeError::new(text).or_at(recipe.base.place.clone()).help(help));
+    }
+    Ok(())
 }
 
 /// Where blobs are made. Dropped, it takes back what was not finished.

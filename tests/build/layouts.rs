@@ -67,6 +67,46 @@ fn images_stand_side_by_side_and_replace_their_own_name() {
     assert_eq!(blobs(&project), 7, "what a killed build left is swept");
 }
 
+/// The base's entry made way for the image's, the sweep took its blobs, and each build lay on the one before.
+#[test]
+fn an_image_does_not_take_the_place_of_its_own_base() {
+    const BASE: &str = "[image]\nplatforms = [\"linux/amd64\"]\n[[layer]]\nname = \"l\"\n\
+        copy = [{ src = \"app\", dest = \"/app\" }]\n";
+    let project = Project::with(BASE);
+    project.write("app", "app").write("link/.keep", "");
+    let on = |base: &str| BASE.replace("[image]\n", &format!("[image]\nbase = \"oci:{base}\"\n"));
+    let build = |words: &[&str]| project.run(&[&["build", "-q", "dockless.toml"], words].concat());
+    let refused = |words: &[&str], help: &str| {
+        let before = project.run(&["inspect", "oci", "--json"]).stdout;
+        let said = build(words).with_code(2);
+        assert!(said.stderr.contains("would take the place of its own base, "), "{said:#?}");
+        assert!(said.stderr.contains("dockless.toml:2:8") && said.stderr.contains(help), "{said:#?}");
+        assert_eq!(project.run(&["inspect", "oci", "--json"]).stdout, before);
+        project.run(&["check", "oci"]).done();
+    };
+    let folder = "help: build into another folder (-o)\n";
+    let name = "help: build into another folder (-o), or give it another name (-t)\n";
+    build(&[]).done();
+    project.write("dockless.toml", on("oci"));
+    refused(&[], folder);
+    refused(&["-o", "link/../oci"], folder);
+    // Beside the base, and over an image that is no base, it may stand.
+    build(&["-o", "other"]).done();
+    build(&["-t", "a.example/b:v2"]).done();
+    // Named: the base is the image of that name, and any other may be built beside it.
+    project.write("dockless.toml", BASE);
+    build(&["-t", "a.example/b:v1"]).done();
+    project.write("dockless.toml", on("oci:v1"));
+    refused(&["-t", "a.example/b:v1"], name);
+    refused(&["-t", "a.example/c:v1", "-t", "a.example/b:v1"], name);
+    let digests = [&[][..], &["-t", "a.example/b:v2"]].map(|words| {
+        let digest = build(words).done().line().to_owned();
+        assert_eq!(build(words).done().line(), digest);
+        digest
+    });
+    assert!(digests[1].ends_with(&digests[0]), "{digests:?}");
+}
+
 #[test]
 fn archives_are_images_too() {
     let project = Project::programs();
