@@ -136,7 +136,7 @@ impl Layout {
         self.root.join("blobs/sha256").join(digest.encoded())
     }
 
-    /// Whether a blob of this digest and size is there.
+    /// Whether a blob of this digest and size is there; whether it is whole, only its bytes can tell.
     pub fn contains(&self, descriptor: &Descriptor) -> bool {
         fs::metadata(self.blob_path(descriptor.digest))
             .is_ok_and(|data| data.is_file() && data.len() == descriptor.size)
@@ -265,8 +265,7 @@ impl BlobWriter {
         }
         let path = self.layout.blob_path(digest);
         // One that was damaged since it was written has its name and its size all the same, and ours is whole.
-        let is_whole = |there: File| digest_of(there).is_ok_and(|there| there == digest);
-        if fs::metadata(&path).is_ok_and(|data| data.len() == size) && File::open(&path).is_ok_and(is_whole) {
+        if is_blob(&path, digest, size) {
             return Ok((digest, size));
         }
         self.settling.end().and_then(|()| persist(file, &path)).map_err(failed("write", &path))?;
@@ -292,6 +291,12 @@ impl Write for BlobWriter {
 /// By what an entry of `index.json` is told from the others: the full reference, else the tag, else nothing.
 pub fn name(entry: &Descriptor) -> Option<&str> {
     entry.annotations.get(IMAGE_NAME).or_else(|| entry.annotations.get(REF_NAME)).map(String::as_str)
+}
+
+/// Whether a file has this size and this digest: all of it is read.
+pub fn is_blob(path: &Path, digest: Digest, size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() == size)
+        && File::open(path).and_then(digest_of).is_ok_and(|there| there == digest)
 }
 
 /// A temporary file with the permissions that the umask gives, removed when dropped.

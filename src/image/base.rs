@@ -24,7 +24,7 @@ use crate::layer::cache::LayerCache;
 use crate::layer::contents::Contents;
 use crate::layer::sniff;
 use crate::layout::session::Session;
-use crate::layout::{IMAGE_NAME, Layout, REF_NAME};
+use crate::layout::{IMAGE_NAME, Layout, REF_NAME, is_blob};
 use crate::oci::config::ImageConfiguration;
 use crate::oci::descriptor::Descriptor;
 use crate::oci::digest::Digest;
@@ -287,6 +287,15 @@ fn refused(place: &str, error: registry::error::Error) -> RecipeError {
         Some(help) => error.help(help),
         None => error,
     }
+}
+
+/// Whether the session's layout has a layer's blob, and whole: it may have been damaged since it came.
+pub(super) fn holds(session: &Session, cache: Option<&LayerCache>, descriptor: &Descriptor) -> bool {
+    let Descriptor { digest, size, .. } = *descriptor;
+    session.holds(descriptor, |file| match cache {
+        Some(cache) => cache.is_whole(file, digest, size),
+        None => is_blob(file, digest, size),
+    })
 }
 
 /// What is inside a layer of a layout, as the cache remembers it, else as the blob shows.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 
+use super::base::holds;
 use super::config::{ConfigRecipe, Merged, merge};
 use super::inspect::{Facts, ImageFacts};
 use super::plan::content::Content;
@@ -150,7 +151,7 @@ pub fn build(recipe: &Recipe, plan: Plan, options: Options<'_>, session: &Sessio
     for platform in platforms {
         if let Some(base) = &platform.base {
             for layer in &base.layers {
-                copy_blob(base.source.as_ref(), &layer.descriptor, session)?;
+                copy_blob(base.source.as_ref(), &layer.descriptor, options.cache.layers, session)?;
             }
         }
         let base = platform.base.iter().flat_map(|base| &base.layers).map(|layer| BuiltLayer {
@@ -245,9 +246,14 @@ fn rfc3339(seconds: i64) -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-/// Copies a base's blob, verified, unless it is there.
-fn copy_blob(source: &dyn BlobSource, descriptor: &Descriptor, session: &Session) -> Result<(), BuildError> {
-    if session.layout().contains(descriptor) {
+/// Copies a base's blob, verified, unless it is there and whole.
+fn copy_blob(
+    source: &dyn BlobSource,
+    descriptor: &Descriptor,
+    cache: Option<&LayerCache>,
+    session: &Session,
+) -> Result<(), BuildError> {
+    if holds(session, cache, descriptor) {
         return Ok(());
     }
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
@@ -259,6 +265,9 @@ fn copy_blob(source: &dyn BlobSource, descriptor: &Descriptor, session: &Session
     let mut writer = session.writer()?;
     io::copy(&mut blob, &mut writer).map_err(|error| failed(error.into()))?;
     session.commit(writer)?;
+    if let Some(cache) = cache {
+        cache.keep_whole(&session.layout().blob_path(descriptor.digest), descriptor.digest);
+    }
     Ok(())
 }
 
@@ -391,7 +400,13 @@ fn adopt(
     session: &Session,
 ) -> Result<BuiltLayer, BuildError> {
     let descriptor = Descriptor::new(media_type::layer(options.codec.compression()), known.digest, known.size);
-    session.adopt((&known.path, &known.file), &descriptor)?;
+    let cache = options.cache.layers;
+    if !holds(session, cache, &descriptor) {
+        session.adopt((&known.path, &known.file), &descriptor)?;
+        if let Some(cache) = cache {
+            cache.keep_whole(&session.layout().blob_path(known.digest), known.digest);
+        }
+    }
     warn_of_pyc(id, (known.timed_pyc, task.times), options.observer);
     let contents = Arc::clone(&known.contents);
     Ok(BuiltLayer { name: Some(task.name.clone()), descriptor, diff_id: known.diff_id, contents, cached: true })

@@ -1,9 +1,10 @@
 //! The layer cache: a layer whose files are as they were is taken as it was made, without opening one of them; of a
 //! layer that changed, the chunks that did not are not compressed again.
 //!
-//! A folder of the user's, in four parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its
+//! A folder of the user's, in five parts. `keys/` leads from what determines a layer's bytes ([`key::Key`]) to its
 //! blob; `blobs/` has the compressed layers (hard links of those in layouts, where the disk is the same); `tables/`
-//! says where their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's.
+//! says where their chunks lie ([`chunks`]); `contents/` has what is inside a layer, also of a base's; `whole/` has
+//! the blobs of layouts that need not be read again ([`LayerCache::is_whole`]).
 //!
 //! The contract:
 //! - What a build makes is byte for byte the same with a cache and without. A key covers all that a layer is made of,
@@ -17,6 +18,7 @@
 
 pub mod chunks;
 pub mod key;
+mod whole;
 
 use std::fs::{self, File};
 use std::io;
@@ -42,6 +44,9 @@ pub const LIMIT: u64 = 10 << 30;
 
 /// The version of the documents: another one is another folder.
 const VERSION: &str = "layers-3";
+
+/// The folders of a version.
+const PARTS: [&str; 5] = ["keys", "blobs", "tables", "contents", "whole"];
 
 /// For how long contents without a blob are kept after they were used.
 const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);
@@ -109,7 +114,7 @@ impl LayerCache {
     /// Where the folder cannot be made.
     pub fn open(folder: &Path, limit: u64) -> io::Result<Self> {
         let folder = folder.join(VERSION);
-        for part in ["keys", "blobs", "tables", "contents"] {
+        for part in PARTS {
             fs::create_dir_all(folder.join(part))?;
         }
         Ok(Self { folder, limit, reuse: OnceLock::new() })
@@ -218,7 +223,9 @@ impl LayerCache {
             temporary.persist(&to).map_err(|error| error.error)?;
         }
         let modified = modified(&fs::metadata(&to)?);
-        write(&self.path("tables", digest), &Table { modified, ..table })
+        write(&self.path("tables", digest), &Table { modified, ..table })?;
+        self.keep_whole(file, digest);
+        Ok(())
     }
 
     /// Keeps a layer that somebody else has made, a base's. Whether it could be kept is nobody's concern.
@@ -281,7 +288,6 @@ impl LayerCache {
     fn try_trim(&self) -> io::Result<()> {
         let marker = self.folder.join("trimmed");
         let lock = File::options().create(true).append(true).open(&marker)?;
-        let age = |data: &fs::Metadata| data.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         let size = lock.metadata()?.len();
         // One process at a time, and none of them often. An empty file was made just now.
         if lock.try_lock().is_err() || (size > 0 && age(&lock.metadata()?).is_some_and(|age| age < TRIM_EVERY)) {
@@ -320,12 +326,17 @@ impl LayerCache {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(())
+        self.trim_whole()
     }
 
     fn path(&self, part: &str, digest: Digest) -> PathBuf {
         self.folder.join(part).join(digest.encoded())
     }
+}
+
+/// How long ago it was written.
+fn age(data: &fs::Metadata) -> Option<Duration> {
+    SystemTime::now().duration_since(data.modified().ok()?).ok()
 }
 
 fn modified(data: &fs::Metadata) -> i64 {

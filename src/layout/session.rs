@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -50,8 +51,8 @@ impl Layout {
                 continue;
             }
             let fresh = !Self::is_layout(root);
-            let brought = Mutex::new(BTreeSet::new());
-            let session = Session { layout, made, lock: Some(lock), fresh, brought, finished: false };
+            let (brought, whole) = Default::default();
+            let session = Session { layout, made, lock: Some(lock), fresh, brought, whole, finished: false };
             if fresh {
                 let index = Index::new(Vec::new(), std::collections::BTreeMap::new());
                 session.layout.begin("index.json", &crate::oci::canonical(&index))?;
@@ -97,7 +98,6 @@ impl Layout {
 
 /// Whether an open file is still what stands at a path.
 fn is_file_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let id = |data: fs::Metadata| (data.dev(), data.ino());
     file.metadata().ok().map(id) == fs::metadata(path).ok().map(id)
 }
@@ -110,6 +110,8 @@ pub struct Session {
     lock: Option<File>,
     fresh: bool,
     brought: Mutex<BTreeSet<Digest>>,
+    /// Blobs that are known to be whole.
+    whole: Mutex<BTreeSet<Digest>>,
     finished: bool,
 }
 
@@ -135,44 +137,73 @@ impl Session {
         let digest = writer.tally.digest();
         let known = self.layout.blob_path(digest).exists();
         let (digest, size) = writer.commit()?;
-        if !known {
-            self.remember(digest);
-        }
+        self.remember(digest, !known);
         Ok((digest, size))
     }
 
-    /// Takes a blob that another folder has, by a link where the disk is the same. What is copied is held to its
-    /// digest.
+    /// Whether the layout has a blob, and whole. One that this session has neither written nor asked for before is put
+    /// to the proof.
+    pub fn holds(&self, descriptor: &Descriptor, proof: impl FnOnce(&Path) -> bool) -> bool {
+        if !self.layout.contains(descriptor) {
+            return false;
+        }
+        let known = lock(&self.whole).contains(&descriptor.digest);
+        let is_whole = known || proof(&self.layout.blob_path(descriptor.digest));
+        if is_whole {
+            self.remember(descriptor.digest, false);
+        }
+        is_whole
+    }
+
+    /// Takes a blob that another folder has, whole, in the place of whatever has its name here: by a link where the
+    /// disk is the same. What is copied is held to its digest.
     ///
     /// # Errors
     /// Where the layout does not take it, or `file` is not what it should be.
     pub fn adopt(&self, (path, mut file): (&Path, &File), descriptor: &Descriptor) -> Result<(), LayoutError> {
-        let (layout, digest) = (&self.layout, descriptor.digest);
-        if layout.contains(descriptor) {
-            return Ok(());
-        }
-        let to = layout.blob_path(digest);
-        if fs::hard_link(path, &to).is_ok() {
-            if layout.contains(descriptor) {
-                let folder = layout.root.join("blobs/sha256");
-                File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed("write", &folder))?;
-                self.remember(digest);
-                return Ok(());
+        let digest = descriptor.digest;
+        let known = self.layout.blob_path(digest).exists();
+        if !self.link(path, file, descriptor)? {
+            let mut writer = self.writer()?;
+            file.rewind().and_then(|()| io::copy(&mut file, &mut writer)).map_err(failed("copy", path))?;
+            if writer.commit_as(digest)?.is_none() {
+                let damaged =
+                    io::Error::new(io::ErrorKind::InvalidData, "its bytes have another digest: remove the file");
+                return Err(failed("copy", path)(damaged));
             }
-            fs::remove_file(&to).map_err(failed("remove", &to))?;
         }
-        let mut writer = self.writer()?;
-        file.rewind().and_then(|()| io::copy(&mut file, &mut writer)).map_err(failed("copy", path))?;
-        if writer.commit_as(digest)?.is_none() {
-            let damaged = io::Error::new(io::ErrorKind::InvalidData, "its bytes have another digest: remove the file");
-            return Err(failed("copy", path)(damaged));
-        }
-        self.remember(digest);
+        self.remember(digest, !known);
         Ok(())
     }
 
-    fn remember(&self, digest: Digest) {
-        lock(&self.brought).insert(digest);
+    /// Makes a file the blob of a descriptor, where that takes no copy.
+    fn link(&self, path: &Path, file: &File, descriptor: &Descriptor) -> Result<bool, LayoutError> {
+        let (folder, to) = (self.layout.root.join("blobs/sha256"), self.layout.blob_path(descriptor.digest));
+        // It is there already: whether it is whole, a link cannot tell.
+        if is_file_at(file, &to) {
+            return Ok(false);
+        }
+        if !file.metadata().is_ok_and(|data| data.len() == descriptor.size) {
+            return Ok(false);
+        }
+        let Ok(link) = tempfile::Builder::new().prefix(TEMPORARY).make_in(&folder, |at| fs::hard_link(path, at)) else {
+            return Ok(false);
+        };
+        let link = link.into_temp_path();
+        if !is_file_at(file, &link) {
+            return Ok(false);
+        }
+        link.persist(&to).map_err(|error| failed("write", &to)(error.error))?;
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed("write", &folder))?;
+        Ok(true)
+    }
+
+    /// A blob is whole; and if it is new, it goes where the session comes to nothing.
+    fn remember(&self, digest: Digest, is_new: bool) {
+        lock(&self.whole).insert(digest);
+        if is_new {
+            lock(&self.brought).insert(digest);
+        }
     }
 
     /// Writes a document.

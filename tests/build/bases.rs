@@ -130,6 +130,29 @@ fn everything_of_a_base_comes_once() {
     );
 }
 
+/// The output's file was to blame, the registry was blamed, and no build repaired it.
+#[test]
+fn a_layer_of_a_base_that_is_damaged_in_the_output_is_fetched_again() {
+    let registry = Registry::new();
+    let project = project(&registry);
+    let digest = build(&project, &["-q"]).line().to_owned();
+    let layer = project.image("oci", None).manifest(0).layers[0].digest;
+    let blob = project.at("oci/blobs/sha256").join(layer.encoded());
+    let cache = project.at("cache");
+    let variables = [("DOCKLESS_CACHE_DIR", cache.to_str().expect("UTF-8"))];
+    for (words, variables) in
+        [(&["build", "-q", "--no-cache"][..], &[][..]), (&["build", "-q"], &variables), (&["build", "-q"], &variables)]
+    {
+        let mut bytes = std::fs::read(&blob).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&blob, bytes).expect("a blob");
+        project.run(&["check", "oci"]).with_code(1);
+        assert_eq!(project.run_with(words, variables).done().line(), digest);
+        project.run(&["check", "oci"]).done();
+    }
+}
+
 #[test]
 fn a_base_goes_into_archives_too() {
     let registry = Registry::new();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{prose, set_time};
@@ -67,6 +67,61 @@ fn a_damaged_blob_is_replaced_by_the_next_build() {
     for output in ["oci", "second", "third"] {
         assert_eq!(report(&project, &["-o", output]).0, whole);
         project.run(&["check", output]).done();
+    }
+}
+
+/// The largest blob of a layout, as a file of its own: on another disk than the cache's it is no link to one of those.
+fn largest_by_itself(project: &Project, layout: &str) -> PathBuf {
+    let blobs = fs::read_dir(project.at(layout).join("blobs/sha256")).expect("blobs").flatten();
+    let largest = blobs.max_by_key(|entry| entry.metadata().expect("what it is").len()).expect("a blob").path();
+    fs::copy(&largest, project.at("copy")).expect("a copy");
+    fs::rename(project.at("copy"), &largest).expect("renamed");
+    largest
+}
+
+/// Other bytes, and the size and the time that it had.
+fn damage(blob: &Path) {
+    let time = fs::metadata(blob).and_then(|data| data.modified()).expect("a time");
+    let mut file = fs::File::options().write(true).open(blob).expect("a blob");
+    file.seek(SeekFrom::Start(5000)).and_then(|_| file.write_all(b"damage")).expect("damage");
+    file.set_modified(time).expect("a time");
+}
+
+/// The cache had the layer whole, and the layout's own was taken as it stood.
+#[test]
+fn a_damaged_blob_that_only_the_layout_has_is_replaced() {
+    let project = project();
+    let whole = report(&project, &[]).0;
+    for asked_before in [false, true] {
+        let blob = largest_by_itself(&project, "oci");
+        if asked_before {
+            assert_eq!(report(&project, &[]), (whole.clone(), vec![true; 4]));
+        }
+        rest();
+        damage(&blob);
+        project.run(&["check", "oci"]).with_code(1);
+        assert_eq!(report(&project, &[]), (whole.clone(), vec![true; 4]));
+        project.run(&["check", "oci"]).done();
+    }
+}
+
+#[test]
+fn a_damaged_layer_of_a_base_is_replaced() {
+    let project = project();
+    report(&project, &["-o", "base"]);
+    project.write(
+        "on-base/dockless.toml",
+        "[image]\nbase = \"oci:../base\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+         [[layer]]\nname = \"more\"\ncopy = [{ src = \"more\", dest = \"/more\" }]\n",
+    );
+    project.write("on-base/more", "more");
+    rest();
+    let whole = report(&project, &["on-base"]).0;
+    for words in [&["on-base"][..], &["on-base", "--no-cache"], &["on-base"]] {
+        damage(&largest_by_itself(&project, "oci"));
+        project.run(&["check", "oci"]).with_code(1);
+        assert_eq!(report(&project, words).0, whole, "{words:?}");
+        project.run(&["check", "oci"]).done();
     }
 }
 

@@ -23,7 +23,7 @@ const AT_A_TIME: usize = 3;
 /// After how many bytes progress is told again.
 const STEP: u64 = 1 << 20;
 
-/// Brings layers into the session's layout and tells what is inside. What the layout has is read there.
+/// Brings layers into the session's layout and tells what is inside. What the layout has whole is read there.
 pub(super) fn all(
     place: &str,
     source: &dyn BlobSource,
@@ -77,10 +77,12 @@ fn one(
     let size = descriptor.size;
     observer.note(Event::LayerStarted { id: &id, bytes: size });
     let kept = || cache?.blob_of(descriptor.digest, size);
-    let cached = session.layout().contains(descriptor)
-        || kept().is_some_and(|(path, file)| session.adopt((&path, &file), descriptor).is_ok());
-    let contents = if cached {
-        super::looked_into(cache, session.layout(), descriptor, layer.compression)?
+    let adopted = || kept().is_some_and(|(path, file)| session.adopt((&path, &file), descriptor).is_ok());
+    let here = || here(layer, (session, cache));
+    let there = here().or_else(|| if adopted() { here() } else { None });
+    let cached = there.is_some();
+    let contents = if let Some(contents) = there {
+        contents
     } else {
         let mut writer = session.writer()?;
         let blob = source.open(descriptor)?;
@@ -97,6 +99,17 @@ fn one(
     };
     observer.note(Event::LayerFinished { id: &id, size, cached });
     Ok(contents)
+}
+
+/// What is inside a layer that the layout has. One that is damaged there is none: its registry is not to blame.
+fn here(layer: &Layer, (session, cache): (&Session, Option<&LayerCache>)) -> Option<Arc<Contents>> {
+    let Layer { descriptor, compression, .. } = layer;
+    if let Some(contents) = cache.and_then(|cache| cache.contents(descriptor.digest)) {
+        return super::holds(session, cache, descriptor).then_some(contents);
+    }
+    let contents = super::looked_into(cache, session.layout(), descriptor, *compression).ok()?;
+    // To its end it was what it should be.
+    session.holds(descriptor, |_| true).then_some(contents)
 }
 
 /// The first twelve digits, as people know them.
