@@ -183,7 +183,10 @@ impl Session {
         if is_file_at(file, &to) {
             return Ok(false);
         }
-        if !file.metadata().is_ok_and(|data| data.len() == descriptor.size) {
+        // The other build's umask may have been another one: a link would be open to more or fewer than what is made
+        // here.
+        let made = temporary(&folder).and_then(|made| made.as_file().metadata()).map_err(failed("write", &folder))?;
+        if !file.metadata().is_ok_and(|data| data.mode() == made.mode() && data.len() == descriptor.size) {
             return Ok(false);
         }
         let Ok(link) = tempfile::Builder::new().prefix(TEMPORARY).make_in(&folder, |at| fs::hard_link(path, at)) else {

@@ -316,6 +316,31 @@ fn it_keeps_to_its_bound() {
     assert!(said.stderr.contains("DOCKLESS_CACHE_SIZE is \"much\""), "{}", said.stderr);
 }
 
+/// A layer of a layout was as open, or as private, as the first build's that made it.
+#[test]
+fn a_layer_from_the_cache_is_as_open_as_the_umask_lets_it_be() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = project();
+    let cache = project.at("cache");
+    for (number, umask) in ["077", "022", "027", "077", "022"].into_iter().enumerate() {
+        let output = format!("oci-{number}");
+        let command = format!("umask {umask}; exec \"$0\" \"$@\"");
+        let done = std::process::Command::new("sh")
+            .args(["-c", &command, env!("CARGO_BIN_EXE_dockless"), "build", "-q", "-o", &output])
+            .env_clear()
+            .env("DOCKLESS_CACHE_DIR", &cache)
+            .current_dir(project.path())
+            .status();
+        assert!(done.expect("a shell").success());
+        let blobs = fs::read_dir(project.at(&output).join("blobs/sha256")).expect("blobs");
+        let wanted = 0o666 & !u32::from_str_radix(umask, 8).expect("octal");
+        for blob in blobs {
+            let mode = blob.expect("a blob").metadata().expect("what it is").permissions().mode() & 0o777;
+            assert_eq!(mode, wanted, "{output}, umask {umask}: {mode:o}");
+        }
+    }
+}
+
 #[test]
 fn many_processes_share_it() {
     let project = project();
