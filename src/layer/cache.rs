@@ -48,6 +48,15 @@ const VERSION: &str = "layers-3";
 /// The folders of a version.
 const PARTS: [&str; 5] = ["keys", "blobs", "tables", "contents", "whole"];
 
+/// How the folder of each version begins.
+const VERSIONS: &str = "layers-";
+
+/// For how long the folder of an earlier version is kept after it was used: somebody may go back to it.
+const EARLIER_AGE: Duration = Duration::from_hours(7 * 24);
+
+/// The file that is written whenever the folder is looked over, and what is in it.
+const TRIMMED: (&str, &[u8]) = ("trimmed", b"looked over\n");
+
 /// For how long contents without a blob are kept after they were used.
 const CONTENTS_AGE: Duration = Duration::from_hours(90 * 24);
 
@@ -286,14 +295,15 @@ impl LayerCache {
     }
 
     fn try_trim(&self) -> io::Result<()> {
-        let marker = self.folder.join("trimmed");
+        let (name, text) = TRIMMED;
+        let marker = self.folder.join(name);
         let lock = File::options().create(true).append(true).open(&marker)?;
         let size = lock.metadata()?.len();
         // One process at a time, and none of them often. An empty file was made just now.
         if lock.try_lock().is_err() || (size > 0 && age(&lock.metadata()?).is_some_and(|age| age < TRIM_EVERY)) {
             return Ok(());
         }
-        replace_file(&marker, b"looked over\n")?;
+        replace_file(&marker, text)?;
         let mut blobs = Vec::new();
         for entry in fs::read_dir(self.folder.join("blobs"))?.flatten() {
             let data = entry.metadata()?;
@@ -326,7 +336,29 @@ impl LayerCache {
                 fs::remove_file(entry.path())?;
             }
         }
-        self.trim_whole()
+        self.trim_whole()?;
+        self.trim_earlier()
+    }
+
+    /// Removes what earlier versions kept, once it is used no more. What later ones keep is theirs.
+    fn trim_earlier(&self) -> io::Result<()> {
+        let number = |name: &str| name.strip_prefix(VERSIONS)?.parse::<u32>().ok();
+        for entry in fs::read_dir(self.folder())?.flatten() {
+            let (folder, marker) = (entry.path(), entry.path().join(TRIMMED.0));
+            let is_earlier = entry.file_name().to_str().and_then(number).is_some_and(|it| Some(it) < number(VERSION));
+            // Only what says so is a version's: where the cache is, is the user's choice.
+            if is_earlier
+                && fs::read(&marker).is_ok_and(|text| text == TRIMMED.1)
+                && fs::metadata(&marker).is_ok_and(|data| age(&data).is_some_and(|age| age > EARLIER_AGE))
+            {
+                // The marker is the last to go: what is interrupted is taken up by the next build.
+                for part in PARTS {
+                    let _ = fs::remove_dir_all(folder.join(part));
+                }
+                let _ = fs::remove_dir_all(folder);
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, part: &str, digest: Digest) -> PathBuf {

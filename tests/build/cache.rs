@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::files::{prose, set_time};
 use super::project::{Project, Said};
@@ -339,6 +339,33 @@ fn a_layer_from_the_cache_is_as_open_as_the_umask_lets_it_be() {
             assert_eq!(mode, wanted, "{output}, umask {umask}: {mode:o}");
         }
     }
+}
+
+/// The first build of each new version left up to the bound behind, for ever.
+#[test]
+fn what_earlier_versions_kept_goes_once_nobody_uses_it() {
+    let project = project();
+    let ago = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+    let kept = |version: &str, used: SystemTime| {
+        let marker = format!("cache/{version}/trimmed");
+        project.write(&format!("cache/{version}/blobs/x"), "a layer").write(&marker, "looked over\n");
+        let trimmed = fs::File::options().append(true).open(project.at(&marker));
+        trimmed.and_then(|file| file.set_modified(used)).expect("a time");
+    };
+    for (version, days) in [("layers-1", 8), ("layers-2", 6), ("layers-999", 8), ("layers-", 8), ("layers-1.old", 8)] {
+        kept(version, ago(days));
+    }
+    // Somebody else's, who chose the same folder.
+    project.write("cache/layers-0/blobs/x", "terrain");
+    report(&project, &[]);
+    let mut there: Vec<String> = fs::read_dir(project.at("cache"))
+        .expect("the cache")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .filter(|name| name.starts_with("layers"))
+        .collect();
+    there.sort();
+    assert_eq!(there, ["layers-", "layers-0", "layers-1.old", "layers-2", "layers-3", "layers-999"]);
+    assert!(project.at("cache/layers-2/blobs/x").exists());
 }
 
 #[test]
