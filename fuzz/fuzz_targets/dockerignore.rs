@@ -9,6 +9,6 @@ fuzz_target!(|input: (&str, &[u8])| {
     let (text, path) = input;
     if let Ok(patterns) = Patterns::parse(text) {
         let _ = patterns.excludes(path);
-        let _ = patterns.may_reinclude_below(path);
+        let _ = patterns.descent().may_reinclude_below(path);
     }
 });

@@ -15,6 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use self::choice::Choice;
 pub use self::choice::LeftOut;
 use self::way::Made;
 use super::contents::Xattrs;
@@ -125,6 +126,7 @@ pub fn within<'p>(path: &'p Path, folder: &Path) -> Option<&'p Path> {
 pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanError> {
     let mut copy = Copy {
         rules,
+        choice: Choice::new(rules),
         made: Vec::new(),
         places: HashMap::new(),
         copied: Copied::default(),
@@ -142,6 +144,7 @@ pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanErr
 
 struct Copy<'a> {
     rules: &'a Rules<'a>,
+    choice: Choice<'a>,
     made: Vec<Made>,
     /// Where in `made` a path is.
     places: HashMap<Pathname, usize>,
@@ -153,9 +156,10 @@ struct Copy<'a> {
     left_out: Option<LeftOut>,
 }
 
-impl Copy<'_> {
-    fn all(&mut self, source: &Source<'_>) -> Result<(), ScanError> {
+impl<'a> Copy<'a> {
+    fn all(&mut self, source: &Source<'a>) -> Result<(), ScanError> {
         let before = self.taken;
+        self.choice.next(source);
         self.left_out = None;
         for pick in &source.picks {
             self.pick(source, pick)?;
@@ -172,7 +176,7 @@ impl Copy<'_> {
         if source.pattern.is_some() && self.rules.own.holds(path, &data) {
             return Ok(());
         }
-        let left_out = self.leaves(source, &pick.name, path);
+        let left_out = self.choice.leaves(&pick.name, path);
         if data.is_dir() {
             return self.whole_folder(source, pick, left_out);
         }
@@ -204,7 +208,7 @@ impl Copy<'_> {
             Some(_) => source.dest.clone(),
         };
         let tree = Arc::new(Tree { folder: path.into(), dest: dest.clone(), attributes: false });
-        if left_out.is_none() || self.may_return(source, &pick.name, path) {
+        if left_out.is_none() || self.choice.may_return(&pick.name, path) {
             self.content(source, (&tree, pick), path, &dest)?;
         }
         match left_out {
@@ -249,7 +253,7 @@ impl Copy<'_> {
             }
             let below = path.strip_prefix(&tree.folder).map(|path| path.as_os_str().as_bytes()).unwrap_or_default();
             let relative = join(&pick.name, below);
-            let left_out = self.leaves(source, &relative, &path);
+            let left_out = self.choice.leaves(&relative, &path);
             self.left_out = left_out.or(self.left_out);
             let is_folder = data.is_dir();
             let wanted = join(dest, &name);
@@ -257,7 +261,7 @@ impl Copy<'_> {
                 let dest = self.folder(&wanted, Some((source, &path)))?;
                 self.taken += 1;
                 self.content(source, (tree, pick), &path, &dest)?;
-            } else if is_folder && self.may_return(source, &relative, &path) {
+            } else if is_folder && self.choice.may_return(&relative, &path) {
                 // The folder itself is made on the way to what is taken back.
                 self.content(source, (tree, pick), &path, &wanted)?;
             } else if !is_folder && left_out.is_none() {

@@ -36,6 +36,22 @@ fn ignored_and_excluded_files_stay_out() {
     );
 }
 
+/// `**/.env` with `!app` had `app/.env` in the image, and `**.pem` nothing to say: `docker build` has neither file.
+#[test]
+fn what_docker_build_leaves_out_is_left_out() {
+    let source = "src = \"app\", dest = \"/app\", exclude = [\"*.log\", \"!logs\", \"**.tmp\"]";
+    let project = Project::with(&format!("[[layer]]\ncopy = [{{ {source} }}]\n"));
+    for path in [".env", "k.txt", "deep/key.pem", "deep/k", "logs/x.log", "logs/k", "x.tmp", "deep/x.tmp"] {
+        project.write(&format!("app/{path}"), path);
+    }
+    project.write(".dockerignore", "**/.env\n**.pem\n!app\n");
+    project.run(&["build", "-q"]).done();
+    assert_eq!(
+        project.image("oci", None).paths(0, 0),
+        ["app/", "app/deep/", "app/deep/k", "app/k.txt", "app/logs/", "app/logs/k"]
+    );
+}
+
 /// `src = "."` is what `init` writes: `.dockerignore` did not know the files by the names that they had there.
 #[test]
 fn a_source_is_ignored_by_any_of_its_names() {

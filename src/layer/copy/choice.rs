@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Copy, Source, within};
+use super::{Rules, Source, within};
+use crate::layer::pattern::Descent;
 use crate::layer::scan::ScanError;
 
 /// What has left something out.
@@ -31,22 +32,39 @@ impl LeftOut {
     }
 }
 
-impl Copy<'_> {
+/// What decides about the paths of the sources, one after another.
+pub(super) struct Choice<'a> {
+    /// The `.dockerignore`, and its folder.
+    ignore: Option<(&'a Path, Descent<'a>)>,
+    /// The `exclude` of the source that is copied.
+    exclude: Option<Descent<'a>>,
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn new(rules: &Rules<'a>) -> Self {
+        Self { ignore: rules.ignore.map(|(folder, patterns)| (folder, patterns.descent())), exclude: None }
+    }
+
+    /// Goes on to the next source.
+    pub(super) fn next(&mut self, source: &Source<'a>) {
+        self.exclude = Some(source.exclude.descent());
+    }
+
     /// By what a path is left out. `name` is how `exclude` knows it.
-    pub(super) fn leaves(&self, source: &Source<'_>, name: &[u8], path: &Path) -> Option<LeftOut> {
-        let is_ignored = self.rules.ignore.is_some_and(|(folder, patterns)| {
+    pub(super) fn leaves(&mut self, name: &[u8], path: &Path) -> Option<LeftOut> {
+        let is_ignored = self.ignore.as_mut().is_some_and(|(folder, patterns)| {
             within(path, folder).is_some_and(|path| patterns.excludes(path.as_os_str().as_bytes()))
         });
         if is_ignored {
             return Some(LeftOut::Ignored);
         }
-        source.exclude.excludes(name).then_some(LeftOut::Excluded)
+        self.exclude.as_mut().is_some_and(|patterns| patterns.excludes(name)).then_some(LeftOut::Excluded)
     }
 
     /// Whether something below a folder that is left out is taken back: by each that leaves it out.
-    pub(super) fn may_return(&self, source: &Source<'_>, name: &[u8], path: &Path) -> bool {
-        source.exclude.may_reinclude_below(name)
-            && self.rules.ignore.is_none_or(|(folder, patterns)| {
+    pub(super) fn may_return(&mut self, name: &[u8], path: &Path) -> bool {
+        self.exclude.as_mut().is_none_or(|patterns| patterns.may_reinclude_below(name))
+            && self.ignore.as_mut().is_none_or(|(folder, patterns)| {
                 within(path, folder).is_none_or(|path| patterns.may_reinclude_below(path.as_os_str().as_bytes()))
             })
     }
