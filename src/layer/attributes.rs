@@ -65,6 +65,25 @@ pub(super) fn is_opaque(all: &Xattrs) -> bool {
     all.iter().any(|(name, value)| names.contains(&&**name) && **value == *b"y")
 }
 
+/// Why a file or folder of overlayfs' upper folder is not all there: with `metacopy` a file whose mode or owner was
+/// changed has no data of its own, and with `redirect_dir` a folder that was renamed has nothing of what was in it. Of
+/// a file `redirect` alone says nothing, and an opaque folder shows nothing of the lower one, wherever that is.
+pub(super) fn is_elsewhere(all: &Xattrs, of_folder: bool) -> Option<String> {
+    let (ending, what) = if of_folder { ("redirect", "content") } else { ("metacopy", "data") };
+    let says = |name: &[u8]| {
+        let name = name.strip_prefix(b"trusted.overlay.").or_else(|| name.strip_prefix(b"user.overlay."));
+        name == Some(ending.as_bytes())
+    };
+    let (name, _) = all.iter().find(|(name, _)| says(name))?;
+    (!of_folder || !is_opaque(all)).then(|| {
+        format!(
+            "overlayfs has its {what} in a lower folder, as the attribute {} says; take the folder where the overlay is \
+             mounted, or make the changes in one that is mounted with redirect_dir=off,metacopy=off",
+            String::from_utf8_lossy(name)
+        )
+    })
+}
+
 /// The attributes that a layer keeps: what the program needs, nothing that belongs to this host.
 pub fn keep(all: &Xattrs) -> Option<Box<Xattrs>> {
     let kept: Xattrs = all

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::attributes::{Of, keep};
+use super::attributes::{Of, is_elsewhere, keep};
 use super::cache::chunks::Reuse;
 use super::compress::{Codec, Failed, Finished, Piece, Pool, Stream, stream};
 use super::contents::{Contents, Head, Texts};
@@ -224,7 +224,11 @@ impl<'s, 'p, 'a> Packer<'s, 'p, 'a> {
         // Those of folders were asked for when it was listed.
         if entry.source.as_ref().is_some_and(|source| source.tree.attributes) && entry.kind != Kind::Directory {
             let of = file.as_ref().map_or(Of::Path(path), |(file, _)| Of::File(file));
-            entry.xattrs = keep(&of.all().map_err(failed)?);
+            let all = of.all().map_err(failed)?;
+            if let Some(reason) = is_elsewhere(&all, false) {
+                return Err(PackError::Entry(format!("{} cannot be in a layer: {reason}", path.display())));
+            }
+            entry.xattrs = keep(&all);
         }
         self.begin(&entry)?;
         if let Some((mut file, size)) = file {

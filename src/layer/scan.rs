@@ -28,7 +28,7 @@ pub enum ScanError {
         /// Why.
         source: io::Error,
     },
-    /// A name that a layer cannot have.
+    /// A name that a layer cannot have, or what no layer can be made of.
     #[error("{path} cannot be in a layer: {reason}")]
     Name {
         /// The file.
@@ -127,7 +127,7 @@ pub fn list(
 /// attributes: what a layer above may ask about.
 ///
 /// # Errors
-/// Where attributes cannot be read.
+/// Where attributes cannot be read, or overlayfs has what is in a folder elsewhere.
 pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError> {
     let mut markers = Vec::new();
     for (index, entry) in entries.iter_mut().enumerate() {
@@ -136,6 +136,9 @@ pub fn with_attributes(mut entries: Vec<Entry>) -> Result<Vec<Entry>, ScanError>
         }
         let Some(source) = entry.source_path() else { continue };
         let all = Of::Path(&source).all().map_err(ScanError::read(&source))?;
+        if let Some(reason) = attributes::is_elsewhere(&all, true) {
+            return Err(ScanError::Name { path: source.display().to_string(), reason });
+        }
         // Only once where overlayfs and a file both say it.
         if attributes::is_opaque(&all) && !source.join(OsStr::from_bytes(OPAQUE)).exists() {
             markers.push((index, super::entry::join(&entry.path, OPAQUE)));

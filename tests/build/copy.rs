@@ -137,6 +137,35 @@ fn an_output_within_a_root_file_system_is_left_out() {
     assert!(digests[1].1);
 }
 
+/// A file of zeros and an empty folder were in the layer, without a word.
+#[test]
+fn what_overlayfs_has_in_a_lower_folder_is_told() {
+    let project = Project::new();
+    project.write("upper/etc/motd", "\0\0").write("upper/moved/.keep", "");
+    let set = |path: &str, name: &str, value: &str| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(project.at(path), name, value.as_bytes(), flags).is_ok()
+    };
+    if !set("upper/etc/motd", "user.overlay.origin", "x") {
+        // Some file systems have no attributes.
+        return;
+    }
+    let build = || project.run(&["build", "-p", "linux/amd64", "--layer", "upper", "-q"]);
+    // What these say is nothing that is missing.
+    assert!(set("upper/etc/motd", "user.overlay.redirect", "/etc/old") && set("upper/etc", "user.overlay.opaque", "y"));
+    assert!(set("upper/etc", "user.overlay.redirect", "/old"));
+    build().done();
+    for (path, name, what) in
+        [("upper/moved", "user.overlay.redirect", "content"), ("upper/etc/motd", "user.overlay.metacopy", "data")]
+    {
+        assert!(set(path, name, "/old"));
+        let said = build().with_code(2);
+        let wanted = format!("{path} cannot be in a layer: overlayfs has its {what} in a lower folder");
+        assert!(said.stderr.contains(&wanted) && said.stderr.contains("redirect_dir=off"), "{}", said.stderr);
+        rustix::fs::removexattr(project.at(path), name).expect("the attribute");
+    }
+}
+
 #[test]
 fn sources_are_files_folders_or_patterns() {
     let project = Project::with(
