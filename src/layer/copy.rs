@@ -7,7 +7,7 @@
 mod choice;
 mod way;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -129,6 +129,7 @@ pub fn copy(sources: &[Source<'_>], rules: &Rules<'_>) -> Result<Copied, ScanErr
         choice: Choice::new(rules),
         made: Vec::new(),
         places: HashMap::new(),
+        followed: HashSet::new(),
         copied: Copied::default(),
         clocks: Clocks::default(),
         taken: 0,
@@ -148,6 +149,8 @@ struct Copy<'a> {
     made: Vec<Made>,
     /// Where in `made` a path is.
     places: HashMap<Pathname, usize>,
+    /// The links below that the way to a destination leads over.
+    followed: HashSet<Box<[u8]>>,
     copied: Copied,
     clocks: Clocks,
     /// How many things of the sources are in the layer.
@@ -296,12 +299,23 @@ impl<'a> Copy<'a> {
         let folder = self.folder(folder, None)?;
         let dest = join(&folder, name);
         if let Ground::Folder { path: below, .. } = self.rules.below.at(&dest) {
-            let reason = format!(
-                "its destination /{} is a folder in the layers below (/{}); end it with / to go into the folder",
-                String::from_utf8_lossy(&dest),
-                String::from_utf8_lossy(&below)
-            );
-            return Err(ScanError::Name { path: shown(), reason });
+            let is_link = *below != *dest;
+            // A link that is there is replaced, as COPY does it: but who names a file and the link may mean the folder.
+            let is_alone = tree.is_none() && !data.is_symlink();
+            if is_alone || !is_link {
+                let reason = format!(
+                    "its destination /{} {} a folder in the layers below (/{}); {}",
+                    String::from_utf8_lossy(&dest),
+                    if is_link { "leads to" } else { "is" },
+                    String::from_utf8_lossy(&below),
+                    if is_alone { "end it with / to go into the folder" } else { "all that is in there would be gone" },
+                );
+                return Err(ScanError::Name { path: shown(), reason });
+            }
+            if self.followed.contains(&dest) {
+                let path = String::from_utf8_lossy(&dest).into_owned();
+                return Err(ScanError::Twice { path, first: Made::ON_THE_WAY.into(), second: shown() });
+            }
         }
         let kind = data.file_type();
         let (kind, mode) = if kind.is_file() {
@@ -446,6 +460,30 @@ mod tests {
         fs::create_dir(scratch.folder().join("oci")).expect("a folder");
         let made = run(folder.path(), &[("tree", "/app")]).expect("entries");
         assert!(made.iter().all(|path| !path.contains("oci") && !path.contains(".dockless")), "{made:?}");
+    }
+
+    /// A new release could not be put over the old one, nor a tree that has merged /usr over a root that has it.
+    #[test]
+    fn a_link_takes_the_place_of_a_link_to_a_folder() {
+        let folder = folder();
+        let link = |name: &str, to: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::os::unix::fs::symlink(to, path).expect("a link");
+        };
+        link("merged/bin", "usr/bin");
+        link("real/usr", "opt");
+        assert_eq!(run(folder.path(), &[("merged", "/")]).expect("entries"), ["bin 777 7:8"]);
+        assert_eq!(run(folder.path(), &[("merged/bin", "/bin")]).expect("entries"), ["bin 777 7:8"]);
+        let text = |items: &[_]| run(folder.path(), items).expect_err("an error").to_string();
+        assert!(
+            text(&[("file", "/bin")]).contains("/bin leads to a folder in the layers below (/usr/bin); end it with /")
+        );
+        assert!(text(&[("real", "/")]).contains("/usr is a folder in the layers below (/usr); all that is in there"));
+        // What goes through the old link would not be where the new one leads.
+        for items in [[("file", "/bin/file"), ("merged", "/")], [("merged", "/"), ("file", "/bin/file")]] {
+            assert!(text(&items).ends_with("both go to /bin"), "{}", text(&items));
+        }
     }
 
     #[test]

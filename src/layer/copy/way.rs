@@ -15,10 +15,13 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// How a folder on the way to a destination is called.
+    pub(super) const ON_THE_WAY: &str = "the folder of another destination";
+
     pub(super) fn origin(&self) -> String {
         match self.entry.source_path().or_else(|| self.from.clone()) {
             Some(path) => path.display().to_string(),
-            None => "the folder of another destination".into(),
+            None => Self::ON_THE_WAY.into(),
         }
     }
 }
@@ -85,6 +88,7 @@ impl Copy<'_> {
         match self.rules.below.at(&next) {
             Ground::Folder { path, mode, uid, gid, xattrs } => {
                 if path != next {
+                    self.followed.insert(next);
                     // The folders above the link's end come from below too.
                     let (above, _) = entry::split(&path);
                     if !above.is_empty() {
