@@ -11,13 +11,14 @@
 
 mod acl;
 mod header;
+mod records;
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 
 use thiserror::Error;
 
-use self::header::{Header, parse_records, trim};
+use self::header::{Header, trim};
+use self::records::{ACL, ATTRIBUTE, Records, extent, together};
 use super::entry::Entry;
 use super::tar::{BLOCK, padding};
 
@@ -70,12 +71,10 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     global: Records,
-    /// Whether the end of the bytes is an end as well.
-    may_just_end: bool,
+    /// Whether the bytes are held to their digest: a layer as it is, which runtimes read.
+    whole: bool,
     done: bool,
 }
-
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The data of the current entry of an archive.
 pub struct EntryData<'r, R>(&'r mut Reader<R>);
@@ -89,13 +88,13 @@ impl<R: Read> Read for EntryData<'_, R> {
 impl<R: Read> Reader<R> {
     /// A reader of an uncompressed archive.
     pub fn new(inner: R) -> Self {
-        Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), may_just_end: false, done: false }
+        Self { inner, offset: 0, left: 0, padding: 0, global: Records::new(), whole: false, done: false }
     }
 
     /// A reader of an archive that cannot have been cut off, since its bytes are held to their digest: two empty
     /// records at its end may be missing, which Linux' tar programs and runtimes do not miss either.
     pub fn of_whole(inner: R) -> Self {
-        Self { may_just_end: true, ..Self::new(inner) }
+        Self { whole: true, ..Self::new(inner) }
     }
 
     fn damaged(&self, reason: impl Into<String>) -> UntarError {
@@ -111,14 +110,14 @@ impl<R: Read> Reader<R> {
         if self.done {
             return Ok(None);
         }
-        let mut records = self.global.clone();
+        let mut own = Records::new();
         let (mut long_name, mut long_link) = (None, None);
         let begin = self.offset;
         loop {
             let start = self.offset;
             let Some(block) = self.block()? else {
                 // After records that are of an entry, there must be one.
-                if self.may_just_end && start == begin {
+                if self.whole && start == begin {
                     self.done = true;
                     return Ok(None);
                 }
@@ -134,13 +133,14 @@ impl<R: Read> Reader<R> {
             match kind {
                 b'x' | b'g' => {
                     let body = self.body(header.size()?)?;
-                    let parsed = parse_records(&body).map_err(|reason| self.damaged(reason))?;
+                    let parsed = records::parse(&body).map_err(|reason| self.damaged(reason))?;
                     if kind == b'g' {
-                        self.keep_global(&parsed)?;
+                        self.keep_global(parsed)?;
+                    } else {
+                        own.extend(parsed);
                     }
-                    records.extend(parsed);
                     // Header after header may add other keys: what is kept of them all is limited as well.
-                    let kept: usize = records.iter().map(|(key, value)| key.len() + value.len()).sum();
+                    let kept = extent(&self.global) + extent(&own);
                     if kept as u64 > RECORDS_LIMIT {
                         let reason = format!("extended records of {kept} bytes: at most {RECORDS_LIMIT} are read");
                         return Err(self.damaged(reason));
@@ -149,6 +149,7 @@ impl<R: Read> Reader<R> {
                 b'L' => long_name = Some(trim(self.body(header.size()?)?)),
                 b'K' => long_link = Some(trim(self.body(header.size()?)?)),
                 _ => {
+                    let mut records = together(&self.global, own);
                     let path = records.remove(b"path".as_slice()).or(long_name).unwrap_or_else(|| header.path());
                     let link = records.remove(b"linkpath".as_slice()).or(long_link);
                     let (entry, data) = header.entry(&path, link.as_deref(), &records)?;
@@ -161,12 +162,12 @@ impl<R: Read> Reader<R> {
     }
 
     /// Takes records that hold for every entry from here on. Each of them gets a copy: they are few and short.
-    fn keep_global(&mut self, records: &Records) -> Result<(), UntarError> {
-        if records.keys().any(|key| key.starts_with(header::ATTRIBUTE) || key.starts_with(header::ACL)) {
+    fn keep_global(&mut self, records: Records) -> Result<(), UntarError> {
+        if records.keys().any(|key| key.starts_with(ATTRIBUTE) || key.starts_with(ACL)) {
             return Err(self.damaged("extended attributes for all files that follow: each file has its own"));
         }
-        self.global.extend(records.clone());
-        let kept: usize = self.global.iter().map(|(key, value)| key.len() + value.len()).sum();
+        self.global = together(&self.global, records);
+        let kept = extent(&self.global);
         if kept as u64 > GLOBAL_LIMIT {
             let reason = format!("global extended records of {kept} bytes: at most {GLOBAL_LIMIT} are read");
             return Err(self.damaged(reason));

@@ -1,13 +1,10 @@
-//! Headers and extended records of a tar, as strangers write them.
+//! Headers of a tar, as strangers write them.
 
 use super::super::contents::Xattrs;
 use super::super::entry::{Entry, Kind, clean};
 use super::super::tar::BLOCK;
-use super::{PATH_LIMIT, Records, UntarError, acl};
-
-/// How the keys of extended attributes begin, and those of access control lists.
-pub(super) const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
-pub(super) const ACL: &[u8] = b"SCHILY.acl.";
+use super::records::{ATTRIBUTE, Records};
+use super::{PATH_LIMIT, UntarError, acl};
 
 /// The most bytes of a path that an error shows.
 const SHOWN: usize = 300;
@@ -16,25 +13,6 @@ const SHOWN: usize = 300;
 pub(super) fn trim(mut name: Vec<u8>) -> Vec<u8> {
     name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
     name
-}
-
-/// `LENGTH KEY=VALUE\n` again and again, by the stated length: a value may hold a line feed.
-pub(super) fn parse_records(mut body: &[u8]) -> Result<Records, String> {
-    let mut records = Records::new();
-    while !body.is_empty() {
-        let space = body.iter().take(20).position(|byte| *byte == b' ').ok_or("an extended record without a length")?;
-        let length = std::str::from_utf8(&body[..space])
-            .ok()
-            .and_then(|digits| digits.parse::<usize>().ok())
-            .filter(|length| *length > space + 1 && *length <= body.len())
-            .ok_or("an extended record with a wrong length")?;
-        let (record, rest) = body.split_at(length);
-        let record = record[space + 1..].strip_suffix(b"\n").ok_or("an extended record that does not end its line")?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or("an extended record without a value")?;
-        records.insert(record[..equals].to_vec(), record[equals + 1..].to_vec());
-        body = rest;
-    }
-    Ok(records)
 }
 
 pub(super) struct Header<'a> {
