@@ -63,6 +63,11 @@ pub enum UntarError {
     },
 }
 
+/// Nothing but zeros follows the last member of gzip data, as where its blocks are those of a tape.
+#[derive(Debug, Error)]
+#[error("there are zero bytes after its gzip data")]
+pub struct Padded;
+
 /// Reads an archive entry by entry.
 pub struct Reader<R> {
     inner: R,
@@ -112,7 +117,7 @@ impl<R: Read> Reader<R> {
         }
         let mut own = Records::new();
         let (mut long_name, mut long_link) = (None, None);
-        let begin = self.offset;
+        let mut begin = self.offset;
         loop {
             let start = self.offset;
             let Some(block) = self.block()? else {
@@ -148,6 +153,12 @@ impl<R: Read> Reader<R> {
                 }
                 b'L' => long_name = Some(trim(self.body(header.size()?)?)),
                 b'K' => long_link = Some(trim(self.body(header.size()?)?)),
+                // GNU tar's label of a volume, which is no entry; runtimes do not know it.
+                b'V' if !self.whole => {
+                    self.body(header.size()?)?;
+                    own.clear();
+                    (long_name, long_link, begin) = (None, None, self.offset);
+                }
                 _ => {
                     let mut records = together(&self.global, own);
                     let path = records.remove(b"path".as_slice()).or(long_name).unwrap_or_else(|| header.path());
@@ -204,12 +215,17 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads to the end of the stream, beyond the end of the archive: what verifies the bytes then has seen them all.
+    /// An archive of the disk may be [`Padded`] there, as gzip programs let it be.
     ///
     /// # Errors
     /// Where the stream cannot be read.
     pub fn drain(&mut self) -> Result<(), UntarError> {
         let offset = self.offset;
-        io::copy(&mut self.inner, &mut io::sink()).map(|_| ()).map_err(|source| UntarError::Io { offset, source })
+        let is_padding = |error: &io::Error| error.get_ref().and_then(|error| error.downcast_ref::<Padded>()).is_some();
+        match io::copy(&mut self.inner, &mut io::sink()) {
+            Err(error) if !self.whole && is_padding(&error) => Ok(()),
+            result => result.map(|_| ()).map_err(|source| UntarError::Io { offset, source }),
+        }
     }
 
     fn skip(&mut self) -> Result<(), UntarError> {

@@ -105,4 +105,13 @@ mod tests {
         assert_eq!(said(&members), ["a 2", "a 1"]);
         assert_eq!(said(&[(b'g', "8 uid=1\n"), (b'x', "8 uid=2\n"), (b'0', ""), (b'0', "")]), ["a 2", "a 1"]);
     }
+
+    /// GNU tar's `-V` wrote a label, and the archive was one of an unknown type.
+    #[test]
+    fn a_label_is_passed_over_where_no_runtime_reads_it() {
+        let members = [(b'V', ""), (b'x', "8 uid=2\n"), (b'V', ""), (b'0', "")];
+        assert_eq!(said(&members), ["a 7"]);
+        // Docker and containerd unpack no layer that has one.
+        assert!(read(&members, true).1.contains("unknown type 'V'"));
+    }
 }
