@@ -52,15 +52,20 @@ impl<S: BlobSource> BlobSource for Held<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::layout::Layout;
     use crate::layout::session::Session;
+    use crate::oci::canonical;
+    use crate::oci::manifest::Index;
     use crate::oci::media_type::MediaType;
 
     /// Puts a nameless image in place of the one before.
-    fn replace(session: Session, content: &[u8]) -> (Descriptor, Hold) {
-        session.put(content).expect("a blob");
-        let entry = Descriptor::of(MediaType::ImageConfig, content);
+    fn replace(session: Session, name: &str) -> (Descriptor, Hold) {
+        let content = canonical(&Index::new(Vec::new(), BTreeMap::from([("name".into(), name.into())])));
+        session.put(&content).expect("a blob");
+        let entry = Descriptor::of(MediaType::ImageIndex, &content);
         let hold = session.finish(vec![entry.clone()]).expect("an index");
         (entry, hold)
     }
@@ -70,15 +75,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let session = || Layout::session(folder.path()).expect("a session");
         let layout = session().layout().clone();
-        let (one, pushing) = replace(session(), b"one");
-        let (two, _) = replace(session(), b"two");
+        let (one, pushing) = replace(session(), "one");
+        let (two, _) = replace(session(), "two");
         assert!(layout.contains(&one), "whoever built it still sends it");
         drop(pushing);
         let reading = Hold::on(folder.path());
-        let (three, _) = replace(session(), b"three");
+        let (three, _) = replace(session(), "three");
         assert!(layout.contains(&two), "whoever opened it still sends it");
         drop(reading);
-        replace(session(), b"three");
+        replace(session(), "three");
         assert!(layout.contains(&three) && !layout.contains(&one) && !layout.contains(&two));
     }
 }

@@ -366,7 +366,7 @@ mod tests {
         let bytes = crate::oci::canonical(&manifest);
         session.put(&bytes).expect("a blob");
         let mut entry = Descriptor::of(MediaType::ImageManifest, &bytes);
-        entry.annotations.insert(crate::layout::IMAGE_NAME.into(), name.into());
+        entry.annotations.insert(IMAGE_NAME.into(), name.into());
         entry
     }
 
