@@ -36,6 +36,8 @@ pub(super) struct Judge<'a> {
     pub(super) has_moved: bool,
     /// How many programs have been followed.
     pub(super) starts: usize,
+    /// How many scripts that `env` starts stand before the one that is followed.
+    pub(super) by_env: usize,
     /// The scripts that interpreters read.
     pub(super) scripts: Vec<Box<[u8]>>,
 }
@@ -70,6 +72,28 @@ impl Role {
 }
 
 impl<'a> Judge<'a> {
+    pub(super) fn new(
+        surroundings: Surroundings<'a>,
+        process: &'a Process,
+        architecture: &'a Arch,
+        why: &'a str,
+    ) -> Self {
+        Self {
+            surroundings,
+            process,
+            architecture,
+            why,
+            findings: Vec::new(),
+            visited: BTreeSet::new(),
+            by_script: false,
+            read: BTreeSet::new(),
+            has_moved: false,
+            starts: 0,
+            by_env: 0,
+            scripts: Vec::new(),
+        }
+    }
+
     pub(super) fn push(&mut self, mut finding: Finding) {
         finding.location = finding.location.or_else(|| self.process.location.clone());
         self.findings.push(finding);

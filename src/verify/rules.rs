@@ -214,19 +214,8 @@ impl Pass<'_> {
         let mut judged = Vec::new();
         for container in containers {
             let process = Process::of(image, container);
-            let mut judge = Judge {
-                surroundings: surroundings(image, container),
-                process: &process,
-                architecture: &want.platform.architecture,
-                why: want.why,
-                findings: Vec::new(),
-                visited: BTreeSet::new(),
-                by_script: false,
-                read: BTreeSet::new(),
-                has_moved: false,
-                starts: 0,
-                scripts: Vec::new(),
-            };
+            let architecture = &want.platform.architecture;
+            let mut judge = Judge::new(surroundings(image, container), &process, architecture, want.why);
             judge.findings.extend(runtime::refused(image, container, &judge.surroundings));
             judge.run();
             let interpreters = judge.visited.iter().filter_map(|path| Interpreter::of(path));
@@ -234,7 +223,6 @@ impl Pass<'_> {
             if judge.by_script {
                 interpreters.insert(Interpreter::Shell);
             }
-            let architecture = &want.platform.architecture;
             let roots = judge.module_roots("PYTHONPATH");
             for interpreter in interpreters {
                 let known = &mut judge.visited;
@@ -325,19 +313,8 @@ fn by_itself(image: &ImageFacts) -> (Vec<Finding>, BTreeSet<Box<[u8]>>) {
         return (Vec::new(), BTreeSet::new());
     }
     let process = Process::of(image, None);
-    let mut judge = Judge {
-        surroundings: surroundings(image, None),
-        process: &process,
-        architecture: &platform.architecture,
-        why: &format!("{platform}, the image's own platform"),
-        findings: Vec::new(),
-        visited: BTreeSet::new(),
-        by_script: false,
-        read: BTreeSet::new(),
-        has_moved: false,
-        starts: 0,
-        scripts: Vec::new(),
-    };
+    let why = format!("{platform}, the image's own platform");
+    let mut judge = Judge::new(surroundings(image, None), &process, &platform.architecture, &why);
     judge.findings.extend(runtime::refused(image, None, &judge.surroundings));
     judge.run();
     let mut findings = judge.findings;

@@ -11,6 +11,9 @@ use super::shell::is_shell;
 pub(super) const MAX_SCRIPTS: usize = 5;
 /// How many bytes of a file the kernel looks at (`BINPRM_BUF_SIZE`), `#!` included.
 const KERNEL_BUFFER: usize = 256;
+/// How many scripts may be started by the `env` of one before: the kernel counts anew for each, and a stranger may write
+/// any number of them.
+const MAX_BY_ENV: usize = 8;
 
 impl Judge<'_> {
     pub(super) fn script(&mut self, found: &Found<'_>, kept: &[u8], role: &Role, scripts: usize) {
@@ -85,10 +88,16 @@ impl Judge<'_> {
         match sought {
             // env starts it by itself, so a script may follow: the kernel counts anew.
             Sought::Found(next) => {
-                let again = self.visited.contains(&next.path);
-                if !again {
-                    self.file(&typed, &next, &Role::Interpreter(script), 0);
+                if self.visited.contains(&next.path) {
+                    return;
                 }
+                if self.by_env >= MAX_BY_ENV {
+                    let why = "too many scripts before it name one another by env";
+                    return self.unknown(Rule::InterpreterMissing, &shown(&next.path), why);
+                }
+                self.by_env += 1;
+                self.file(&typed, &next, &Role::Interpreter(script), 0);
+                self.by_env -= 1;
             }
             Sought::Unknown(why) => self.unknown(Rule::InterpreterMissing, &typed, &why),
             Sought::Missing(end) => {
