@@ -4,7 +4,8 @@
 //! Names and links come from strangers. Lookups stay within the root, and what is followed is limited: scripts that
 //! interpret one another, programs that start one another, libraries.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Elf, Machine};
 use crate::image::inspect::{Fit, ImageFacts, fit, machine};
@@ -16,6 +17,7 @@ use crate::oci::platform::Arch;
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{May, Sought, Surroundings, shown};
 use super::process::Process;
+use super::wrapper::Changes;
 
 /// Follows the process of one container, or of the image by itself.
 pub(super) struct Judge<'a> {
@@ -38,6 +40,10 @@ pub(super) struct Judge<'a> {
     pub(super) starts: usize,
     /// How many scripts that `env` starts stand before the one that is followed.
     pub(super) by_env: usize,
+    /// The paths of the image by their last names, once someone has asked.
+    pub(super) by_name: OnceCell<BTreeMap<&'a [u8], Vec<&'a [u8]>>>,
+    /// The programs that were judged, with what that hangs on: whether they surely start, with nothing before them.
+    pub(super) judged: BTreeSet<(Box<[u8]>, bool, bool, Changes)>,
     /// The scripts that interpreters read.
     pub(super) scripts: Vec<Box<[u8]>>,
 }
@@ -90,6 +96,8 @@ impl<'a> Judge<'a> {
             has_moved: false,
             starts: 0,
             by_env: 0,
+            by_name: OnceCell::new(),
+            judged: BTreeSet::new(),
             scripts: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@
 //! not known to look is judged by what is known of its search: musl's is known, glibc's as far as `/etc/ld.so.cache`
 //! says it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::Elf;
 use crate::image::inspect::machine;
@@ -20,13 +20,12 @@ use super::script::MAX_SCRIPTS;
 
 mod places;
 
-use places::{Candidate, Loader, Loading, folder_of};
+use places::{Candidate, Loader, Loading, Place, folder_of};
 
 /// More than any program has.
 const MAX_LIBRARIES: usize = 4096;
 
-/// How often the whole image is searched for one that is not where the loader looks: a hostile program may ask for
-/// thousands.
+/// How many that are not where the loader looks are searched for elsewhere: a hostile program may ask for thousands.
 const MAX_SEARCHES: usize = 64;
 
 /// A file that is mapped.
@@ -42,7 +41,7 @@ struct Mapped {
 /// A library that the loader maps.
 struct Opened<'a> {
     found: Found<'a>,
-    elf: Elf,
+    elf: &'a Elf,
     /// Its folder in the path by which it was opened.
     origin: String,
 }
@@ -54,7 +53,7 @@ enum Library<'a> {
     /// This file, unless what is said here is otherwise.
     Unsure(Opened<'a>, String),
     /// There are only files of that name for other machines.
-    Foreign(Found<'a>, Elf),
+    Foreign(Found<'a>, &'a Elf),
     /// There are only files of that name that the user may not read.
     Closed(Found<'a>),
     /// A file that is no library, and the loader ends there.
@@ -63,8 +62,8 @@ enum Library<'a> {
     Elsewhere(Opened<'a>),
     /// No file has that name.
     Missing,
-    /// [`MAX_SEARCHES`] are not where the loader looks.
-    TooMany,
+    /// It was not looked for to the end: of something there is too much.
+    TooMany(&'static str),
 }
 
 impl<'a> Judge<'a> {
@@ -135,12 +134,21 @@ impl<'a> Judge<'a> {
                 let why = "the libraries that it asks for cannot be read";
                 self.unknown(Rule::ForeignExecutable, &shown(&needing), why);
             }
+            let mut stated = None;
             for name in needed.unwrap_or_default() {
                 if names.len() >= MAX_LIBRARIES || names.contains(&name) || built_in(loading.loader, &name) {
                     continue;
                 }
                 names.insert(name.clone());
-                let (library, is_known) = self.library(&name, (&mapped, at), &loading, &mut searches);
+                let by_path = name.contains(&b'/').then(|| {
+                    let name = String::from_utf8_lossy(&name);
+                    self.named(&mapped[at].origin, &name, &loading)
+                });
+                let stated = by_path
+                    .as_ref()
+                    .unwrap_or_else(|| stated.get_or_insert_with(|| self.stated((&mapped, at), &loading)));
+                let is_known = stated.is_known;
+                let library = self.library(&name, &stated.folders, &loading, &mut searches);
                 let opened = match library {
                     Library::Found(opened) => opened,
                     Library::Unsure(opened, why) => {
@@ -153,12 +161,11 @@ impl<'a> Judge<'a> {
                     }
                     Library::Foreign(found, library) => {
                         if self.visited.insert(found.path.clone()) {
-                            self.foreign_library(&found, &library, &needing);
+                            self.foreign_library(&found, library, &needing);
                         }
                         continue;
                     }
-                    Library::TooMany => {
-                        let why = "too many of its libraries are not where the loader looks";
+                    Library::TooMany(why) => {
                         return self.unknown(Rule::LibraryMissing, &shown(&program.path), why);
                     }
                     library => {
@@ -176,32 +183,25 @@ impl<'a> Judge<'a> {
                 }
                 self.visited.insert(found.path.clone());
                 if elf.truncated {
-                    self.elf(&shown(&found.path), &found, &elf, &Role::Library(shown(&needing)));
+                    self.elf(&shown(&found.path), &found, elf, &Role::Library(shown(&needing)));
                 }
-                mapped.push(Mapped { path: found.path, elf, origin, by: at });
+                mapped.push(Mapped { path: found.path, elf: elf.clone(), origin, by: at });
             }
             at += 1;
         }
     }
 
-    /// The file that the loader takes for a name, and whether all the places where it looks are known. It passes over
-    /// files of another machine and those that it cannot open, and ends with an error at others that are no library.
-    fn library(
-        &self,
-        name: &[u8],
-        (mapped, by): (&[Mapped], usize),
-        loading: &Loading,
-        searches: &mut usize,
-    ) -> (Library<'a>, bool) {
-        let root = &self.image().root;
-        let (places, is_known) = self.places(&String::from_utf8_lossy(name), (mapped, by), loading);
+    /// The file that the loader takes for a name. It passes over files of another machine and those that it cannot open,
+    /// and ends with an error at others that are no library.
+    fn library(&self, name: &[u8], stated: &[Place], loading: &Loading, searches: &mut usize) -> Library<'a> {
         let (mut foreign, mut closed, mut unsure) = (None, None, None);
-        for place in places {
+        for place in self.places(name, stated, loading) {
+            if !self.surroundings.looks.take() {
+                break;
+            }
             let opened = |found, elf| Opened { found, elf, origin: self.origin(&place.path) };
             match (self.candidate(&place.path), place.doubt) {
-                (Candidate::Native(found, elf, May::Yes), None) => {
-                    return (Library::Found(opened(found, elf)), is_known);
-                }
+                (Candidate::Native(found, elf, May::Yes), None) => return Library::Found(opened(found, elf)),
                 (Candidate::Native(found, elf, may), doubt) => {
                     let why = match doubt {
                         Some(doubt) => doubt.to_owned(),
@@ -216,34 +216,47 @@ impl<'a> Judge<'a> {
                 (Candidate::Closed(found), _) => _ = closed.get_or_insert(found),
                 (Candidate::Broken(found, what), None) if loading.loader != Loader::Other => {
                     let broken = Library::Broken(found, what);
-                    return (unsure.map_or(broken, |(opened, why)| Library::Unsure(opened, why)), is_known);
+                    return unsure.map_or(broken, |(opened, why)| Library::Unsure(opened, why));
                 }
                 (Candidate::Broken(..) | Candidate::Nothing, _) => {}
             }
         }
+        if self.surroundings.looks.are_gone() {
+            return Library::TooMany("its libraries would have to be looked for at more places than is done here");
+        }
         if let Some((opened, why)) = unsure {
-            return (Library::Unsure(opened, why), is_known);
+            return Library::Unsure(opened, why);
         }
         *searches += 1;
         if *searches > MAX_SEARCHES {
-            return (Library::TooMany, is_known);
+            return Library::TooMany("too many of its libraries are not where the loader looks");
         }
-        for (path, ..) in root.iter().filter(|(path, ..)| split(path).1 == split(name).1) {
+        for path in self.by_name().get(split(name).1).into_iter().flatten() {
             match self.candidate(&shown(path)) {
                 Candidate::Native(found, elf, _) => {
                     let origin = folder_of(&shown(path));
-                    return (Library::Elsewhere(Opened { found, elf, origin }), is_known);
+                    return Library::Elsewhere(Opened { found, elf, origin });
                 }
                 Candidate::Foreign(found, elf) => _ = foreign.get_or_insert((found, elf)),
                 _ => {}
             }
         }
-        let library = match (closed, foreign) {
+        match (closed, foreign) {
             (Some(found), _) => Library::Closed(found),
             (None, Some((found, elf))) => Library::Foreign(found, elf),
             (None, None) => Library::Missing,
-        };
-        (library, is_known)
+        }
+    }
+
+    /// The paths of the image by their last names.
+    fn by_name(&self) -> &BTreeMap<&'a [u8], Vec<&'a [u8]>> {
+        self.by_name.get_or_init(|| {
+            let mut by_name: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+            for (path, ..) in self.image().root.iter() {
+                by_name.entry(split(path).1).or_default().push(path);
+            }
+            by_name
+        })
     }
 
     /// What glibc's loader knows without looking; `None` where the image has no such file.

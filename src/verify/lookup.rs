@@ -1,12 +1,43 @@
 //! Names to files as the runtime and the kernel find them: `PATH`, the working folder, links within the image, and the
 //! volumes that cover what the image has.
 
+use std::cell::Cell;
+
 use crate::image::inspect::ImageFacts;
 use crate::image::root::{Found, Unresolved};
 use crate::layer::contents::{Kind, Node};
 
 /// What containerd and Docker set where nobody states `PATH`.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How many places are looked at for one process: in `PATH` for names, and by loaders for libraries. Real images need
+/// some thousands; a stranger's `PATH`, `DT_RPATH` and names multiply.
+const MOST_LOOKS: usize = 1 << 17;
+
+/// A path beyond this is no path to the kernel (`PATH_MAX`).
+pub(super) const LONGEST_PATH: usize = 4096;
+
+/// What is left of [`MOST_LOOKS`].
+pub(super) struct Looks(Cell<usize>);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(Cell::new(MOST_LOOKS))
+    }
+}
+
+impl Looks {
+    /// Takes one; whether there was one left.
+    pub(super) fn take(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    pub(super) fn are_gone(&self) -> bool {
+        self.0.get() == 0
+    }
+}
 
 /// Who runs the process, as far as numbers say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +146,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) mounts: Vec<String>,
     /// Whether volumes stand at paths that are not known.
     pub(super) unknown_mounts: bool,
+    pub(super) looks: Looks,
 }
 
 /// What a name led to.
@@ -179,6 +211,10 @@ impl<'a> Surroundings<'a> {
         }
         let (mut unknown, mut refused) = (None, None);
         for folder in path.split(':') {
+            if !self.looks.take() {
+                let why = "more folders of PATH would have to be looked into than is done here";
+                return (name.into(), Sought::Unknown(why.into()));
+            }
             let candidate = if folder.is_empty() { format!("./{name}") } else { format!("{folder}/{name}") };
             match self.at(&candidate) {
                 Sought::Found(found) if matches!(found.node.kind, Kind::File { .. }) => match self.may(1, &found) {

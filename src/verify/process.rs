@@ -3,7 +3,7 @@
 use crate::ecs::task_definition::{ContainerDefinition, Location, Stated};
 use crate::image::inspect::ImageFacts;
 
-use super::lookup::{DEFAULT_PATH, Surroundings, User, covered};
+use super::lookup::{DEFAULT_PATH, Looks, Surroundings, User, covered};
 
 /// The command line, as far as it is known.
 pub(super) struct Process {
@@ -88,6 +88,7 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
             user: User::of(&config.user),
             mounts: Vec::new(),
             unknown_mounts: false,
+            looks: Looks::default(),
         };
     };
     // Files of variables are not read, and what is not resolved may set any.
@@ -116,6 +117,7 @@ pub(super) fn surroundings<'a>(image: &'a ImageFacts, container: Option<&'a Cont
         },
         mounts: covered(image, &container.mounts),
         unknown_mounts: container.volumes_from,
+        looks: Looks::default(),
     }
 }
 

@@ -104,7 +104,9 @@ impl<'a> Judge<'a> {
         self.has_moved = start.changes.moves();
         // A shell reads what the kernel refuses.
         let read_by_shell = start.by_shell && head == Some(&Head::Other);
-        let again = !start.is_sure() && self.visited.contains(&found.path);
+        // What was judged in the same way is not judged again: scripts start one program any number of times.
+        let again = !start.is_sure() && self.visited.contains(&found.path)
+            || !self.judged.insert((found.path.clone(), start.is_sure(), start.fresh, start.changes));
         if !read_by_shell && !again {
             self.file(&path, &found, &start.role, 0);
         }
@@ -282,6 +284,8 @@ impl<'a> Judge<'a> {
             sought = self.surroundings.in_path(opened.name, Seeker::Program).1;
         }
         match sought {
+            // A program that ran before may have made it.
+            Sought::Missing(_) if !start.fresh => {}
             Sought::Missing(end) => self.missing_script(&start.words[0], &opened, end),
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {

@@ -101,7 +101,7 @@ fn is_loader(name: &str) -> bool {
 
 /// What is changed for the program that is started.
 #[expect(clippy::struct_excessive_bools, reason = "four things that are changed or not, each by itself")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Changes {
     /// Another `PATH` may be searched, or from another folder.
     pub(super) place: bool,

@@ -1,6 +1,7 @@
 //! The rules, on images and task definitions made by hand.
 
 mod asks;
+mod bounds;
 mod build;
 mod case;
 mod container;

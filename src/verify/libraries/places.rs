@@ -9,7 +9,7 @@ use crate::layer::contents::{Head, Kind};
 use crate::layer::entry::split;
 
 use super::super::executable::Judge;
-use super::super::lookup::{May, Sought, User, shown};
+use super::super::lookup::{LONGEST_PATH, May, Sought, User, shown};
 use super::Mapped;
 
 /// Whose loader maps the libraries.
@@ -41,9 +41,9 @@ pub(super) struct Place {
 /// What a loader makes of what stands at a path.
 pub(super) enum Candidate<'a> {
     /// It maps it, where the user may read it.
-    Native(Found<'a>, Elf, May),
+    Native(Found<'a>, &'a Elf, May),
     /// It passes over it: it is for another machine.
-    Foreign(Found<'a>, Elf),
+    Foreign(Found<'a>, &'a Elf),
     /// It passes over it: the user may not read it.
     Closed(Found<'a>),
     /// It ends with an error, since it is this.
@@ -75,7 +75,7 @@ impl<'a> Judge<'a> {
             return Loader::Musl;
         }
         let glibc = asked.starts_with(b"ld-linux");
-        let has_musl = self.image().root.iter().any(|(path, ..)| musl(split(path).1));
+        let has_musl = self.by_name().keys().any(|name| musl(name));
         if glibc && !has_musl { Loader::Glibc } else { Loader::Other }
     }
 
@@ -129,41 +129,54 @@ impl<'a> Judge<'a> {
         sets_user || sets_group || has_capability
     }
 
-    /// The paths at which the loader looks for what `mapped[by]` needs, in order, and whether these are all of them.
-    pub(super) fn places(&self, name: &str, (mapped, by): (&[Mapped], usize), loading: &Loading) -> (Vec<Place>, bool) {
-        let mut folders = Folders { judge: self, loading, found: Vec::new(), is_known: true };
-        let (mut cached, mut levels) = (Vec::new(), Vec::new());
-        if name.contains('/') {
-            folders.add(&mapped[by].origin, name, None);
-        } else {
-            folders.of(mapped, by);
-            if loading.loader != Loader::Musl {
-                let of_name = self.cache().into_iter().flatten().filter(|(known, _)| **known == *name.as_bytes());
-                let place = |path: &[u8]| Place { path: String::from_utf8_lossy(path).into_owned(), doubt: None };
-                cached.extend(of_name.map(|(_, path)| place(path)));
-            }
-            if loading.loader == Loader::Glibc && machine(self.architecture) == Some(Machine::X86_64) {
-                levels.extend(["x86-64-v4", "x86-64-v3", "x86-64-v2"]);
-            }
-        }
-        let is_known = folders.is_known;
-        let named = |folder: Place, name: &str| Place { path: format!("{}/{name}", folder.path), ..folder };
-        let (stated, own) = if name.contains('/') {
-            (folders.found, Vec::new())
-        } else {
-            let stated = folders.found.into_iter().map(|folder| named(folder, name)).collect();
-            (stated, loading.own_folders.iter().map(|folder| named(folder.clone(), name)).collect::<Vec<_>>())
+    /// The folders in which is searched for what `mapped[by]` needs, before those that the loader has within itself.
+    pub(super) fn stated(&self, (mapped, by): (&[Mapped], usize), loading: &Loading) -> Stated {
+        let mut folders = Folders { judge: self, loading, stated: Stated::default() };
+        folders.of(mapped, by);
+        folders.stated
+    }
+
+    /// Where a name with a slash leads that an object of this folder needs.
+    pub(super) fn named(&self, origin: &str, name: &str, loading: &Loading) -> Stated {
+        let mut folders = Folders { judge: self, loading, stated: Stated::default() };
+        folders.add(origin, name, None);
+        folders.stated
+    }
+
+    /// The paths at which the loader looks for a name, in order. Each is made when it comes to it: a program has
+    /// thousands of folders and of names, if it wants to.
+    pub(super) fn places<'p>(
+        &self,
+        name: &'p [u8],
+        stated: &'p [Place],
+        loading: &'p Loading,
+    ) -> impl Iterator<Item = Place> + use<'p, 'a> {
+        let is_path = name.contains(&b'/');
+        let cache = self.cache().filter(|_| !is_path && loading.loader != Loader::Musl).unwrap_or_default();
+        let own = if is_path { &[][..] } else { &loading.own_folders };
+        let has_levels = loading.loader == Loader::Glibc && machine(self.architecture) == Some(Machine::X86_64);
+        let levels: &[&str] = if has_levels && !is_path { &["x86-64-v4", "x86-64-v3", "x86-64-v2"] } else { &[] };
+        let text = String::from_utf8_lossy(name);
+        let below = move |folder: &Place| match is_path {
+            true => folder.clone(),
+            false => Place { path: format!("{}/{text}", folder.path), doubt: folder.doubt },
         };
-        let mut all: Vec<Place> = stated.into_iter().chain(cached).chain(own).collect();
+        let all = move || {
+            let below = below.clone();
+            let cached = cache.iter().filter(move |(known, _)| **known == *name);
+            let cached =
+                cached.map(|(_, path)| Place { path: String::from_utf8_lossy(path).into_owned(), doubt: None });
+            stated.iter().map(below.clone()).chain(cached).chain(own.iter().map(below))
+        };
         // Of each folder the loader looks into these first; what it finds there is as good.
-        let below = |place: &Place, level: &str| {
+        let within = |place: &Place, level: &str| {
             let (folder, name) = place.path.rsplit_once('/')?;
             Some(Place { path: format!("{folder}/glibc-hwcaps/{level}/{name}"), doubt: Some(LEVEL) })
         };
-        let levels: Vec<Place> =
-            all.iter().flat_map(|place| levels.iter().filter_map(|level| below(place, level))).collect();
-        all.extend(levels);
-        (all, is_known)
+        let plain = all();
+        let levelled = move |place: Place| levels.iter().filter_map(move |level| within(&place, level));
+        let rest = (!levels.is_empty()).then(all).into_iter().flatten();
+        plain.chain(rest.flat_map(levelled))
     }
 
     /// What the loader makes of what stands at this path.
@@ -175,14 +188,8 @@ impl<'a> Judge<'a> {
         }
         match &found.node.kind {
             Kind::File { head: Head::Elf(elf), .. } => match self.fit(elf) {
-                Fit::Native => {
-                    let elf = elf.as_ref().clone();
-                    Candidate::Native(found, elf, may)
-                }
-                Fit::Foreign | Fit::Compatible => {
-                    let elf = elf.as_ref().clone();
-                    Candidate::Foreign(found, elf)
-                }
+                Fit::Native => Candidate::Native(found, elf, may),
+                Fit::Foreign | Fit::Compatible => Candidate::Foreign(found, elf),
                 Fit::Irrelevant => Candidate::Nothing,
             },
             Kind::Directory if may == May::Yes => Candidate::Broken(found, "is a folder"),
@@ -209,12 +216,24 @@ pub(super) fn folder_of(path: &str) -> String {
     }
 }
 
-/// The folders that someone states, as they are gathered.
+/// The folders that someone states.
+pub(super) struct Stated {
+    pub(super) folders: Vec<Place>,
+    /// Whether these are all of them.
+    pub(super) is_known: bool,
+}
+
+impl Default for Stated {
+    fn default() -> Self {
+        Self { folders: Vec::new(), is_known: true }
+    }
+}
+
+/// These as they are gathered.
 struct Folders<'j, 'a> {
     judge: &'j Judge<'a>,
     loading: &'j Loading,
-    found: Vec<Place>,
-    is_known: bool,
+    stated: Stated,
 }
 
 impl Folders<'_, '_> {
@@ -224,7 +243,7 @@ impl Folders<'_, '_> {
         let run_path = own.elf.search_path.is_some() && !own.elf.inherited;
         // glibc: DT_RPATH of it and of those above, unless it has DT_RUNPATH itself; musl knows no difference.
         let mut at = by;
-        loop {
+        while !self.judge.surroundings.looks.are_gone() {
             let object = &mapped[at];
             if self.loading.loader == Loader::Musl || object.elf.inherited && !run_path {
                 self.search_path(object);
@@ -254,14 +273,16 @@ impl Folders<'_, '_> {
 
     /// An element, with `$ORIGIN` and `$LIB` filled in. An empty one is the working folder to glibc.
     fn add(&mut self, origin: &str, element: &str, doubt: Option<&'static str>) {
-        if element.is_empty() && self.loading.loader == Loader::Musl {
+        let length = element.matches("ORIGIN").count() * origin.len() + element.len();
+        let is_none = element.is_empty() && self.loading.loader == Loader::Musl || length > LONGEST_PATH;
+        if is_none || !self.judge.surroundings.looks.take() {
             return;
         }
         let element = if element.is_empty() { "." } else { element };
         let folder = element.replace("${ORIGIN}", origin).replace("$ORIGIN", origin).replace("${LIB}", "$LIB");
         let is_here = self.judge.surroundings.folder.is_some() && !self.judge.has_moved;
         if !folder.starts_with('/') && !is_here {
-            self.is_known = false;
+            self.stated.is_known = false;
             return;
         }
         // Debian's loader and Fedora's say different things for it.
@@ -270,6 +291,6 @@ impl Folders<'_, '_> {
         } else {
             vec![String::new()]
         };
-        self.found.extend(libs.into_iter().map(|lib| Place { path: folder.replace("$LIB", &lib), doubt }));
+        self.stated.folders.extend(libs.into_iter().map(|lib| Place { path: folder.replace("$LIB", &lib), doubt }));
     }
 }
