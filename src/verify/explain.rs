@@ -189,15 +189,17 @@ library-missing: a library that a program needs does not exist, or not where its
 
 The libraries of a program (DT_NEEDED), and theirs, are looked for as the loader that the program names looks for them:
 glibc's in RPATH, LD_LIBRARY_PATH, RUNPATH, /etc/ld.so.cache and the folders of its distribution; musl's in
-LD_LIBRARY_PATH, RPATH and /lib, /usr/local/lib, /usr/lib. Relative folders are those of the working folder, and so is an
-empty one to glibc. It is an error where no file of the image has the name, where the file stands in a folder that the
-loader is known not to look into, where the user may not read it, or where the first of that name is a folder or no ELF
-file: the program ends before its first line. It is a note, and the verdict undetermined, where a volume, LD_PRELOAD or
-LD_LIBRARY_PATH of the container definition may bring it, where glibc's cache is not in the image, where only a
-glibc-hwcaps folder has it, or where LD_LIBRARY_PATH or $ORIGIN lead a program with more rights than its user (setuid,
-capabilities) to it. Libraries that a program opens by itself (dlopen) are not followed. Of the modules that Python or
-Node may load it is a warning, and undetermined, where one is linked with a C library that the image does not have; those
-for another machine are found by foreign-executable.
+LD_LIBRARY_PATH, RPATH and /lib, /usr/local/lib, /usr/lib, unless /etc/ld-musl-*.path states others. Relative folders
+are those of the working folder, and so is an empty one to glibc. It is an error where no file of the image has the
+name, where the file stands in a folder that the loader is known not to look into, where the user may not read it, or
+where the first of that name is a folder or no ELF file: the program ends before its first line. It is a note, and the
+verdict undetermined, where a volume, LD_PRELOAD or LD_LIBRARY_PATH of the container definition may bring it, where
+glibc's cache is not in the image, where only a glibc-hwcaps folder has it, or where LD_LIBRARY_PATH or $ORIGIN lead a
+program with more rights than its user (setuid, capabilities) to it. Libraries that a program opens by itself (dlopen)
+are not followed. Versions of symbols are not compared: a program that was linked with a newer glibc than the image has
+(version `GLIBC_2.38' not found) is not found out. Of the modules that Python or Node may load it is a warning, and
+undetermined, where one is linked with a C library that the image does not have; those for another machine are found by
+foreign-executable.
 
 What ECS says:
   error while loading shared libraries: libpq.so.5: cannot open shared object file: No such file or directory

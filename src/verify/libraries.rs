@@ -52,7 +52,7 @@ enum Library<'a> {
     Found(Opened<'a>),
     /// This file, unless what is said here is otherwise.
     Unsure(Opened<'a>, String),
-    /// There are only files of that name for other machines.
+    /// There are only files of that name for other machines, or the loader takes such a one.
     Foreign(Found<'a>, &'a Elf),
     /// There are only files of that name that the user may not read.
     Closed(Found<'a>),
@@ -140,6 +140,11 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 names.insert(name.clone());
+                // glibc asks first whether a file that is mapped goes by this name (`_dl_map_object`), musl does not.
+                let is_mapped = mapped.iter().any(|object| object.elf.soname.as_deref() == Some(&*name));
+                if is_mapped && loading.loader == Loader::Glibc {
+                    continue;
+                }
                 let by_path = name.contains(&b'/').then(|| {
                     let name = String::from_utf8_lossy(&name);
                     self.named(&mapped[at].origin, &name, &loading)
@@ -169,9 +174,7 @@ impl<'a> Judge<'a> {
                         return self.unknown(Rule::LibraryMissing, &shown(&program.path), why);
                     }
                     library => {
-                        // A library that is mapped already may go by this name.
-                        let known = |object: &Mapped| object.elf.soname.as_deref() == Some(&*name);
-                        if !mapped.iter().any(known) {
+                        if !is_mapped || loading.loader == Loader::Musl {
                             self.no_library(&name, &needing, &library, (loading.loader, is_known));
                         }
                         continue;
@@ -191,8 +194,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The file that the loader takes for a name. It passes over files of another machine and those that it cannot open,
-    /// and ends with an error at others that are no library.
+    /// The file that the loader takes for a name. It passes over those that it cannot open, and glibc's over those of
+    /// another machine; it ends with an error at others that are no library.
     fn library(&self, name: &[u8], stated: &[Place], loading: &Loading, searches: &mut usize) -> Library<'a> {
         let (mut foreign, mut closed, mut unsure) = (None, None, None);
         for place in self.places(name, stated, loading) {
@@ -211,6 +214,12 @@ impl<'a> Judge<'a> {
                         None => continue,
                     };
                     unsure.get_or_insert_with(|| (opened(found, elf), why));
+                }
+                (Candidate::Foreign(found, elf), None) if loading.loader == Loader::Musl => {
+                    return match unsure {
+                        Some((opened, why)) => Library::Unsure(opened, why),
+                        None => Library::Foreign(found, elf),
+                    };
                 }
                 (Candidate::Foreign(found, elf), _) => _ = foreign.get_or_insert((found, elf)),
                 (Candidate::Closed(found), _) => _ = closed.get_or_insert(found),
@@ -269,13 +278,10 @@ impl<'a> Judge<'a> {
 
     /// A library where the loader is not known to look.
     fn elsewhere(&mut self, name: &[u8], needing: &[u8], found: &Found<'_>, (loader, is_known): (Loader, bool)) {
-        let root = &self.image().root;
         let told = match loader {
             Loader::Glibc => self.cache().is_some(),
             // musl reads the folders from a file, where there is one.
-            Loader::Musl => {
-                !root.iter().any(|(path, ..)| path.starts_with(b"etc/ld-musl-") && path.ends_with(b".path"))
-            }
+            Loader::Musl => !self.has_musl_path(),
             Loader::Other => false,
         };
         let told = told && is_known && !self.may_come_from_outside();

@@ -1,6 +1,7 @@
 //! Loaders and libraries, where they are found and where not.
 
 use dockless::elf::Machine;
+use dockless::verify::finding::Verdict::Runs;
 
 use crate::build::{ARM, X86};
 use crate::case::{Case, GLIBC, MUSL, app, case, changed, expect_all, glibc, library, musl, with};
@@ -313,6 +314,90 @@ fn broken() -> Vec<Case> {
     ]
 }
 
+/// Files that are mapped under other names than those that are asked for.
+fn names() -> Vec<Case> {
+    let named = changed(X86, |elf| {
+        *elf = elf.clone().library(&[]);
+        elf.soname = "libx.so.1";
+    });
+    let app = |loader| {
+        changed(X86, |elf| {
+            *elf = elf.clone().with(loader, &["libnone.so", "libuser.so"]);
+            elf.search_path = Some((29, "/opt"));
+        })
+    };
+    let own = |loader| {
+        vec![
+            bin("etc/ld.so.cache", cache("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")),
+            bin("app", app(loader)),
+            bin("opt/libx.so.1", named.clone()),
+            sym("opt/libnone.so", "libx.so.1"),
+            bin("opt/libuser.so", library(&["libx.so.1"])),
+        ]
+    };
+    let beside = |machine| {
+        let mut items = with(glibc(), own(GLIBC));
+        items.retain(|item| !item.is_at("opt/libx.so.1") && !item.is_at("opt/libnone.so"));
+        items.extend([
+            bin("opt/libnone.so", named.clone()),
+            bin("data/libx.so.1", made_for(machine).library(&[]).bytes()),
+        ]);
+        items
+    };
+    vec![
+        case("a library that is mapped by a link, and asked for by its SONAME", with(glibc(), own(GLIBC)), &["/app"]),
+        case("a SONAME that goes before another file of that name", beside(X86), &["/app"]),
+        case("a SONAME that goes before a file for arm64", beside(ARM), &["/app"])
+            .says(Runs, &["warning foreign-executable /data/libx.so.1"]),
+    ]
+}
+
+/// musl's order: `LD_LIBRARY_PATH`, the search paths of the libraries, its own folders; the first file that opens.
+fn order_of_musl() -> Vec<Case> {
+    let app = |tag| {
+        changed(X86, |elf| {
+            *elf = elf.clone().with(MUSL, &["libx.so.1"]);
+            elf.search_path = Some((tag, "/opt/good"));
+        })
+    };
+    let start = |name, tag, more: Vec<Item>| {
+        case(name, with(musl(), [vec![bin("app", app(tag))], more].concat()), &["/app"])
+            .config(|config| config.env = vec!["LD_LIBRARY_PATH=/opt/env".into()])
+    };
+    let arm = || made_for(ARM).library(&[]).bytes();
+    vec![
+        start(
+            "LD_LIBRARY_PATH goes before RPATH",
+            15,
+            vec![bin("opt/good/libx.so.1", b"text"), bin("opt/env/libx.so.1", x())],
+        ),
+        start(
+            "text in LD_LIBRARY_PATH goes before RPATH",
+            15,
+            vec![bin("opt/good/libx.so.1", x()), bin("opt/env/libx.so.1", b"text")],
+        )
+        .fails(&["error library-missing /opt/env/libx.so.1"]),
+        start(
+            "text in LD_LIBRARY_PATH goes before RUNPATH",
+            29,
+            vec![bin("opt/good/libx.so.1", x()), bin("opt/env/libx.so.1", b"text")],
+        )
+        .fails(&["error library-missing /opt/env/libx.so.1"]),
+        start(
+            "musl passes over no file for another machine",
+            15,
+            vec![bin("lib/libx.so.1", arm()), bin("usr/lib/libx.so.1", x())],
+        )
+        .fails(&["error foreign-executable /lib/libx.so.1"]),
+        start(
+            "a file may state other folders than musl's own",
+            15,
+            vec![bin("etc/ld-musl-x86_64.path", b"/opt/x\n"), bin("lib/libx.so.1", x())],
+        )
+        .stays_open(&["note library-missing /lib/libx.so.1"]),
+    ]
+}
+
 fn folders() -> Vec<Case> {
     let through_a_link = |name, liby: &str| {
         let libx = changed(X86, |elf| {
@@ -396,6 +481,6 @@ fn called_loaders() -> Vec<Case> {
 
 #[test]
 fn libraries_are_found_where_the_loader_looks() {
-    let cases = [loaders(), relative(), rights(), broken(), folders(), called_loaders()];
+    let cases = [loaders(), relative(), rights(), broken(), folders(), names(), order_of_musl(), called_loaders()];
     expect_all(&cases.into_iter().flatten().collect::<Vec<_>>());
 }

@@ -42,7 +42,7 @@ pub(super) struct Place {
 pub(super) enum Candidate<'a> {
     /// It maps it, where the user may read it.
     Native(Found<'a>, &'a Elf, May),
-    /// It passes over it: it is for another machine.
+    /// It is for another machine: glibc's passes over it, musl's maps it.
     Foreign(Found<'a>, &'a Elf),
     /// It passes over it: the user may not read it.
     Closed(Found<'a>),
@@ -53,6 +53,8 @@ pub(super) enum Candidate<'a> {
 
 const SECURE: &str = "the program has more rights than its user (setuid, setgid, capabilities), and its loader then \
                       passes over LD_LIBRARY_PATH and $ORIGIN";
+const STATED: &str =
+    "musl looks into the folders that /etc/ld-musl-*.path states, which is not read here, instead of its own";
 const LEVEL: &str = "whether the loader looks into glibc-hwcaps hangs on its version and on the CPU";
 const DISTRIBUTION: &str = "whether the loader looks into that folder hangs on how it was built, which the image does not \
                             tell";
@@ -84,7 +86,8 @@ impl<'a> Judge<'a> {
     fn own_folders(&self, loader: Loader, loader_path: &[u8]) -> Vec<Place> {
         let place = |path: String, doubt| Place { path, doubt };
         if loader == Loader::Musl {
-            return ["/lib", "/usr/local/lib", "/usr/lib"].map(|path| place(path.into(), None)).into();
+            let doubt = self.has_musl_path().then_some(STATED);
+            return ["/lib", "/usr/local/lib", "/usr/lib"].map(|path| place(path.into(), doubt)).into();
         }
         let has_libc = |folder: &String| self.image().root.resolve(format!("{folder}/libc.so.6").as_bytes()).is_ok();
         let triplet = self.triplet();
@@ -104,6 +107,11 @@ impl<'a> Judge<'a> {
         let doubt = |known: bool| (is_told && !known).then_some(DISTRIBUTION);
         let families = families.into_iter().zip(knows).chain(iter::once((debian.to_vec(), false)));
         families.flat_map(|(family, known)| family.into_iter().map(move |path| place(path, doubt(known)))).collect()
+    }
+
+    /// Whether a file states other folders than those that musl has within itself.
+    pub(super) fn has_musl_path(&self) -> bool {
+        self.image().root.iter().any(|(path, ..)| path.starts_with(b"etc/ld-musl-") && path.ends_with(b".path"))
     }
 
     fn triplet(&self) -> &'static str {
@@ -240,12 +248,17 @@ impl Folders<'_, '_> {
     /// Those in which is searched for what `mapped[by]` needs.
     fn of(&mut self, mapped: &[Mapped], by: usize) {
         let own = &mapped[by];
+        let is_musl = self.loading.loader == Loader::Musl;
+        // musl knows no difference between DT_RPATH and DT_RUNPATH, and looks into LD_LIBRARY_PATH before both.
+        if is_musl {
+            self.library_path(mapped);
+        }
         let run_path = own.elf.search_path.is_some() && !own.elf.inherited;
-        // glibc: DT_RPATH of it and of those above, unless it has DT_RUNPATH itself; musl knows no difference.
+        // glibc: DT_RPATH of it and of those above, unless it has DT_RUNPATH itself.
         let mut at = by;
         while !self.judge.surroundings.looks.are_gone() {
             let object = &mapped[at];
-            if self.loading.loader == Loader::Musl || object.elf.inherited && !run_path {
+            if is_musl || object.elf.inherited && !run_path {
                 self.search_path(object);
             }
             if at == object.by {
@@ -253,13 +266,19 @@ impl Folders<'_, '_> {
             }
             at = object.by;
         }
+        if !is_musl {
+            self.library_path(mapped);
+            self.search_path(own);
+        }
+    }
+
+    fn library_path(&mut self, mapped: &[Mapped]) {
         let stated = self.judge.surroundings.library_path.as_deref().unwrap_or_default();
         let separators = if self.loading.loader == Loader::Musl { [':', '\n'] } else { [':', ';'] };
         let doubt = self.loading.is_secure.then_some(SECURE);
         for element in stated.split(separators).filter(|_| !stated.is_empty()) {
             self.add(&mapped[0].origin, element, doubt);
         }
-        self.search_path(own);
     }
 
     /// `DT_RUNPATH` or `DT_RPATH`.
