@@ -42,8 +42,11 @@ pub(super) struct Judge<'a> {
     pub(super) by_env: usize,
     /// The paths of the image by their last names, once someone has asked.
     pub(super) by_name: OnceCell<BTreeMap<&'a [u8], Vec<&'a [u8]>>>,
-    /// The programs that were judged, with what that hangs on: whether they surely start, with nothing before them.
-    pub(super) judged: BTreeSet<(Box<[u8]>, bool, bool, Changes)>,
+    /// The programs that were judged, with what that hangs on: whether they surely start, whether nothing runs before
+    /// them, whether what starts them goes on without them.
+    pub(super) judged: BTreeSet<(Box<[u8]>, [bool; 3], Changes)>,
+    /// What was said of programs whose start is no condition: rule, path, and what is wanted.
+    pub(super) told: BTreeSet<(Severity, Rule, Option<String>, Option<String>)>,
     /// The scripts that interpreters read.
     pub(super) scripts: Vec<Box<[u8]>>,
 }
@@ -98,6 +101,7 @@ impl<'a> Judge<'a> {
             by_env: 0,
             by_name: OnceCell::new(),
             judged: BTreeSet::new(),
+            told: BTreeSet::new(),
             scripts: Vec::new(),
         }
     }

@@ -81,13 +81,14 @@ Every ELF file of the merged root file system, and every native library in its j
 architecture. On the way of the process that ECS starts (the program itself, the interpreter of a script, the dynamic
 loader, the libraries) it is an error: it cannot start. So it is in what an init, a wrapper (env, timeout, nohup, gosu),
 `sh -c` or a shell's script of at most 4 KiB surely starts: commands whose names stand there literally, outside of `if`,
-`case` and loops, before anything that may have ended the script; \"$@\" is what the script is told. What these may start
-beside, what a longer script or one with `eval` or `.` may start, and a module that the interpreter of that process may
-load (Python's and Node's extension modules, native libraries in a jar), is a warning, and the verdict undetermined: it
-fails when it is started or loaded, and nobody knows whether it is. Elsewhere it is a
-warning, since nobody may ever execute it. A file that stands beside the same for this machine, under a name that
-differs in the machine alone, is nothing; so are BPF and GPU code, object files and debug symbols. 32-bit x86 on amd64
-and 32-bit ARM on arm64 leave the verdict open: not every kernel and CPU there has the 32-bit mode.
+`case` and loops, before anything that may have ended the script, and without which it does not go on: what `exec`
+starts, the last of its commands, all of them under `set -e`; \"$@\" is what the script is told. What it goes on
+without, and what these may start beside, what a longer script or one with `eval` or `.` may start, and a module
+that the interpreter of that process may load (Python's and Node's extension modules, native libraries in a jar), is a
+warning, and the verdict undetermined: it fails when it is started or loaded, and nobody knows whether it is. Elsewhere
+it is a warning, since nobody may ever execute it. A file that stands beside the same for this machine, under a name
+that differs in the machine alone, is nothing; so are BPF and GPU code, object files and debug symbols. 32-bit x86 on
+amd64 and 32-bit ARM on arm64 leave the verdict open: not every kernel and CPU there has the 32-bit mode.
 
 What ECS says:
   exec /usr/local/bin/app: exec format error             (stopCode EssentialContainerExited)
@@ -119,10 +120,12 @@ const ENTRYPOINT_NOT_FOUND: &str = "\
 entrypoint-not-found: what the container starts does not exist in the image
 
 The process is the one that ECS starts: entryPoint and command of the container definition, else entrypoint and cmd of
-the image; an entryPoint of the container definition drops the image's cmd. A name without a slash is looked up in
-PATH (whose relative folders the runtime refuses), a relative path in the working folder, links are followed within the
+the image; an entryPoint of the container definition drops the image's cmd. A name without a slash is looked up in PATH
+(whose relative folders the runtime refuses), a relative path in the working folder, links are followed within the
 image. So is the script or jar that an interpreter is told to open (python3 main.py, node, java -jar): it looks in the
-working folder.
+working folder. So is what a script surely starts; where a program runs before, which may have made the file, or where
+the script goes on without it (`/opt/agent &`, a command that is not the last, without `set -e`), it is a note, and the
+verdict undetermined.
 
 What ECS says:
   CannotStartContainerError: ... exec: \"app\": executable file not found in $PATH

@@ -136,6 +136,12 @@ pub(super) fn shell_text(kept: &[u8]) -> (bool, Option<&str>) {
     (by_shell, text)
 }
 
+/// What stands behind the interpreter in the first line.
+pub(super) fn argument(kept: &[u8]) -> &str {
+    let line = std::str::from_utf8(first_line(kept)).unwrap_or_default().trim();
+    line.split_once([' ', '\t']).map_or("", |(_, argument)| argument.trim())
+}
+
 fn first_line(kept: &[u8]) -> &[u8] {
     kept.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }

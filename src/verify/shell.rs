@@ -22,6 +22,23 @@ pub(super) struct Command {
     pub(super) is_sure: bool,
     /// Whether nothing has run and nothing was written before: what is missing is missing then.
     pub(super) fresh: bool,
+    /// Whether `exec` stands before it: it is no builtin then.
+    pub(super) executes: bool,
+    pub(super) failure: Failure,
+    /// A folder to which the text has changed before: where it is none, the text has gone another way.
+    pub(super) needs: Option<String>,
+}
+
+/// What becomes of a text where a command of it cannot be started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It ends there, and not well.
+    #[default]
+    Ends,
+    /// It goes on, or ends with the answer of another command.
+    Passes,
+    /// So it does, and whoever wrote it expects that: `|| true`.
+    Foreseen,
 }
 
 /// What a shell's text starts.
@@ -49,7 +66,7 @@ pub(super) fn told(words: &[String], is_open: bool) -> Option<Script> {
     if !is_shell(words.first()?) {
         return None;
     }
-    let (mut told, mut login) = (false, false);
+    let (mut told, mut login, mut exits) = (false, false, false);
     let mut rest = &words[1..];
     while let [word, after @ ..] = rest {
         let Some(letters) = word.strip_prefix(['-', '+']) else { break };
@@ -61,6 +78,7 @@ pub(super) fn told(words: &[String], is_open: bool) -> Option<Script> {
             _ => {
                 told |= letters.contains('c');
                 login |= letters.contains('l');
+                exits |= letters.contains('e') && word.starts_with('-');
                 if letters.contains('n') {
                     return None;
                 }
@@ -75,7 +93,7 @@ pub(super) fn told(words: &[String], is_open: bool) -> Option<Script> {
         None if is_open => return Some(Script { commands: Vec::new(), is_whole: false }),
         known => known.filter(|_| told)?,
     };
-    let mut script = script(text, arguments, is_open);
+    let mut script = script(text, arguments, (is_open, exits));
     if login {
         // It reads files that may change PATH and all else.
         for command in &mut script.commands {
@@ -197,6 +215,52 @@ mod tests {
         assert_eq!(told(&["app".into(), "-c".into(), "x".into()], false), None);
     }
 
+    /// `exec`, the last list, and what `-e` makes an end are what a text cannot do without.
+    #[test]
+    fn a_text_may_go_on_where_a_command_cannot_be_started() {
+        use Failure::{Ends, Foreseen, Passes};
+        for (text, wanted) in [
+            ("a", &[Ends][..]),
+            ("a; b", &[Passes, Ends]),
+            ("a || true; exec b", &[Foreseen, Ends]),
+            ("a || echo no\nexec b", &[Foreseen, Ends]),
+            ("a || b", &[Passes, Ends]),
+            ("a || exit 1; b", &[Ends, Ends]),
+            ("a || exit; b", &[Ends, Ends]),
+            ("a || exit 0; b", &[Passes, Ends]),
+            ("a || { c; exit 1; }; b", &[Passes, Passes, Ends]),
+            ("a & exec b", &[Passes, Ends]),
+            ("! a; b", &[Passes, Ends]),
+            ("a | b", &[Passes, Passes]),
+            ("a && b", &[Ends, Ends]),
+            ("a && b; c", &[Passes, Passes, Ends]),
+            ("a && b || true", &[Foreseen, Foreseen]),
+            ("set -e; a; b", &[Ends, Ends]),
+            ("set -eu\na && b\nc", &[Passes, Ends, Ends]),
+            ("set -o errexit; a; b", &[Ends, Ends]),
+            ("set -e; set +e; a; b", &[Passes, Ends]),
+            ("if x; then set -e; fi; a; b", &[Passes, Passes, Ends]),
+            ("set -e; ! a; b", &[Passes, Ends]),
+            ("exec a || true", &[Ends]),
+        ] {
+            let script = script(text, &[], (false, false));
+            let found: Vec<Failure> = script.commands.iter().map(|command| command.failure).collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+        let script = script("a; b", &[], (false, true));
+        assert!(script.commands.iter().all(|command| command.failure == Ends));
+        for (text, wanted) in [
+            ("cd /x; ./a", Some("/x")),
+            ("cd /x && exec a; b", Some("/x")),
+            ("cd /x && exec ./a", None),
+            ("set -e; cd /x; ./a", None),
+            ("cd /x; a", None),
+        ] {
+            let command = told(&sh(text), false).expect("a text").commands.swap_remove(0);
+            assert_eq!(command.needs.as_deref(), wanted, "{text}");
+        }
+    }
+
     #[test]
     fn what_a_script_is_told_is_followed() {
         for (text, is_whole, commands) in [
@@ -221,7 +285,7 @@ mod tests {
             ("set -- a $X; shift; exec \"$@\"", false, &[]),
             ("set -- $X \"$@\"; exec app \"$@\"", true, &["app"]),
         ] {
-            let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()], false);
+            let script = script(text, &["/run.sh".into(), "node".into(), "app.js".into()], (false, false));
             let wanted: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
             assert_eq!((script.is_whole, shown(&script)), (is_whole, wanted), "{text}");
         }
@@ -234,7 +298,7 @@ mod tests {
         for text in
             ["a && ".repeat(50_000), "{ ".repeat(50_000), "$(".repeat(50_000), "set -- \"$@\" \"$@\"\n".repeat(64)]
         {
-            assert!(script(&text, &words, false).commands.len() <= 64);
+            assert!(script(&text, &words, (false, false)).commands.len() <= 64);
         }
         let functions: Vec<String> = (0..50_000).map(|n| format!("f{n}() {{ :;}}\n")).collect();
         for text in [
@@ -245,12 +309,12 @@ mod tests {
             "set -- \"$@\" \"$@\"\n".repeat(13) + &"shift\n".repeat(50_000),
             format!("set -- {}\n", "x".repeat(100_000)) + &"set -- \"$@\" \"$@\"\n".repeat(13),
         ] {
-            assert_eq!(script(&text, &words, false).commands, []);
+            assert_eq!(script(&text, &words, (false, false)).commands, []);
         }
         // Each substitution is told all of them.
         let many: Vec<String> = std::iter::repeat_n("x".to_owned(), 50_000).collect();
-        assert_eq!(script(&"$(:)\n".repeat(50_000), &many, false).commands, []);
+        assert_eq!(script(&"$(:)\n".repeat(50_000), &many, (false, false)).commands, []);
         let long = ["x".repeat(1 << 20)];
-        assert_eq!(script(&": \"$0\" \"$0\"\n".repeat(20_000), &long, false).commands, []);
+        assert_eq!(script(&": \"$0\" \"$0\"\n".repeat(20_000), &long, (false, false)).commands, []);
     }
 }

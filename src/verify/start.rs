@@ -8,8 +8,8 @@ use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
-use super::script::shell_text;
-use super::shell::{Script, is_shell, script, told};
+use super::script::{argument, shell_text};
+use super::shell::{Failure, Script, is_shell, script, told};
 use super::wrapper::{Changes, is_wrapper, wrapped};
 
 /// How many programs may start one another on a command line.
@@ -30,9 +30,13 @@ struct Start<'w> {
     role: Role,
     /// Whether a shell starts it, which has builtins and reads files that no kernel executes.
     by_shell: bool,
+    /// Whether `exec` stands before it, so that it is no builtin.
+    executes: bool,
     changes: Changes,
     /// Whether no program has run before that may have changed the root file system.
     fresh: bool,
+    /// Whether what starts it goes on where it cannot be started.
+    passes: bool,
     /// How many stand before it.
     depth: usize,
 }
@@ -64,36 +68,68 @@ impl<'a> Judge<'a> {
         }
         let (role, changes) = (Role::Program, Changes::default());
         let (words, is_open) = (&process.words[..], process.is_open);
-        self.start(&Start { words, is_open, role, by_shell: false, changes, fresh: true, depth: 0 });
+        self.start(&Start {
+            words,
+            is_open,
+            role,
+            by_shell: false,
+            executes: false,
+            changes,
+            fresh: true,
+            passes: false,
+            depth: 0,
+        });
     }
 
     fn start(&mut self, start: &Start<'_>) {
+        let known = self.findings.len();
+        let started = self.judged(start);
+        self.soften(known, start);
+        if let Some((path, text)) = started {
+            self.follow(start, &path, text.as_ref());
+        }
+    }
+
+    /// Judges what is to be started; where it was found, its path, and its text, where it is a script or opens one.
+    fn judged<'w>(&mut self, start: &Start<'w>) -> Option<(String, Option<ScriptFile<'w>>)>
+    where
+        'a: 'w,
+    {
         let words = start.words;
-        let [name, ..] = words else { return };
+        let [name, ..] = words else { return None };
         // Where PATH or the working folder are others, only whole paths say something.
         if start.changes.place && !name.starts_with('/') {
-            return;
+            return None;
         }
         // A loader looks a name up among libraries.
         if start.changes.by_loader && !name.contains('/') {
-            return;
+            return None;
         }
         self.starts += 1;
         if start.depth >= MAX_WRAPPERS || self.starts > MAX_STARTS {
             self.by_script = true;
-            return;
+            return None;
         }
         let seeker = if start.depth == 0 { Seeker::Runtime } else { Seeker::Program };
+        let may_be_builtin = start.by_shell && !start.executes && !name.contains('/');
         let (path, sought) = self.surroundings.find(name, seeker);
         let found = match sought {
             Sought::Found(found) => found,
-            // What is not there may be made first.
-            _ if !start.is_sure() || !start.fresh => return,
-            // A path is no builtin of any shell.
-            Sought::Missing(_) if start.by_shell && !name.contains('/') => return self.missing_in_shell(name),
-            Sought::Unknown(_) if start.by_shell => return,
-            Sought::Unknown(why) => return self.unknown(Rule::EntrypointNotFound, &path, &why),
-            Sought::Missing(end) => return self.missing_program(name, end, &start.role),
+            _ if !start.is_sure() => return None,
+            // A path is no builtin of any shell, nor is what stands behind `exec`.
+            Sought::Missing(_) if may_be_builtin => {
+                self.missing_in_shell(name);
+                return None;
+            }
+            Sought::Unknown(_) if start.by_shell => return None,
+            Sought::Unknown(why) => {
+                self.unknown(Rule::EntrypointNotFound, &path, &why);
+                return None;
+            }
+            Sought::Missing(end) => {
+                self.missing_program(name, end, &start.role);
+                return None;
+            }
         };
         let program = shown(&found.path);
         let head = match &found.node.kind {
@@ -106,7 +142,7 @@ impl<'a> Judge<'a> {
         let read_by_shell = start.by_shell && head == Some(&Head::Other);
         // What was judged in the same way is not judged again: scripts start one program any number of times.
         let again = !start.is_sure() && self.visited.contains(&found.path)
-            || !self.judged.insert((found.path.clone(), start.is_sure(), start.fresh, start.changes));
+            || !self.judged.insert((found.path.clone(), [start.is_sure(), start.fresh, start.passes], start.changes));
         if !read_by_shell && !again {
             self.file(&path, &found, &start.role, 0);
         }
@@ -122,33 +158,43 @@ impl<'a> Judge<'a> {
         }
         // What it does with its words is known of the program that was found, not of the name.
         let opens = if start.is_sure() { self.opened(&program, start) } else { None };
-        if start.is_sure() && !start.fresh {
-            // A program that ran before may have put things right, but it has compiled nothing.
-            self.keep(known, |finding| finding.rule == Rule::ForeignExecutable);
-        }
         let text = match (opens, head) {
             (Some(file), _) => start.words.iter().position(|word| *word == file.name).map(|at| ScriptFile {
                 shell: true,
                 text: file.text,
                 words: &start.words[at..],
+                exits: start.words[1..at].iter().any(|word| is_exit_option(word)),
             }),
             (None, Some(Head::Script(kept))) => {
                 let (shell, text) = shell_text(kept);
-                Some(ScriptFile { shell, text, words: start.words })
+                Some(ScriptFile { shell, text, words: start.words, exits: is_exit_option(argument(kept)) })
             }
-            (None, _) => read_by_shell.then_some(ScriptFile { shell: true, text: None, words: start.words }),
+            (None, _) => {
+                read_by_shell.then_some(ScriptFile { shell: true, text: None, words: start.words, exits: false })
+            }
         };
-        self.follow(start, &path, text.as_ref());
+        Some((path, text))
     }
 
     /// What a program starts that has been found at this path; its text, where it is a script or opens one.
     fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&ScriptFile<'_>>) {
-        let (words, is_open, depth, fresh) = (start.words, start.is_open, start.depth + 1, start.fresh);
+        let Start { words, is_open, fresh, passes, .. } = *start;
+        let depth = start.depth + 1;
         let maybe = || Role::Maybe(path.to_owned());
         let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
         if let Some((words, changes)) = wrapped(words) {
             let changes = start.changes.and(changes);
-            return self.start(&Start { words, is_open, role: sure(), by_shell: false, changes, fresh, depth });
+            return self.start(&Start {
+                words,
+                is_open,
+                role: sure(),
+                by_shell: false,
+                executes: false,
+                changes,
+                fresh,
+                passes,
+                depth,
+            });
         }
         // What it starts is not among the words that are known.
         self.by_script |= is_open && is_wrapper(words);
@@ -157,14 +203,14 @@ impl<'a> Judge<'a> {
             return self.commands(start, path, &told);
         }
         let mut rest: &[String] = &[];
-        if let Some(ScriptFile { shell, text, words }) = text {
+        if let Some(ScriptFile { shell, text, words, exits }) = text {
             rest = words.get(1..).unwrap_or_default();
             if let Some(text) = text {
                 // A script that starts itself again, as another user or with a word before its own, starts nothing new.
                 if !self.read.insert(path.to_owned()) && !start.is_sure() {
                     return;
                 }
-                let read = script(text, words, is_open);
+                let read = script(text, words, (is_open, *exits));
                 self.commands(start, path, &read);
                 if read.is_whole {
                     return;
@@ -178,20 +224,67 @@ impl<'a> Judge<'a> {
         }
         if rest.first().is_some_and(|word| !word.starts_with('-')) {
             let by_shell = is_shell(&words[0]);
-            self.start(&Start { words: rest, is_open, role: maybe(), by_shell, changes: start.changes, fresh, depth });
+            self.start(&Start {
+                words: rest,
+                is_open,
+                role: maybe(),
+                by_shell,
+                executes: false,
+                changes: start.changes,
+                fresh,
+                passes,
+                depth,
+            });
         }
     }
 
     /// What the text of a shell starts.
     fn commands(&mut self, start: &Start<'_>, path: &str, script: &Script) {
         for command in &script.commands {
-            let is_sure = command.is_sure && start.is_sure();
+            let goes_on = command.failure == Failure::Foreseen;
+            let is_there = command.needs.as_ref().is_none_or(|folder| self.may_be_folder(folder));
+            let is_sure = command.is_sure && start.is_sure() && is_there && !goes_on;
             let role = if is_sure { Role::Started(path.to_owned()) } else { Role::Maybe(path.to_owned()) };
             let changes = start.changes.and(command.changes);
             let (words, is_open) = (&command.words[..], command.is_open);
             let (fresh, depth) = (command.fresh && start.fresh, start.depth + 1);
-            self.start(&Start { words, is_open, role, by_shell: true, changes, fresh, depth });
+            let passes = start.passes || command.failure != Failure::Ends;
+            let executes = command.executes;
+            self.start(&Start { words, is_open, role, by_shell: true, executes, changes, fresh, passes, depth });
         }
+    }
+
+    fn may_be_folder(&self, path: &str) -> bool {
+        match self.surroundings.at(path) {
+            Sought::Found(found) => found.node.kind == Kind::Directory,
+            Sought::Missing(_) => false,
+            Sought::Unknown(_) => true,
+        }
+    }
+
+    /// Of a start that is sure, the findings since the first `known` are no errors where a program that ran before may
+    /// have put things right, or where what starts it goes on without it: the verdict is open then, and each thing is
+    /// said once. No program that runs before compiles another for its machine.
+    fn soften(&mut self, known: usize, start: &Start<'_>) {
+        let why = match start {
+            start if !start.is_sure() || start.fresh && !start.passes => return,
+            Start { passes: true, .. } => "; what starts it goes on without it",
+            _ => "; a program that runs before may put it right",
+        };
+        let (told, mut at) = (&mut self.told, 0);
+        self.findings.retain_mut(|finding| {
+            at += 1;
+            if at <= known {
+                return true;
+            }
+            let is_foreign = finding.rule == Rule::ForeignExecutable;
+            if finding.severity == Severity::Error && (start.passes || !is_foreign) {
+                finding.severity = if is_foreign { Severity::Warning } else { Severity::Note };
+                finding.undecided = true;
+                finding.message.push_str(why);
+            }
+            told.insert((finding.severity, finding.rule, finding.path.clone(), finding.wanted.clone()))
+        });
     }
 
     /// Of the findings since the first `known`, only those of which this is true stay.
@@ -233,7 +326,7 @@ impl<'a> Judge<'a> {
     }
 
     /// An interpreter looks in the working folder, and a shell in `PATH` after that.
-    fn missing_script(&mut self, interpreter: &str, opened: &Opened<'_>, end: Option<String>) {
+    fn missing_script(&mut self, (interpreter, opened): (&str, &Opened<'_>), end: Option<String>, is_sure: bool) {
         let folder = self.surroundings.folder.as_deref().unwrap_or("/");
         let name = opened.name.strip_prefix("./").unwrap_or(opened.name);
         let path = match folder.trim_end_matches('/') {
@@ -244,7 +337,8 @@ impl<'a> Judge<'a> {
         let nor = if opened.in_path { ", and no folder of PATH has it either" } else { "" };
         let origin = &self.process.origin;
         let message = format!("{interpreter} opens {}, but {path} does not exist{end}{nor} ({origin})", opened.name);
-        let help = self.near(&path).map_or_else(
+        let near = Some(&path).filter(|_| is_sure).and_then(|path| self.near(path));
+        let help = near.map_or_else(
             || "name a file that the image has, relative to the working folder or by its whole path".to_owned(),
             |near| format!("did you mean {near}?"),
         );
@@ -284,9 +378,10 @@ impl<'a> Judge<'a> {
             sought = self.surroundings.in_path(opened.name, Seeker::Program).1;
         }
         match sought {
-            // A program that ran before may have made it.
-            Sought::Missing(_) if !start.fresh => {}
-            Sought::Missing(end) => self.missing_script(&start.words[0], &opened, end),
+            Sought::Missing(end) => {
+                // Names are compared where it is missing for sure.
+                self.missing_script((&start.words[0], &opened), end, start.is_sure() && start.fresh);
+            }
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {
                 if let Kind::File { head, .. } = &found.node.kind {
@@ -318,6 +413,13 @@ struct ScriptFile<'a> {
     text: Option<&'a str>,
     /// What it is told, itself first.
     words: &'a [String],
+    /// Whether a failure ends it (`-e`).
+    exits: bool,
+}
+
+/// Whether a shell that is told this word ends at a failure.
+fn is_exit_option(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|letters| !letters.starts_with('-') && letters.contains('e'))
 }
 
 /// Whether two names differ in case, in one character, or in two that have changed places. A distance, as it is told

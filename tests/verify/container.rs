@@ -218,7 +218,7 @@ fn what_a_scripts_text_starts_is_judged() {
     }
     // What is missing at once is missing; what something may have made before need not be.
     for (text, verdict) in
-        [("exec /srv/nosuch", DoesNotRun), ("sleep 1; exec /srv/nosuch", Runs), ("exec nosuch", Runs)]
+        [("exec /srv/nosuch", DoesNotRun), ("sleep 1; exec /srv/nosuch", Undetermined), ("exec nosuch", DoesNotRun)]
     {
         assert_eq!(judge(&with(text, &[], X86), &task(X86_64, "")).verdict, verdict, "{text}");
     }
@@ -267,4 +267,50 @@ fn scripts_that_start_scripts_are_followed_within_bounds() {
     let mut nodes: Vec<Node> = (0..9).map(|n| script(&format!("s{n}"), &text((n + 1) % 9))).collect();
     nodes.extend([exe("bin/sh", program(X86)), exe("usr/bin/other", program(ARM))]);
     assert_eq!(judge(&amd64(nodes, &["/s0"]), &task(X86_64, "")).verdict, Undetermined);
+}
+
+/// A shell goes on where a command cannot be started, unless it is told otherwise: only what it cannot do without is an
+/// error. What runs before something that is missing may have made it.
+#[test]
+fn what_a_shell_can_do_without_does_not_decide() {
+    let image = |text: &str| {
+        let programs = ["bin/sh", "bin/echo", "bin/cat", "bin/cp", "bin/true"].map(|path| exe(path, program(X86)));
+        let agent = [exe("opt/agent", program(ARM)), exe("opt/run", dynamic(X86, "/lib/ld", &["libx.so"]))];
+        amd64(programs.into_iter().chain(agent).collect(), &["/bin/sh", "-c", text])
+    };
+    let missing = "note entrypoint-not-found /opt/hook";
+    let foreign = "warning foreign-executable /opt/agent";
+    for (text, verdict, findings) in [
+        ("/opt/hook || true; exec /bin/echo x", Runs, &[foreign][..]),
+        ("/opt/hook; exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("/opt/hook & exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("! /opt/hook; exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("/opt/hook | cat; exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("/opt/hook; /opt/hook; exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("sh -c /opt/hook; exec /bin/echo x", Undetermined, &[missing, foreign]),
+        ("/opt/agent || true; exec /bin/echo x", Undetermined, &[foreign]),
+        ("/opt/agent; exec /bin/echo x", Undetermined, &[foreign]),
+        ("cd /nope && exec /opt/none; exec /bin/echo x", Runs, &[foreign]),
+        ("cd /nope; exec ../bin/echo x", Runs, &[foreign]),
+        ("echo x >/nope/y && exec /opt/none; exec /bin/echo x", Runs, &[foreign]),
+        ("/bin/true x; exec /opt/hook", Undetermined, &[missing, foreign]),
+        ("/bin/true x; exec hook", Undetermined, &["note entrypoint-not-found", foreign]),
+        ("/bin/true x; exec /opt/run", Undetermined, &["note interpreter-missing /opt/run", foreign]),
+        ("/bin/true x; exec /bin/sh /opt/hook", Undetermined, &[missing, foreign]),
+        ("cp /bin/echo /opt/hook; exec /opt/hook", Runs, &[foreign]),
+        ("/bin/true; /opt/agent & exec /opt/agent", DoesNotRun, &[foreign, "error foreign-executable /opt/agent"]),
+    ] {
+        expect(&image(text), &task(X86_64, ""), verdict, findings);
+    }
+    let (missing, foreign) = ("error entrypoint-not-found /opt/hook", "warning foreign-executable /opt/agent");
+    for (text, findings) in [
+        ("set -e; /opt/hook; exec /bin/echo x", &[missing, foreign][..]),
+        ("/opt/hook || exit 1; exec /bin/echo x", &[missing, foreign]),
+        ("cd /opt && exec ./hook", &[missing, foreign]),
+        ("exec /opt/hook || true", &[missing, foreign]),
+        ("/opt/hook && exec /bin/echo x", &[missing, foreign]),
+        ("/bin/true x; exec /opt/agent", &["error foreign-executable /opt/agent"]),
+    ] {
+        expect(&image(text), &task(X86_64, ""), DoesNotRun, findings);
+    }
 }

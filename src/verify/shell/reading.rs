@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::lexer::{Token, Tokens, tokens};
 use super::structure::{Join, Part, Structure};
-use super::{Command, Script};
+use super::{Command, Failure, Script};
 use crate::verify::wrapper::Changes;
 
 /// How many commands are kept.
@@ -85,11 +85,12 @@ const TESTS: &[&str] = &["[", "[[", "test", "command", "type", "which", "hash", 
 const SETTINGS: &[&str] =
     &["cd", "export", "set", "umask", "ulimit", "echo", ":", "true", "printf", "trap", ".", "source"];
 
-/// The commands of a text; `arguments` are what follows it, `$0` first. Where `is_open`, others may follow.
-pub(in crate::verify) fn script(text: &str, arguments: &[String], is_open: bool) -> Script {
+/// The commands of a text; `arguments` are what follows it, `$0` first. Where `is_open`, others may follow; where it
+/// `exits`, the shell was told `-e`.
+pub(in crate::verify) fn script(text: &str, arguments: &[String], (is_open, exits): (bool, bool)) -> Script {
     let mut script = Script { commands: Vec::new(), is_whole: true };
     let (zeroth, rest) = arguments.split_at(arguments.len().min(1));
-    let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open } };
+    let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open }, exits };
     read(text, &told, 0, &mut script, &mut { MOST_COPIED });
     if script.commands.len() > MAX_COMMANDS {
         script.commands.truncate(MAX_COMMANDS);
@@ -109,6 +110,12 @@ fn read(text: &str, told: &Told<'_>, depth: usize, script: &mut Script, room: &m
     let is_nested = structure.is_broken || depth > 0;
     script.is_whole &= !structure.is_broken;
     let mut reading = Reading {
+        all: &structure.parts,
+        at: 0,
+        is_last: false,
+        exits: told.exits,
+        behind: None,
+        is_doubtful: false,
         zeroth: told.zeroth,
         arguments: vec![told.arguments.clone()],
         may_have_ended: is_nested,
@@ -120,7 +127,7 @@ fn read(text: &str, told: &Told<'_>, depth: usize, script: &mut Script, room: &m
         script,
         room,
     };
-    reading.parts(&structure.parts);
+    reading.parts();
     for inner in substitutions {
         read(&inner, told, depth + 1, script, room);
     }
@@ -131,6 +138,8 @@ struct Told<'t> {
     /// `"$0"`, or nothing.
     zeroth: &'t [String],
     arguments: Arguments,
+    /// Whether a failure ends it (`-e`).
+    exits: bool,
 }
 
 /// What `"$@"` is.
@@ -144,7 +153,18 @@ struct Arguments {
 }
 
 /// How far the text has been followed.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that the text has done or not")]
 struct Reading<'r> {
+    all: &'r [Part],
+    /// Which of them is looked at, and whether it is in the last list.
+    at: usize,
+    is_last: bool,
+    /// Whether a failure ends the text (`set -e`).
+    exits: bool,
+    /// The folder to which a `cd` before in the same list has changed.
+    behind: Option<String>,
+    /// Whether the text goes on where `folder` is none.
+    is_doubtful: bool,
     /// `"$0"`, or nothing.
     zeroth: &'r [String],
     /// What `"$@"` may be; more than one where that hangs on a condition.
@@ -180,16 +200,21 @@ enum Then {
 }
 
 impl Reading<'_> {
-    fn parts(&mut self, parts: &[Part]) {
+    fn parts(&mut self) {
+        let parts = self.all;
         let is_start = |part: &Part| part.before == Join::Next && !part.in_function;
         let last_list = parts.iter().rposition(is_start).unwrap_or(0);
-        let (mut is_reached, mut is_last) = (true, false);
+        let mut is_reached = true;
         for (at, part) in parts.iter().enumerate() {
-            is_last |= at >= last_list;
+            self.at = at;
+            self.is_last |= at >= last_list;
+            if part.before == Join::Next {
+                self.behind = None;
+            }
             is_reached = match (part.before, at.checked_sub(1).map(|before| &parts[before])) {
                 (Join::Next, _) | (_, None) => true,
                 (Join::Pipe, _) => is_reached,
-                (Join::And, Some(left)) => is_reached && left.depth == part.depth && left.leads_on(is_last),
+                (Join::And, Some(left)) => is_reached && left.depth == part.depth && left.leads_on(self.is_last),
                 (Join::Or, _) => false,
             };
             let is_sure = is_reached && part.depth == 0 && !self.may_have_ended;
@@ -223,10 +248,33 @@ impl Reading<'_> {
         then
     }
 
+    /// What becomes of the text where the command that is looked at cannot be started, or fails.
+    fn failure(&self, executes: bool) -> Failure {
+        let part = &self.all[self.at];
+        if part.aside {
+            return Failure::Passes;
+        }
+        if executes {
+            return Failure::Ends;
+        }
+        let behind = &self.all[self.at + 1..];
+        let is_end = behind.first().is_none_or(|next| next.before == Join::Next);
+        let list = behind.iter().take_while(|next| next.before != Join::Next || next.depth > part.depth);
+        let other = list.filter(|next| next.depth == part.depth).find(|next| next.before == Join::Or);
+        match other.map(|other| (other.name(), other.tokens.get(1))) {
+            Some(("true" | ":" | "echo" | "printf", _)) => Failure::Foreseen,
+            Some(("exit", None)) => Failure::Ends,
+            Some(("exit", Some(Token::Literal { word, .. }))) if word != "0" => Failure::Ends,
+            Some(_) => Failure::Passes,
+            None if !part.negated && (self.is_last || self.exits && is_end) => Failure::Ends,
+            None => Failure::Passes,
+        }
+    }
+
     /// The words of a command where `"$@"` is what it is on this way.
     fn words(&mut self, part: &Part, way: usize, is_sure: bool) -> Words {
         let (changes, fresh) = (self.changes, self.fresh);
-        let mut command = Command { words: Vec::new(), is_open: false, changes, is_sure, fresh };
+        let mut command = Command { changes, is_sure, fresh, ..Command::default() };
         let (mut executes, mut is_known) = (false, true);
         for token in &part.tokens {
             let first = command.words.is_empty();
@@ -292,7 +340,7 @@ impl Reading<'_> {
         }
         self.script.is_whole &= is_known;
         if is_known {
-            self.program(command);
+            self.program(Command { executes, ..command });
         }
         self.fresh = false;
         self.ended(executes, is_sure, part)
@@ -310,6 +358,8 @@ impl Reading<'_> {
             }
             "cd" | "pushd" | "popd" if !part.aside => {
                 self.folder = words.get(1).filter(|to| to.starts_with('/') && is_sure).cloned();
+                self.is_doubtful = self.failure(false) != Failure::Ends;
+                self.behind = self.folder.clone().filter(|_| !self.is_last);
                 self.changes.place |= self.folder.is_none();
                 self.changes.folder = true;
             }
@@ -323,6 +373,9 @@ impl Reading<'_> {
                 self.arguments.iter_mut().for_each(|all| all.shifted = (all.shifted + 1).min(all.words.len()));
             }
             "set" => {
+                if !part.aside {
+                    self.set_exits(words, is_sure);
+                }
                 if let Some(at) = words.iter().position(|word| word == "--") {
                     let new = Arguments { words: words[at + 1..].into(), shifted: 0, is_open };
                     if is_sure {
@@ -348,7 +401,29 @@ impl Reading<'_> {
         Then::GoesOn
     }
 
+    /// What `set` makes of a failure: an end where it surely says so, and none where it may.
+    fn set_exits(&mut self, words: &[String], is_sure: bool) {
+        let options = words.iter().skip(1).take_while(|word| *word != "--");
+        let mut by_name = None;
+        for word in options {
+            let sets = match (word.strip_prefix('-'), word.strip_prefix('+'), by_name) {
+                (Some(letters), ..) if letters.contains('e') => Some(true),
+                (_, Some(letters), _) if letters.contains('e') => Some(false),
+                (None, None, Some(sets)) if word == "errexit" => Some(sets),
+                _ => None,
+            };
+            by_name = word.ends_with('o').then(|| word.starts_with('-'));
+            match sets {
+                Some(true) if is_sure => self.exits = true,
+                Some(false) => self.exits = false,
+                _ => {}
+            }
+        }
+    }
+
     fn program(&mut self, mut command: Command) {
+        command.failure = self.failure(command.executes);
+        command.needs = self.behind.clone();
         // Whoever was handed its name may have made it.
         command.is_sure &= !self.named.contains(&command.words[0]);
         if !matches!(command.words[0].rsplit('/').next(), Some("chmod" | "chown" | "ls" | "cat" | "stat" | "file")) {
@@ -356,6 +431,9 @@ impl Reading<'_> {
         }
         if let Some(folder) = &self.folder {
             if command.words[0].contains('/') && !command.words[0].starts_with('/') {
+                if self.is_doubtful {
+                    command.needs = Some(folder.clone());
+                }
                 let name = command.words[0].trim_start_matches("./");
                 command.words[0] = format!("{}/{name}", folder.trim_end_matches('/'));
             }
@@ -393,11 +471,21 @@ impl Reading<'_> {
 impl Part {
     /// Whether what follows it by `&&` comes unless all goes wrong; in the last list the text ends with its answer.
     fn leads_on(&self, is_last: bool) -> bool {
-        let name = match self.tokens.first() {
+        let name = self.name();
+        // A file may be in a folder that is none, and only of a folder that is named can be said whether it is one.
+        let writes = self.tokens.contains(&Token::Redirection { writes: true });
+        let to = self.tokens.get(1);
+        let is_open = name == "cd" && !matches!(to, Some(Token::Literal { word, .. }) if word.starts_with('/'));
+        let succeeds = (SETTINGS.contains(&name) || is_assignment(name)) && !writes && !is_open;
+        !self.negated && (succeeds || (is_last && !TESTS.contains(&name)))
+    }
+
+    /// Its first word, where that is literal.
+    fn name(&self) -> &str {
+        match self.tokens.first() {
             Some(Token::Literal { word, .. }) => word.as_str(),
             _ => "",
-        };
-        !self.negated && (SETTINGS.contains(&name) || is_assignment(name) || (is_last && !TESTS.contains(&name)))
+        }
     }
 }
 
