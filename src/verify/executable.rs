@@ -214,7 +214,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether the user may execute a file and come to it; where not, that is a finding.
-    fn executable(&mut self, typed: &str, found: &Found<'_>, role: &Role) -> bool {
+    pub(super) fn executable(&mut self, typed: &str, found: &Found<'_>, role: &Role) -> bool {
         let (node, user) = (found.node, self.surroundings.user);
         let owner = format!("{}:{}", node.uid, node.gid);
         let (may, what) = match (user.may(1, node), self.surroundings.closed_folder(&found.path)) {
@@ -243,18 +243,29 @@ impl<'a> Judge<'a> {
     /// A script is read by its interpreter, with the rights of the same user.
     pub(super) fn readable(&mut self, found: &Found<'_>, role: &Role) {
         let (node, user) = (found.node, self.surroundings.user);
-        if user.may(4, node) == May::No {
-            let what = format!(
-                "has mode {:04o} and owner {}:{}: {} may not read it",
-                node.mode,
-                node.uid,
-                node.gid,
-                user.words()
-            );
-            let mut finding = self.about(Rule::EntrypointNotExecutable, &shown(&found.path), found, role, &what);
-            finding.found = Some(format!("{:04o}", node.mode));
-            finding.wanted = Some("0755".into());
-            self.push(finding.help("give it the mode 0755"));
+        let may = self.surroundings.may(4, found);
+        if may == May::Yes {
+            return;
+        }
+        let what = match self.surroundings.closed_folder(&found.path) {
+            Some((folder, closed)) if closed == may => {
+                format!("stands in {folder}, which is closed for {}: no x bit", user.words())
+            }
+            _ => {
+                let (mode, uid, gid) = (node.mode, node.uid, node.gid);
+                format!("has mode {mode:04o} and owner {uid}:{gid}: {} may not read it", user.words())
+            }
+        };
+        let rule = Rule::EntrypointNotExecutable;
+        let mut finding = self.about(rule, &shown(&found.path), found, role, &what);
+        finding.found = Some(format!("{:04o}", node.mode));
+        finding.wanted = Some("0755".into());
+        if may == May::No {
+            self.push(finding.help("give it, and the folders above it, the mode 0755"));
+        } else if !self.findings.iter().any(|known| known.rule == rule && known.path == finding.path) {
+            finding.severity = Severity::Note;
+            finding.message.push_str(", unless it is its owner or of its group");
+            self.push(finding.undecided().help("give it the mode 0755, or state the user by number"));
         }
     }
 

@@ -140,7 +140,10 @@ const ENTRYPOINT_NOT_EXECUTABLE: &str = "\
 entrypoint-not-executable: what the container starts exists, but the kernel refuses to execute it
 
 It is a folder, has no x bit for the user that runs it, is empty or cut off, or is a script without `#!` in its first
-line: a shell would run such a script, but ECS starts it without one.
+line: a shell would run such a script, and what calls glibc's execvp (env, timeout, nohup) has one run it, but ECS
+starts it without one. Of a static program it is not known which execvp it has: the verdict is undetermined. A script
+that an interpreter is told to read needs no x bit, but its user has to come to it and to read it. Behind a change of
+user (gosu, su-exec, setpriv) that user counts.
 
 What ECS says:
   exec /app/start.sh: exec format error

@@ -40,7 +40,7 @@ impl Looks {
 }
 
 /// Who runs the process, as far as numbers say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum User {
     /// The superuser: any x bit is enough.
     Root,

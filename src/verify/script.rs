@@ -1,10 +1,11 @@
 //! `#!` lines as the kernel reads them, and what `env` makes of the rest.
 
 use crate::image::root::Found;
+use crate::layer::contents::{Head, Kind, Node};
 
 use super::executable::{Judge, Role};
 use super::finding::Rule;
-use super::lookup::{Seeker, Sought, shown};
+use super::lookup::{May, Seeker, Sought, shown};
 use super::shell::is_shell;
 
 /// How many scripts may interpret one another: Linux looks at six files, the last of them a program (`exec_binprm`).
@@ -63,14 +64,14 @@ impl Judge<'_> {
         self.by_script |= is_shell(interpreter) && scripts > 0;
         self.file(interpreter, &next, &Role::Interpreter(script), scripts + 1);
         if interpreter.rsplit('/').next() == Some("env") {
-            let busybox = next.path.ends_with(b"busybox");
-            self.env(found, argument, role, busybox);
+            self.env((found, role), argument, &next);
             self.by_script |= scripts > 0;
         }
     }
 
     /// `#!/usr/bin/env NAME`: the kernel hands over everything after it as one argument; `-S` splits it.
-    fn env(&mut self, found: &Found<'_>, argument: &str, role: &Role, busybox: bool) {
+    fn env(&mut self, (found, role): (&Found<'_>, &Role), argument: &str, env: &Found<'_>) {
+        let busybox = env.path.ends_with(b"busybox");
         let script = shown(&found.path);
         let name = match env_program(argument) {
             Env::Split(_) if busybox => {
@@ -95,6 +96,17 @@ impl Judge<'_> {
                     let why = "too many scripts before it name one another by env";
                     return self.unknown(Rule::InterpreterMissing, &shown(&next.path), why);
                 }
+                if matches!(&next.node.kind, Kind::File { head: Head::Other, .. }) {
+                    let role = Role::Interpreter(script);
+                    match execvp(env.node) {
+                        May::Yes if self.has_shell() => {
+                            self.by_script |= self.executable(&typed, &next, &role);
+                            return;
+                        }
+                        May::Unknown => return self.by_unknown_execvp(&typed, &next, &role),
+                        May::Yes | May::No => return self.file(&typed, &next, &role, 0),
+                    }
+                }
                 self.by_env += 1;
                 self.file(&typed, &next, &Role::Interpreter(script), 0);
                 self.by_env -= 1;
@@ -104,6 +116,21 @@ impl Judge<'_> {
                 let aside = if name.contains(' ') { "; Linux hands it over as one word: write `env -S`" } else { "" };
                 self.missing_interpreter((found, role), name, end, aside);
             }
+        }
+    }
+
+    /// Whether `execvp` finds a shell for what the kernel refuses.
+    pub(super) fn has_shell(&self) -> bool {
+        matches!(self.surroundings.at("/bin/sh"), Sought::Found(_))
+    }
+
+    /// A file without `#!` that a program starts whose `execvp` is not known.
+    pub(super) fn by_unknown_execvp(&mut self, typed: &str, found: &Found<'_>, role: &Role) {
+        if self.executable(typed, found, role) {
+            self.by_script = true;
+            let why = "it has no `#!` in its first line, and whether what starts it has a shell read it then hangs on its C \
+                       library, which is not known";
+            self.unknown(Rule::EntrypointNotExecutable, &shown(&found.path), why);
         }
     }
 
@@ -121,6 +148,18 @@ impl Judge<'_> {
         finding.found = Some("nothing".into());
         finding.wanted = Some(interpreter.into());
         self.push(finding.help(format!("install {interpreter} in the image, or name another after `#!`")));
+    }
+}
+
+/// Whether this program's `execvp` has /bin/sh read what the kernel refuses (`ENOEXEC`): glibc's does, musl's does not.
+/// One that is static has its own within itself.
+pub(super) fn execvp(node: &Node) -> May {
+    let Kind::File { head: Head::Elf(elf), .. } = &node.kind else { return May::Unknown };
+    let mut needed = elf.needed.iter().flatten();
+    match needed.find(|name| name.starts_with(b"libc.")) {
+        Some(name) if **name == *b"libc.so.6" => May::Yes,
+        Some(name) if name.starts_with(b"libc.musl-") => May::No,
+        _ => May::Unknown,
     }
 }
 

@@ -1,16 +1,18 @@
 //! From the process of a container to the program that does the work: what inits, wrappers, shells and scripts start,
 //! as far as their words say it.
 
+use std::mem;
+
 use crate::layer::contents::{Head, Kind};
 use crate::layer::entry::split;
 
 use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
-use super::lookup::{Seeker, Sought, shown};
+use super::lookup::{May, Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
-use super::script::{argument, shell_text};
+use super::script::{argument, execvp, shell_text};
 use super::shell::{Failure, Script, is_shell, script, told};
-use super::wrapper::{Changes, is_wrapper, wrapped};
+use super::wrapper::{Changes, calls_execvp, is_wrapper, wrapped};
 
 /// How many programs may start one another on a command line.
 const MAX_WRAPPERS: usize = 8;
@@ -28,8 +30,7 @@ struct Start<'w> {
     /// Whether others may follow.
     is_open: bool,
     role: Role,
-    /// Whether a shell starts it, which has builtins and reads files that no kernel executes.
-    by_shell: bool,
+    by: By,
     /// Whether `exec` stands before it, so that it is no builtin.
     executes: bool,
     changes: Changes,
@@ -39,6 +40,27 @@ struct Start<'w> {
     passes: bool,
     /// How many stand before it.
     depth: usize,
+}
+
+/// Who asks the kernel for a program, and what becomes of a file whose format that refuses (`ENOEXEC`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// A runtime, or a program that does no more.
+    Kernel,
+    /// A shell, which has builtins, and reads the file itself.
+    Shell,
+    /// `execvp`, which may have a shell read it.
+    Execvp(May),
+}
+
+/// What was found of a start.
+struct Started<'w> {
+    /// The path at which it was found.
+    path: String,
+    /// Its text, where it is a script or opens one.
+    text: Option<ScriptFile<'w>>,
+    /// Whether its `execvp` has a shell read what the kernel refuses.
+    execvp: May,
 }
 
 impl Start<'_> {
@@ -72,7 +94,7 @@ impl<'a> Judge<'a> {
             words,
             is_open,
             role,
-            by_shell: false,
+            by: By::Kernel,
             executes: false,
             changes,
             fresh: true,
@@ -83,15 +105,17 @@ impl<'a> Judge<'a> {
 
     fn start(&mut self, start: &Start<'_>) {
         let known = self.findings.len();
+        let own = start.changes.user.map(|user| mem::replace(&mut self.surroundings.user, user));
         let started = self.judged(start);
+        self.surroundings.user = own.unwrap_or(self.surroundings.user);
         self.soften(known, start);
-        if let Some((path, text)) = started {
-            self.follow(start, &path, text.as_ref());
+        if let Some(started) = started {
+            self.follow(start, &started);
         }
     }
 
-    /// Judges what is to be started; where it was found, its path, and its text, where it is a script or opens one.
-    fn judged<'w>(&mut self, start: &Start<'w>) -> Option<(String, Option<ScriptFile<'w>>)>
+    /// Judges what is to be started.
+    fn judged<'w>(&mut self, start: &Start<'w>) -> Option<Started<'w>>
     where
         'a: 'w,
     {
@@ -111,7 +135,7 @@ impl<'a> Judge<'a> {
             return None;
         }
         let seeker = if start.depth == 0 { Seeker::Runtime } else { Seeker::Program };
-        let may_be_builtin = start.by_shell && !start.executes && !name.contains('/');
+        let may_be_builtin = start.by == By::Shell && !start.executes && !name.contains('/');
         let (path, sought) = self.surroundings.find(name, seeker);
         let found = match sought {
             Sought::Found(found) => found,
@@ -121,7 +145,7 @@ impl<'a> Judge<'a> {
                 self.missing_in_shell(name);
                 return None;
             }
-            Sought::Unknown(_) if start.by_shell => return None,
+            Sought::Unknown(_) if start.by == By::Shell => return None,
             Sought::Unknown(why) => {
                 self.unknown(Rule::EntrypointNotFound, &path, &why);
                 return None;
@@ -138,13 +162,23 @@ impl<'a> Judge<'a> {
         };
         let known = self.findings.len();
         self.has_moved = start.changes.moves();
-        // A shell reads what the kernel refuses.
-        let read_by_shell = start.by_shell && head == Some(&Head::Other);
+        // A shell reads what the kernel refuses, and whoever calls glibc's `execvp` has one read it.
+        let is_refused = head == Some(&Head::Other);
+        let read_by_shell = is_refused
+            && match start.by {
+                By::Shell => true,
+                By::Execvp(reads) => reads == May::Yes && self.has_shell(),
+                By::Kernel => false,
+            };
+        let is_open = is_refused && start.by == By::Execvp(May::Unknown);
         // What was judged in the same way is not judged again: scripts start one program any number of times.
         let again = !start.is_sure() && self.visited.contains(&found.path)
             || !self.judged.insert((found.path.clone(), [start.is_sure(), start.fresh, start.passes], start.changes));
-        if !read_by_shell && !again {
-            self.file(&path, &found, &start.role, 0);
+        match (is_open, read_by_shell) {
+            _ if again => {}
+            (true, _) => self.by_unknown_execvp(&path, &found, &start.role),
+            (_, true) => _ = self.executable(&path, &found, &start.role),
+            _ => self.file(&path, &found, &start.role, 0),
         }
         if !start.is_sure() {
             self.doubt(known, |_| true);
@@ -173,22 +207,24 @@ impl<'a> Judge<'a> {
                 read_by_shell.then_some(ScriptFile { shell: true, text: None, words: start.words, exits: false })
             }
         };
-        Some((path, text))
+        Some(Started { path, text, execvp: execvp(found.node) })
     }
 
-    /// What a program starts that has been found at this path; its text, where it is a script or opens one.
-    fn follow(&mut self, start: &Start<'_>, path: &str, text: Option<&ScriptFile<'_>>) {
+    /// What a program starts that has been found.
+    fn follow(&mut self, start: &Start<'_>, Started { path, text, execvp }: &Started<'_>) {
         let Start { words, is_open, fresh, passes, .. } = *start;
         let depth = start.depth + 1;
-        let maybe = || Role::Maybe(path.to_owned());
-        let sure = || if start.is_sure() { Role::Started(path.to_owned()) } else { maybe() };
-        if let Some((words, changes)) = wrapped(words) {
+        let maybe = || Role::Maybe(path.clone());
+        let sure = || if start.is_sure() { Role::Started(path.clone()) } else { maybe() };
+        if let Some((rest, changes)) = wrapped(words) {
             let changes = start.changes.and(changes);
+            let by = By::Execvp(if calls_execvp(words) { *execvp } else { May::No });
+            let words = rest;
             return self.start(&Start {
                 words,
                 is_open,
                 role: sure(),
-                by_shell: false,
+                by,
                 executes: false,
                 changes,
                 fresh,
@@ -207,7 +243,7 @@ impl<'a> Judge<'a> {
             rest = words.get(1..).unwrap_or_default();
             if let Some(text) = text {
                 // A script that starts itself again, as another user or with a word before its own, starts nothing new.
-                if !self.read.insert(path.to_owned()) && !start.is_sure() {
+                if !self.read.insert(path.clone()) && !start.is_sure() {
                     return;
                 }
                 let read = script(text, words, (is_open, *exits));
@@ -223,12 +259,12 @@ impl<'a> Judge<'a> {
             rest = &words[end + 1..];
         }
         if rest.first().is_some_and(|word| !word.starts_with('-')) {
-            let by_shell = is_shell(&words[0]);
+            let by = if is_shell(&words[0]) { By::Shell } else { By::Kernel };
             self.start(&Start {
                 words: rest,
                 is_open,
                 role: maybe(),
-                by_shell,
+                by,
                 executes: false,
                 changes: start.changes,
                 fresh,
@@ -250,7 +286,7 @@ impl<'a> Judge<'a> {
             let (fresh, depth) = (command.fresh && start.fresh, start.depth + 1);
             let passes = start.passes || command.failure != Failure::Ends;
             let executes = command.executes;
-            self.start(&Start { words, is_open, role, by_shell: true, executes, changes, fresh, passes, depth });
+            self.start(&Start { words, is_open, role, by: By::Shell, executes, changes, fresh, passes, depth });
         }
     }
 

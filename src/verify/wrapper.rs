@@ -1,5 +1,7 @@
 //! Programs that do nothing but start another: an init, `env`, a change of user, a limit of time.
 
+use super::lookup::User;
+
 /// How the options of such a program are to be read.
 struct Wrapper {
     names: &'static [&'static str],
@@ -100,7 +102,7 @@ fn is_loader(name: &str) -> bool {
 }
 
 /// What is changed for the program that is started.
-#[expect(clippy::struct_excessive_bools, reason = "four things that are changed or not, each by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "things that are changed or not, each by itself")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Changes {
     /// Another `PATH` may be searched, or from another folder.
@@ -111,6 +113,8 @@ pub(super) struct Changes {
     pub(super) folder: bool,
     /// No kernel executes it: a loader that was named maps it, which needs no x bit and no other loader.
     pub(super) by_loader: bool,
+    /// Who runs it, where that is another one.
+    pub(super) user: Option<User>,
 }
 
 impl Changes {
@@ -125,6 +129,7 @@ impl Changes {
             libraries: self.libraries || other.libraries,
             folder: self.folder || other.folder,
             by_loader: self.by_loader || other.by_loader,
+            user: other.user.or(self.user),
         }
     }
 
@@ -153,6 +158,13 @@ fn applet(mut words: &[String]) -> &[String] {
     words
 }
 
+/// Whether a program that does nothing but start another does so by its C library's `execvp`. These look in PATH by
+/// themselves, or are no programs of C.
+pub(super) fn calls_execvp(words: &[String]) -> bool {
+    let name = applet(words).first().map_or("", |name| base_name(name));
+    !matches!(name, "gosu" | "chpst" | "setuidgid" | "s6-setuidgid") && !is_loader(name)
+}
+
 /// Whether these words begin with a program that does nothing but start another, busybox without an applet among them.
 pub(super) fn is_wrapper(words: &[String]) -> bool {
     applet(words).first().is_none_or(|name| of_name(base_name(name)).is_some())
@@ -166,6 +178,8 @@ pub(super) fn wrapped(words: &[String]) -> Option<(&[String], Changes)> {
     let (by_loader, is_env) = (is_loader(name), name == "env");
     // Its options say which libraries it takes.
     let mut changes = Changes { by_loader, libraries: by_loader && rest[0].starts_with("--"), ..Changes::default() };
+    // Root's groups stay with the user unless they are taken away.
+    let (mut user, mut group, mut has_groups) = (None, None, true);
     while let [word, after @ ..] = rest {
         if word == "--" {
             rest = after;
@@ -191,6 +205,18 @@ pub(super) fn wrapped(words: &[String]) -> Option<(&[String], Changes)> {
             }
             None => value.is_none() && wrapper.long.contains(&option),
         };
+        let value = value.or_else(|| after.first().map(String::as_str).filter(|_| takes_next));
+        match (name, option) {
+            ("setpriv", "--reuid" | "--euid") => user = value,
+            ("setpriv", "--regid" | "--egid") => group = value,
+            ("setpriv", "--clear-groups") => has_groups = false,
+            // `-u USER`, `-uUSER`; numbers stand behind a colon.
+            ("chpst", _) if option.starts_with("-u") => {
+                let user = value.unwrap_or(&word[2..]);
+                changes.user = Some(User::of(user.strip_prefix(':').unwrap_or(user)));
+            }
+            _ => {}
+        }
         if is_env {
             let clears = matches!(option, "-" | "-i" | "--ignore-environment");
             let moves = option.starts_with("-C") || option == "--chdir";
@@ -202,6 +228,13 @@ pub(super) fn wrapped(words: &[String]) -> Option<(&[String], Changes)> {
         if takes_next {
             rest = rest.get(1..)?;
         }
+    }
+    if let Some(user) = user {
+        let group = group.filter(|_| !has_groups).map_or(String::new(), |group| format!(":{group}"));
+        changes.user = Some(User::of(&format!("{user}{group}")));
+    }
+    if matches!(name, "gosu" | "su-exec" | "setuidgid" | "s6-setuidgid") {
+        changes.user = rest.first().map(|user| User::of(user));
     }
     rest = rest.get(wrapper.words..)?;
     while is_env && let Some((variable, _)) = rest.first().and_then(|word| word.split_once('=')) {
@@ -260,6 +293,25 @@ mod tests {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let found = wrapped(&words).map(|(rest, _)| rest.join(" "));
             assert_eq!(found.as_deref(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_user_says_who_that_is() {
+        for (line, wanted) in [
+            ("setpriv --reuid=1000 --regid=1000 --clear-groups app", Some(User::Id(1000, Some(1000)))),
+            ("setpriv --reuid 1000 --regid 1000 --init-groups app", Some(User::Id(1000, None))),
+            ("setpriv --reuid www-data app", Some(User::Named)),
+            ("setpriv --no-new-privs app", None),
+            ("gosu nobody app", Some(User::Named)),
+            ("su-exec 1000:1000 app", Some(User::Id(1000, Some(1000)))),
+            ("gosu root app", Some(User::Root)),
+            ("chpst -u :5:6 app", Some(User::Id(5, Some(6)))),
+            ("chpst -uapp app", Some(User::Named)),
+            ("tini -- app", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(wrapped(&words).and_then(|(_, changes)| changes.user), wanted, "{line}");
         }
     }
 

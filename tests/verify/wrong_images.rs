@@ -183,6 +183,76 @@ fn files() -> Vec<Case> {
     ]
 }
 
+/// A file without `#!`: whoever calls glibc's `execvp` has a shell read it.
+fn without_a_shebang() -> Vec<Case> {
+    let refused = &["error entrypoint-not-executable /run"];
+    let open = &["note entrypoint-not-executable /run"];
+    let text = |mode| bin("run", b"echo\n").mode(mode);
+    let timeout = |own: Vec<u8>| with(glibc(), vec![text(0o755), bin("bin/timeout", own)]);
+    let of_glibc = || app(&["libc.so.6"]);
+    let words = ["timeout", "5", "/run"];
+    let musl = || with(musl(), vec![text(0o755), sym("bin/timeout", "busybox")]);
+    let tool = |own| with(own, vec![bin("app", b"#!/usr/bin/env tool\n"), bin("bin/tool", b"echo\n")]);
+    let user = |case: Case| case.config(|config| config.user = "1000:1000".into());
+    vec![
+        case("by glibc's execvp", timeout(of_glibc()), &words),
+        case("by musl's", musl(), &words).fails(refused),
+        case("by that of a static program", timeout(x86()), &words).stays_open(open),
+        case("by env", with(glibc(), vec![text(0o755)]), &["env", "/run"]),
+        case("by env, without a shell", glibc_without_sh(vec![text(0o755)]), &["env", "/run"]).fails(refused),
+        case("by no execvp", with(glibc(), vec![text(0o755), bin("bin/gosu", of_glibc())]), &["gosu", "0", "/run"])
+            .fails(refused),
+        case("by env of a first line", tool(glibc()), &["/app"]),
+        case("by musl's env of a first line", tool(crate::case::musl()), &["/app"])
+            .fails(&["error entrypoint-not-executable /bin/tool"]),
+        case("by a shell, without an x bit", with(glibc(), vec![text(0o644)]), &["sh", "-c", "exec /run"])
+            .fails(refused),
+        user(case("by a shell, of root's alone", with(glibc(), vec![text(0o700)]), &["sh", "-c", "exec /run"]))
+            .fails(refused),
+    ]
+}
+
+fn glibc_without_sh(more: Vec<Item>) -> Vec<Item> {
+    let mut items = with(glibc(), more);
+    items.retain(|item| !item.is_at("bin/sh"));
+    items
+}
+
+/// Who may read what an interpreter opens, and what a change of user starts.
+fn readers() -> Vec<Case> {
+    let items = |folder, file| {
+        let script = bin("srv/run.sh", b"echo\n").mode(file);
+        let setpriv = bin("bin/setpriv", app(&["libc.so.6"]));
+        let setpriv_script = bin("srv/app", b"#!/bin/sh\necho\n").mode(file);
+        let passwd = bin("etc/passwd", b"app:x:1000:1000::/:/bin/sh\n");
+        with(glibc(), vec![dir("srv").mode(folder), script, setpriv, setpriv_script, passwd])
+    };
+    let read = |name, folder, file, user: &'static str| {
+        case(name, items(folder, file), &["sh", "/srv/run.sh"]).config(move |config| config.user = user.into())
+    };
+    let change = |name, folder, file, user: &str| {
+        let user = format!("--reuid={user}");
+        case(name, items(folder, file), &["setpriv", &user, "--regid=1000", "--clear-groups", "/srv/app"])
+    };
+    let (closed, app) = (&["error entrypoint-not-executable /srv/run.sh"], "/srv/app");
+    vec![
+        read("a script in a closed folder", 0o700, 0o755, "1000:1000").fails(closed),
+        read("a script in an open folder", 0o755, 0o644, "1000:1000"),
+        read("a script of root's alone", 0o755, 0o600, "1000:1000").fails(closed),
+        read("a script of root's alone, a user by name", 0o755, 0o600, "app")
+            .stays_open(&["note entrypoint-not-executable /srv/run.sh"]),
+        read("a script in a closed folder, for root", 0o700, 0o755, ""),
+        case("a change of user without a change", items(0o700, 0o750), &["setpriv", "--no-new-privs", app]),
+        change("what another user may not start", 0o755, 0o750, "1000")
+            .fails(&["error entrypoint-not-executable /srv/app"]),
+        change("what another user may not come to", 0o700, 0o755, "1000")
+            .fails(&["error entrypoint-not-executable /srv/app"]),
+        change("what another user may start", 0o755, 0o755, "1000"),
+        change("what a user by name may not start", 0o755, 0o750, "app")
+            .stays_open(&["note entrypoint-not-executable /srv/app"]),
+    ]
+}
+
 fn modules() -> Vec<Case> {
     let native = made_for(X86).library(&[]).bytes();
     let foreign = made_for(ARM).library(&[]).bytes();
@@ -304,7 +374,10 @@ fn overridden() -> Vec<Case> {
 
 #[test]
 fn every_wrong_image_is_told_from_the_right_one() {
-    let cases: Vec<Case> = [machines(), ways(), files(), modules(), overridden()].into_iter().flatten().collect();
+    let cases: Vec<Case> = [machines(), ways(), files(), without_a_shebang(), readers(), modules(), overridden()]
+        .into_iter()
+        .flatten()
+        .collect();
     assert!(cases.len() >= 80, "{}", cases.len());
     expect_all(&cases);
 }
