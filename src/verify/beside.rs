@@ -64,9 +64,14 @@ fn health_check(container: &ContainerDefinition, surroundings: &Surroundings<'_>
     };
     let seeker = if by_shell { Seeker::Program } else { Seeker::Runtime };
     let (_, Sought::Missing(_)) = surroundings.find(&program, seeker) else { return None };
-    // What follows `||` may be another way to ask.
+    // What follows may be another way to ask, or answer by itself.
     let script = words.join(" ");
-    let other_way = by_shell && script.split("||").skip(1).any(|rest| !rest.trim_start().starts_with("exit"));
+    let fails = |rest: &str| {
+        let rest = rest.trim();
+        rest.is_empty() || rest.starts_with("exit") && !rest.starts_with("exit 0")
+    };
+    let goes_on = |sign: &&str| script.split(sign).skip(1).any(|rest| !fails(rest));
+    let other_way = by_shell && ["||", ";", "\n"].iter().any(goes_on);
     if other_way {
         return None;
     }

@@ -178,7 +178,8 @@ interpreter-missing: what a script or program needs in order to start does not e
 
 A script names its interpreter after `#!`, with `#!/usr/bin/env NAME` through PATH; a dynamically linked program names
 its loader. A carriage return at the end of a `#!` line belongs to the name, so that a file written on Windows asks for
-`/bin/sh\\r`. A program linked with musl needs /lib/ld-musl-*.so.1, which Debian and Amazon Linux do not have; one
+`/bin/sh\\r`; in the text that a shell is told to read it belongs to the last word of the line, and the verdict is
+undetermined. A program linked with musl needs /lib/ld-musl-*.so.1, which Debian and Amazon Linux do not have; one
 linked with glibc needs /lib64/ld-linux-*.so.2, which Alpine does not have.
 
 What ECS says, of a file that is there:

@@ -4,9 +4,9 @@ use crate::image::root::Found;
 use crate::layer::contents::{Head, Kind, Node};
 
 use super::executable::{Judge, Role};
-use super::finding::Rule;
+use super::finding::{Finding, Rule, Severity};
 use super::lookup::{May, Seeker, Sought, shown};
-use super::shell::is_shell;
+use super::shell::{Script, is_shell};
 
 /// How many scripts may interpret one another: Linux looks at six files, the last of them a program (`exec_binprm`).
 pub(super) const MAX_SCRIPTS: usize = 5;
@@ -15,6 +15,9 @@ const KERNEL_BUFFER: usize = 256;
 /// How many scripts may be started by the `env` of one before: the kernel counts anew for each, and a stranger may write
 /// any number of them.
 const MAX_BY_ENV: usize = 8;
+
+/// What to do with a script that has lines with CR LF.
+const CARRIAGE_RETURN: &str = "save it with LF line ends (git: `*.sh text eol=lf` in .gitattributes)";
 
 impl Judge<'_> {
     pub(super) fn script(&mut self, found: &Found<'_>, kept: &[u8], role: &Role, scripts: usize) {
@@ -28,13 +31,15 @@ impl Judge<'_> {
         self.readable(found, role);
         self.scripts.push(found.path.clone());
         let text = String::from_utf8_lossy(first_line(kept));
-        if text.ends_with('\r') {
+        // Behind an argument the CR belongs to that, and perl minds it not.
+        let is_perl = text.trim_start().split_once([' ', '\t']).is_some_and(|(name, _)| name.ends_with("/perl"));
+        if text.ends_with('\r') && !is_perl {
             let what =
                 format!("asks for {:?}: its lines end with CR LF, and the CR belongs to the name", text.trim_start());
             let mut finding = self.about(Rule::InterpreterMissing, &script, found, role, &what);
             finding.found = Some(text.trim_start().to_owned());
             finding.wanted = Some(text.trim().to_owned());
-            self.push(finding.help("save it with LF line ends (git: `*.sh text eol=lf` in .gitattributes)"));
+            self.push(finding.help(CARRIAGE_RETURN));
             return;
         }
         let text = text.trim_matches([' ', '\t']);
@@ -119,6 +124,23 @@ impl Judge<'_> {
         }
     }
 
+    /// A shell takes the CR of CR LF for a part of the line's last word. What that comes to hangs on the word.
+    pub(super) fn carriage_returns(&mut self, is_sure: bool, script: &Script, file: Option<&String>) {
+        // Where the first line has one, that was said.
+        let known = |finding: &Finding| finding.rule == Rule::InterpreterMissing && finding.severity == Severity::Error;
+        if !is_sure || !script.has_carriage_return || self.findings.iter().any(known) {
+            return;
+        }
+        let text = file.map_or("the text that a shell is told to run", String::as_str);
+        let message = format!(
+            "{text} has lines that end with CR LF: the CR belongs to the last word of each, which is another then"
+        );
+        let mut note =
+            Finding::new(Rule::InterpreterMissing, Severity::Note, message).undecided().help(CARRIAGE_RETURN);
+        note.path = file.filter(|file| file.starts_with('/')).cloned();
+        self.push(note);
+    }
+
     /// Whether `execvp` finds a shell for what the kernel refuses.
     pub(super) fn has_shell(&self) -> bool {
         matches!(self.surroundings.at("/bin/sh"), Sought::Found(_))
@@ -181,7 +203,7 @@ pub(super) fn argument(kept: &[u8]) -> &str {
     line.split_once([' ', '\t']).map_or("", |(_, argument)| argument.trim())
 }
 
-fn first_line(kept: &[u8]) -> &[u8] {
+pub(super) fn first_line(kept: &[u8]) -> &[u8] {
     kept.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 

@@ -42,12 +42,14 @@ pub(super) enum Failure {
 }
 
 /// What a shell's text starts.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Script {
     /// The commands that start a program, or may, in order.
     pub(super) commands: Vec<Command>,
     /// Whether every program that it may start is among them.
     pub(super) is_whole: bool,
+    /// Whether lines of it end with CR LF.
+    pub(super) has_carriage_return: bool,
 }
 
 /// The shells whose text is read.
@@ -90,7 +92,7 @@ pub(super) fn told(words: &[String], is_open: bool) -> Option<Script> {
     }
     let (text, arguments) = match rest.split_first() {
         // A text, or a file.
-        None if is_open => return Some(Script { commands: Vec::new(), is_whole: false }),
+        None if is_open => return Some(Script::default()),
         known => known.filter(|_| told)?,
     };
     let mut script = script(text, arguments, (is_open, exits));
@@ -196,7 +198,12 @@ mod tests {
             ("command -v a || b", true, &["b?"]),
             ("command a", false, &[]),
             ("# app\ntrue", true, &[]),
-            ("X=$(app) exec app", true, &["app", "app?"]),
+            ("V=$(cp x /made); exec /made", true, &["/made~", "cp x /made?"]),
+            ("read V < <(app)\nexec /made", true, &["/made~", "app?"]),
+            ("ARGS=()\nif a; then exit 0; fi\nexec b", true, &["a?", "b?"]),
+            ("declare -a ARGS=(x y)\nexec b", true, &["b"]),
+            ("exec $'\\x62'", false, &[]),
+            ("X=$(app) exec app", true, &["app~", "app?"]),
             ("cat <<E\nrm $(x)\nE\na", true, &["cat", "a~"]),
             ("[[ -f x && -f y ]] && a; b", true, &["a?", "b~"]),
             ("fi; a", false, &["a?"]),

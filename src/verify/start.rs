@@ -10,7 +10,7 @@ use super::executable::{Judge, Role};
 use super::finding::{Finding, Rule, Severity};
 use super::lookup::{May, Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
-use super::script::{argument, execvp, shell_text};
+use super::script::{argument, execvp, first_line, shell_text};
 use super::shell::{Failure, Script, is_shell, script, told};
 use super::wrapper::{Changes, calls_execvp, is_wrapper, wrapped};
 
@@ -201,6 +201,8 @@ impl<'a> Judge<'a> {
             }),
             (None, Some(Head::Script(kept))) => {
                 let (shell, text) = shell_text(kept);
+                // No kernel finds an interpreter whose name ends with CR: nobody reads it.
+                let text = text.filter(|_| !first_line(kept).ends_with(b"\r"));
                 Some(ScriptFile { shell, text, words: start.words, exits: is_exit_option(argument(kept)) })
             }
             (None, _) => {
@@ -236,6 +238,7 @@ impl<'a> Judge<'a> {
         self.by_script |= is_open && is_wrapper(words);
         if let Some(told) = told(words, is_open) {
             self.by_script |= !told.is_whole;
+            self.carriage_returns(start.is_sure(), &told, None);
             return self.commands(start, path, &told);
         }
         let mut rest: &[String] = &[];
@@ -247,6 +250,7 @@ impl<'a> Judge<'a> {
                     return;
                 }
                 let read = script(text, words, (is_open, *exits));
+                self.carriage_returns(start.is_sure(), &read, words.first());
                 self.commands(start, path, &read);
                 if read.is_whole {
                     return;

@@ -163,6 +163,35 @@ fn files() -> Vec<Case> {
             .fails(&["error entrypoint-not-found /app"]),
         case("a script", with(sh(), vec![bin("app", b"#!/bin/sh\n")]), &["/app"]),
         case("a script with CR LF", with(sh(), vec![bin("app", b"#!/bin/sh\r\necho\r\n")]), &["/app"]).fails(missing),
+        case(
+            "a script of perl with CR LF",
+            with(
+                sh(),
+                vec![bin("usr/bin/perl", app(&["libc.so.6"])), bin("app", b"#!/usr/bin/perl -w\r\nprint 1;\r\n")],
+            ),
+            &["/app"],
+        ),
+        case(
+            "a script with CR LF that a shell is told to read",
+            with(sh(), vec![bin("app", b"#!/bin/sh\r\nset -e\r\nexec \"$@\"\r\n")]),
+            &["sh", "/app"],
+        )
+        .stays_open(&["note interpreter-missing /app"]),
+        case("CR LF behind the first line", with(sh(), vec![bin("app", b"#!/bin/sh\nexec /bin/sh\r\n")]), &["/app"])
+            .fails(&["note interpreter-missing /app", "error entrypoint-not-found /bin/sh\r"]),
+        case("CR LF in a command", sh(), &["sh", "-c", "export A=1\r\nexec /usr/bin/env A=1\r\n"])
+            .stays_open(&["note interpreter-missing"]),
+        case(
+            "CR LF in a comment and a document",
+            with(
+                sh(),
+                vec![
+                    bin("app", b"#!/bin/sh\n# x\r\necho <<E\nx\r\nE\nexec /bin/env\n"),
+                    sym("bin/env", "/usr/bin/env"),
+                ],
+            ),
+            &["/app"],
+        ),
         case("a script of bash", with(sh(), vec![bin("app", b"#!/bin/bash\n")]), &["/app"]).fails(missing),
         case("a script without a name", with(sh(), vec![bin("app", b"#!\n")]), &["/app"]).fails(refused),
         case("env finds it", python(vec![bin("app", b"#!/usr/bin/env python3\n")]), &["/app"]),

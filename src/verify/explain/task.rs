@@ -22,7 +22,7 @@ health-check-not-found: the health check starts what the image does not have
 The command of healthCheck runs inside the container: [\"CMD\", PROGRAM, ...] as it is, [\"CMD-SHELL\", SCRIPT] by /bin/sh.
 A slim image often has no curl, and a distroless one no shell. It is a warning, and no error: the program starts, but
 the container never becomes healthy, and ECS replaces the task again and again where the container is essential. Of a
-script the first word is looked at, where no quoting or second way (`||`) leaves it open.
+script the first word is looked at, where no quoting, second way (`||`) or list that follows leaves it open.
 
 What ECS says:
   Task failed container health checks

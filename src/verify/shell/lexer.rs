@@ -9,8 +9,8 @@
 pub(super) enum Token {
     /// A word that stands there as it is; whether nothing of it is quoted, so that it may be a reserved word.
     Literal { word: String, bare: bool },
-    /// A word in which something is expanded.
-    Expanded(String),
+    /// A word in which something is expanded; whether a command is that may write files.
+    Expanded { word: String, runs: bool },
     /// `"$@"`, `"$*"`
     Arguments,
     /// `"$0"`
@@ -40,6 +40,8 @@ pub(super) enum Token {
 pub(super) struct Tokens {
     pub(super) tokens: Vec<Token>,
     pub(super) substitutions: Vec<String>,
+    /// Whether a line of commands ends with CR LF: no shell takes the CR for a part of the line's end.
+    pub(super) has_carriage_return: bool,
 }
 
 /// What is being read.
@@ -59,6 +61,8 @@ struct Word {
     text: String,
     expanded: bool,
     quoted: bool,
+    /// Whether a command that may write files is substituted in it.
+    runs: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,7 +89,10 @@ impl Lexer<'_> {
         while let Some(c) = self.chars.next() {
             match c {
                 ' ' | '\t' => self.end_word(),
-                '\r' if self.chars.peek() == Some(&'\n') => self.end_word(),
+                '\r' if self.chars.peek() == Some(&'\n') => {
+                    self.read.has_carriage_return = true;
+                    self.part(c);
+                }
                 '\n' => {
                     self.sign(Token::End);
                     self.documents();
@@ -137,6 +144,7 @@ impl Lexer<'_> {
             self.word.text.push(first);
             self.chars.next();
             let inner = self.balanced(')');
+            self.word.runs |= !only_reads(&inner);
             self.read.substitutions.push(inner);
             return;
         }
@@ -165,14 +173,14 @@ impl Lexer<'_> {
         if self.word.is_empty() {
             return;
         }
-        let Word { text, expanded, quoted } = std::mem::take(&mut self.word);
+        let Word { text, expanded, quoted, runs } = std::mem::take(&mut self.word);
         self.read.tokens.push(match self.redirects.take() {
             Some(Redirection::Document { tabs }) => {
                 self.documents.push((text, tabs));
                 Token::Redirection { writes: false }
             }
             Some(redirection) => {
-                let writes = redirection == Redirection::Write && !text.starts_with("/dev/");
+                let writes = runs || redirection == Redirection::Write && !text.starts_with("/dev/");
                 Token::Redirection { writes }
             }
             // Alone, brackets and a brace are words.
@@ -181,7 +189,7 @@ impl Lexer<'_> {
             }
             None if matches!(text.as_str(), "$@" | "$*" | "${@}" | "${*}") => Token::Arguments,
             None if matches!(text.as_str(), "$0" | "${0}") => Token::Zeroth,
-            None => Token::Expanded(text),
+            None => Token::Expanded { word: text, runs },
         });
     }
 
@@ -192,7 +200,7 @@ impl Lexer<'_> {
                 let line: String = std::iter::from_fn(|| self.chars.next_if(|c| *c != '\n')).collect();
                 self.chars.next();
                 let line = if tabs { line.trim_start_matches('\t') } else { &line };
-                if line.trim_end_matches('\r') == end {
+                if line == end {
                     break;
                 }
             }
@@ -229,7 +237,8 @@ impl Lexer<'_> {
                     self.word.text.push(c);
                 }
             },
-            '$' if matches!(self.chars.peek(), Some('\'' | '"')) => {}
+            '$' if self.chars.next_if_eq(&'\'').is_some() => self.escaped_quote(),
+            '$' if self.chars.peek() == Some(&'"') => {}
             '$' | '`' => self.expansion(c),
             _ => {
                 self.word.expanded |= matches!(c, '*' | '?' | '[' | '{' | '~');
@@ -242,6 +251,18 @@ impl Lexer<'_> {
         self.word.quoted = true;
         self.word.text.extend(std::iter::from_fn(|| self.chars.next_if(|c| *c != '\'')));
         self.chars.next();
+    }
+
+    /// `$'…'`, in which a backslash says another character.
+    fn escaped_quote(&mut self) {
+        self.word.quoted = true;
+        while let Some(c) = self.chars.next().filter(|c| *c != '\'') {
+            self.word.text.push(c);
+            if c == '\\' {
+                self.word.expanded = true;
+                self.word.text.extend(self.chars.next());
+            }
+        }
     }
 
     /// `$NAME`, `${…}`, `$(…)`, `$((…))`, `` `…` ``
@@ -268,6 +289,9 @@ impl Lexer<'_> {
         let inner = self.balanced(closes);
         self.word.text.push_str(&inner);
         self.word.text.push(closes);
+        if !inner.starts_with('(') && (closes != '}' || inner.contains(['(', '`'])) {
+            self.word.runs |= !only_reads(&inner);
+        }
         if closes != '}' && !inner.starts_with('(') {
             self.read.substitutions.push(inner);
         }
@@ -301,6 +325,22 @@ impl Lexer<'_> {
     }
 }
 
+/// Whether the text of a substitution starts nothing but what reads: no file is another after it.
+fn only_reads(text: &str) -> bool {
+    const READERS: [&str; 31] = [
+        "[", "basename", "cat", "cd", "command", "cut", "date", "dirname", "echo", "expr", "getent", "grep", "head",
+        "hostname", "id", "ls", "nproc", "printenv", "printf", "pwd", "readlink", "realpath", "seq", "stat", "tail",
+        "test", "tr", "uname", "wc", "which", "whoami",
+    ];
+    let text = text.replace("2>/dev/null", "").replace("2>&1", "");
+    let reads = |command: &str| {
+        let command = command.trim_matches([' ', '\t', '"', '$', ')']);
+        let name = command.split([' ', '\t']).next().unwrap_or_default();
+        name.is_empty() || READERS.contains(&name.rsplit('/').next().unwrap_or(name))
+    };
+    !text.contains('>') && text.split([';', '|', '&', '\n', '`', '(']).all(reads)
+}
+
 impl Word {
     fn is_empty(&self) -> bool {
         self.text.is_empty() && !self.quoted && !self.expanded
@@ -321,7 +361,7 @@ mod tests {
                     format!("'{word}'")
                 }
             }
-            Token::Expanded(word) => format!("{word}?"),
+            Token::Expanded { word, .. } => format!("{word}?"),
             Token::Arguments => "@".into(),
             Token::Zeroth => "0".into(),
             Token::Redirection { writes } => if writes { ">" } else { "<" }.into(),
@@ -356,13 +396,29 @@ mod tests {
             ("f() { a; }", "f ( ) { a ; }"),
             ("[ -f x ] && ! y", "[ -f x ] && ! y"),
             ("a \\\n  b", "a b"),
-            ("a\r\nb\r\n", "a ; b ;"),
+            ("a\r\nb c\r\n\r\n# d\r\n", "a\r ; b c\r ; \r ; ;"),
+            ("a <<E\r\nb\r\nE\r\nc", "a < ; c"),
+            ("$'a b' $'\\x41' $\"c\"", "'a b' \\x41? 'c'"),
             ("diff <(a b) c", "diff <? c"),
             ("'unfinished", "'unfinished'"),
             ("\"$(unfinished", "$(unfinished)?"),
             ("\"$1\" \"a\\$b\\n\"", "$1? 'a$b\\n'"),
         ] {
             assert_eq!(shown(text), wanted, "{text}");
+        }
+        for (text, wanted) in [
+            ("$(app)", true),
+            ("\"$(dirname \"$0\")\"", false),
+            ("$(cd \"$(dirname \"$0\")\" && pwd)", false),
+            ("$(cat x 2>/dev/null | tr -d a)", false),
+            ("$(cat x > y)", true),
+            ("`date; app`", true),
+            ("${A:-$(app)}", true),
+            ("${A:-b}$((1 + 2))", false),
+            ("<(app)", true),
+        ] {
+            let runs = |token: &Token| matches!(token, Token::Expanded { runs: true, .. });
+            assert_eq!(tokens(text).tokens.iter().any(runs), wanted, "{text}");
         }
         assert_eq!(tokens("a $(b c) \"`d`\" $((1)) <(e)").substitutions, ["b c", "d", "e"]);
     }

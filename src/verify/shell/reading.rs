@@ -88,7 +88,7 @@ const SETTINGS: &[&str] =
 /// The commands of a text; `arguments` are what follows it, `$0` first. Where `is_open`, others may follow; where it
 /// `exits`, the shell was told `-e`.
 pub(in crate::verify) fn script(text: &str, arguments: &[String], (is_open, exits): (bool, bool)) -> Script {
-    let mut script = Script { commands: Vec::new(), is_whole: true };
+    let mut script = Script { is_whole: true, ..Script::default() };
     let (zeroth, rest) = arguments.split_at(arguments.len().min(1));
     let told = Told { zeroth, arguments: Arguments { words: rest.into(), shifted: 0, is_open }, exits };
     read(text, &told, 0, &mut script, &mut { MOST_COPIED });
@@ -104,7 +104,8 @@ fn read(text: &str, told: &Told<'_>, depth: usize, script: &mut Script, room: &m
         script.is_whole = false;
         return;
     }
-    let Tokens { tokens, substitutions } = tokens(text);
+    let Tokens { tokens, substitutions, has_carriage_return } = tokens(text);
+    script.has_carriage_return |= has_carriage_return;
     let mut structure = Structure::default();
     structure.read(&tokens);
     let is_nested = structure.is_broken || depth > 0;
@@ -225,6 +226,8 @@ impl Reading<'_> {
     }
 
     fn part(&mut self, part: &Part, is_sure: bool) -> Then {
+        // What is substituted has run before.
+        self.fresh &= !part.tokens.iter().any(|token| matches!(token, Token::Expanded { runs: true, .. }));
         let uses = part.tokens.contains(&Token::Arguments);
         let count = if uses { self.arguments.len() } else { 1 };
         let ways: Vec<Words> = (0..count).map(|way| self.words(part, way, is_sure)).collect();
@@ -281,7 +284,9 @@ impl Reading<'_> {
             match token {
                 Token::Literal { word, .. } if first && word == "exec" && !executes => executes = true,
                 Token::Literal { word, .. } if first && executes && word.starts_with('-') => is_known = false,
-                Token::Literal { word, .. } | Token::Expanded(word) if first && !executes && is_assignment(word) => {
+                Token::Literal { word, .. } | Token::Expanded { word, .. }
+                    if first && !executes && is_assignment(word) =>
+                {
                     let variable = word.split(['=', '+']).next().unwrap_or_default();
                     command.changes = command.changes.and(Changes::of(variable));
                 }
@@ -291,7 +296,7 @@ impl Reading<'_> {
                     command.is_open = !self.copy(&words[shifted..], &mut command.words) || more;
                 }
                 Token::Zeroth => command.is_open = !self.copy(self.zeroth, &mut command.words),
-                Token::Expanded(_) => command.is_open = true,
+                Token::Expanded { .. } => command.is_open = true,
                 _ => {}
             }
             if command.is_open {
@@ -446,7 +451,7 @@ impl Reading<'_> {
 
     fn set(&mut self, part: &Part) {
         for token in part.tokens.iter().filter(|_| !part.aside) {
-            if let Token::Literal { word, .. } | Token::Expanded(word) = token
+            if let Token::Literal { word, .. } | Token::Expanded { word, .. } = token
                 && is_assignment(word)
             {
                 self.changes = self.changes.and(Changes::of(word.split(['=', '+']).next().unwrap_or_default()));

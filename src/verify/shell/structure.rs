@@ -90,7 +90,7 @@ impl Structure {
                         !matches!(
                             token,
                             Token::Literal { .. }
-                                | Token::Expanded(_)
+                                | Token::Expanded { .. }
                                 | Token::Arguments
                                 | Token::Zeroth
                                 | Token::Redirection { .. }
@@ -99,6 +99,16 @@ impl Structure {
                     let count = rest.iter().position(is_sign).unwrap_or(rest.len());
                     let (words, after) = rest.split_at(count);
                     rest = after;
+                    // `ARRAY=(…)`: the words in it are a value.
+                    if let (Token::Literal { word, bare: true }, [Token::Open, after @ ..]) =
+                        (words.last().unwrap_or(token), rest)
+                        && word.ends_with('=')
+                    {
+                        let end = after.iter().position(|token| *token == Token::Close);
+                        rest = end.map_or(&[], |end| &after[end + 1..]);
+                        self.part(std::iter::once(token).chain(words).cloned().collect());
+                        continue;
+                    }
                     if let (Token::Literal { word, bare: true }, [], [Token::Open, Token::Close, after @ ..]) =
                         (token, words, rest)
                     {
