@@ -66,7 +66,9 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<TaskDefinition>, ParseError> 
     // A state of nothing has no values.
     let Some(module) = values.and_then(|values| values.value.get("root_module")) else { return Ok(Vec::new()) };
     let mut unknown = BTreeMap::new();
-    for change in items(root.get("resource_changes").map(|changes| &changes.value)) {
+    // What is deposed was replaced and is yet to be deleted: it has the address of what took its place.
+    let current = |change: &&Node| change.get("deposed").is_none();
+    for change in items(root.get("resource_changes").map(|changes| &changes.value)).iter().filter(current) {
         if let (Some(address), Some(after)) =
             (word(change, "address"), change.get("change").and_then(|change| change.value.get("after_unknown")))
         {
@@ -108,7 +110,9 @@ impl<'a> Plan<'a> {
         }
         let resources = items(module.get("resources").map(|member| &member.value));
         let managed = |resource: &&Node, kind: &str| {
-            word(resource, "type") == Some(kind) && word(resource, "mode").is_none_or(|mode| mode == "managed")
+            word(resource, "type") == Some(kind)
+                && word(resource, "mode").is_none_or(|mode| mode == "managed")
+                && resource.get("deposed_key").is_none()
         };
         let services: Vec<&Node> = resources.iter().filter(|resource| managed(resource, "aws_ecs_service")).collect();
         for resource in resources.iter().filter(|resource| managed(resource, "aws_ecs_task_definition")) {

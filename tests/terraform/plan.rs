@@ -67,6 +67,29 @@ fn what_is_known_after_apply_is_open() {
 }
 
 #[test]
+fn what_stands_in_the_way_of_a_replacement_is_not_what_is_planned() {
+    let address = "aws_ecs_task_definition.app";
+    let values = json!({"family": "app", "requires_compatibilities": ["FARGATE"], "runtime_platform": [{}]});
+    let unknown = json!({"container_definitions": true, "runtime_platform": [{"cpu_architecture": true}]});
+    let mut changes = [
+        json!({"address": address, "change": {"actions": ["create"], "after_unknown": unknown}}),
+        json!({"address": address, "deposed": "00000000", "change": {"actions": ["delete"], "after_unknown": {}}}),
+    ];
+    for _ in 0..2 {
+        let all = parse("plan.json", &plan(&json!([resource(address, &values)]), &json!(changes))).expect("a plan");
+        assert!(architecture(&all[0]).contains("is known after apply"), "{}", architecture(&all[0]));
+        assert!(all[0].other_containers.is_some());
+        changes.reverse();
+    }
+    // A state has it beside the one that took its place.
+    let mut deposed = resource(address, &json!({"family": "app", "container_definitions": "[]"}));
+    deposed["deposed_key"] = json!("00000000");
+    let resources = json!([deposed, resource(address, &values)]);
+    let text = json!({"format_version": "1.0", "values": {"root_module": {"resources": resources}}}).to_string();
+    assert_eq!(parse("state.json", &text).expect("a state").len(), 1);
+}
+
+#[test]
 fn sensitive_values_are_not_shown() {
     let mut one = resource(
         "aws_ecs_task_definition.app",
