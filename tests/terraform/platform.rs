@@ -237,6 +237,7 @@ fn a_service_runs_what_its_expression_comes_to() {
         ("\"a-1:7\"", a),
         ("\"arn:aws:ecs:eu-west-1:123456789012:task-definition/b-1:7\"", b),
         ("local.task", b),
+        ("aws_ecs_task_definition.a.*.arn[0]", a),
         ("\"${local.name}:${max(aws_ecs_task_definition.a.revision, data.aws_ecs_task_definition.d.revision)}\"", a),
         ("data.aws_ecs_task_definition.d.arn", b),
     ] {

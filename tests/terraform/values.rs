@@ -38,6 +38,13 @@ fn functions_give_what_terraform_gives() {
         ("join(\",\", [for n in range(5) : n if n % 2 == 1])", "1,3"),
         ("{ for n in [\"a\", \"b\", \"a\"] : n => n... }[\"a\"][1]", "a"),
         ("join(\"\", [{ n = \"p\" }, { n = \"q\" }][*].n)", "pq"),
+        // An index stands behind what `.*` makes, and within what `[*]` does.
+        ("jsonencode([{ a = [1, 2] }, { a = [3] }].*.a[0])", "[1,2]"),
+        ("jsonencode([{ a = [1, 2] }, { a = [3] }][*].a[0])", "[1,3]"),
+        ("jsonencode([{ a = [1, 2] }, { a = [3] }].*.a.0)", "[1,3]"),
+        ("[{ a = \"x\" }].*.a[0]", "x"),
+        ("jsonencode([{ a = [{ b = [1, 2] }] }][*].a.*.b[0])", "[[1,2]]"),
+        ("try([{ a = [{ b = 1 }] }].*.a[*].b, \"none\")", "none"),
         ("jsondecode(jsonencode({ a = [1, \"<\"] })).a[1]", "<"),
         ("replace(upper(trimspace(\" a-b \")), \"-\", \"_\")", "A_B"),
         ("substr(\"hello\", 1, 3)", "ell"),

@@ -12,20 +12,35 @@ use super::value::{Data, Gap, Place, Val, whole};
 impl Evaluator<'_> {
     pub(super) fn traversal(&self, traversal: &Traversal, expression: &Expression, scope: &Scope<'_>) -> Done {
         let operators: Vec<&TraversalOperator> = traversal.operators.iter().map(Decorated::value).collect();
-        let (mut value, used) = self.head(traversal, &operators, expression, scope)?;
-        let mut rest = operators.get(used..).unwrap_or_default();
+        let (value, used) = self.head(traversal, &operators, expression, scope)?;
+        self.follow(value, operators.get(used..).unwrap_or_default(), expression, scope)
+    }
+
+    /// Goes on from a value. `[*]` takes all that follows into its elements, `.*` the attributes and stops at what is
+    /// in brackets (HCL native syntax "Splat Operators").
+    fn follow(
+        &self,
+        mut value: Val,
+        mut rest: &[&TraversalOperator],
+        expression: &Expression,
+        scope: &Scope<'_>,
+    ) -> Done {
         while let [operator, after @ ..] = rest {
             self.spend(1)?;
             if let Some(gap) = value.gap() {
                 return Ok(self.beyond(gap, rest, expression, scope));
             }
-            match operator {
-                TraversalOperator::AttrSplat(_) | TraversalOperator::FullSplat(_) => {
-                    return self.splat(&value, after, expression, scope);
+            (value, rest) = match operator {
+                TraversalOperator::FullSplat(_) => (self.splat(&value, after, expression, scope)?, &[][..]),
+                TraversalOperator::AttrSplat(_) => {
+                    let attributes = after.iter().take_while(|operator| {
+                        matches!(operator, TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_))
+                    });
+                    let (each, further) = after.split_at(attributes.count());
+                    (self.splat(&value, each, expression, scope)?, further)
                 }
-                operator => value = self.step(&value, operator, expression, scope)?,
-            }
-            rest = after;
+                operator => (self.step(&value, operator, expression, scope)?, after),
+            };
         }
         Ok(value)
     }
@@ -92,13 +107,13 @@ impl Evaluator<'_> {
         }
     }
 
-    fn splat(&self, value: &Val, after: &[&TraversalOperator], expression: &Expression, scope: &Scope<'_>) -> Done {
+    /// What each element comes to; nothing of null, and of what is no list that itself.
+    fn splat(&self, value: &Val, each: &[&TraversalOperator], expression: &Expression, scope: &Scope<'_>) -> Done {
         let items: Vec<Val> = match &value.data {
             Data::List(items) => items.to_vec(),
             Data::Null => Vec::new(),
             _ => vec![value.clone()],
         };
-        // `a[*].b[*].c`: the first splat goes on to the second, whose lists it gathers.
         let mut result = Vec::new();
         for item in items {
             self.spend(1)?;
@@ -106,27 +121,7 @@ impl Evaluator<'_> {
                 result.push(item);
                 continue;
             }
-            let mut item = value.part(&item);
-            let mut rest = after;
-            while let [operator, further @ ..] = rest {
-                item = match (item.gap(), operator) {
-                    (Some(gap), _) => {
-                        rest = &[];
-                        self.open(gap, expression, scope)
-                    }
-                    (None, TraversalOperator::AttrSplat(_) | TraversalOperator::FullSplat(_)) => {
-                        let inner = self.deeper(|| self.splat(&item, further, expression, scope))?;
-                        rest = &[];
-                        inner
-                    }
-                    (None, operator) => {
-                        let next = self.step(&item, operator, expression, scope)?;
-                        rest = further;
-                        next
-                    }
-                };
-            }
-            result.push(item);
+            result.push(self.deeper(|| self.follow(value.part(&item), each, expression, scope))?);
         }
         Ok(Val::at(Data::List(result.into()), Self::place(expression, scope.file)))
     }
