@@ -305,6 +305,25 @@ fn an_open_list_keeps_what_is_known_of_it() {
 }
 
 #[test]
+fn quotes_beside_what_is_not_known_stay_escaped() {
+    for word in [
+        "templatefile(\"c.json\", { bucket = aws_s3_bucket.b.arn })",
+        "\"\\\"${aws_s3_bucket.b.arn}\\\"\"",
+        "<<-E\n  exec app --name \"${aws_s3_bucket.b.arn}\"\n  E\n",
+        "join(\" \", [\"\\\"${aws_s3_bucket.b.arn}\\\"\"])",
+    ] {
+        let inside =
+            format!("image = \"i\"\nentryPoint = [\"/bin/app\"]\nenvironment = [{{ name = \"C\", value = {word}\n }}]");
+        let main = format!("resource \"aws_s3_bucket\" \"b\" {{}}\n{}", container(&inside));
+        let all = files([("main.tf", &*main), ("c.json", "{\"bucket\": \"${bucket}\"}")]);
+        let all = parse(&all, &Variables::default()).expect("Terraform");
+        let app = &all[0].containers.first().unwrap_or_else(|| panic!("{word}: {:?}", all[0].other_containers));
+        assert_eq!(app.entry_point.value(), Some(&vec!["/bin/app".to_owned()]), "{word}");
+        assert_eq!(app.environment, ["C"], "{word}");
+    }
+}
+
+#[test]
 fn sensitive_values_are_used_but_not_shown() {
     let text = format!(
         "variable \"secret\" {{\n  default = \"hunter2\"\n  sensitive = true\n}}\nvariable \"arch\" {{\n  default = \

@@ -64,7 +64,10 @@ impl Evaluator<'_> {
                 pieces.push_str("\"");
                 for part in parts.iter() {
                     match part {
-                        Piece::Known(text) => pieces.push_str(quoted(text).trim_matches('"')),
+                        Piece::Known(text) => {
+                            let quoted = quoted(text);
+                            pieces.push_str(&quoted[1..quoted.len() - 1]);
+                        }
                         Piece::Hole(gap) => pieces.hole(gap),
                     }
                 }
