@@ -324,6 +324,22 @@ fn quotes_beside_what_is_not_known_stay_escaped() {
 }
 
 #[test]
+fn what_is_left_to_others_is_not_what_is_configured() {
+    let image = |ignored: &str| {
+        let parameter = format!(
+            "resource \"aws_ssm_parameter\" \"p\" {{\n value = \"placeholder\"\n lifecycle {{\n  {ignored}\n }}\n}}\n"
+        );
+        image(&one(&(parameter + &container("image = aws_ssm_parameter.p.value"))))
+    };
+    for ignored in ["ignore_changes = [value]", "ignore_changes = all", "ignore_changes = [tags[\"a\"], value]"] {
+        assert_eq!(image(ignored), "${aws_ssm_parameter.p.value}", "{ignored}");
+    }
+    for ignored in ["ignore_changes = [tags]", "ignore_changes = []", "prevent_destroy = true"] {
+        assert_eq!(image(ignored), "placeholder", "{ignored}");
+    }
+}
+
+#[test]
 fn sensitive_values_are_used_but_not_shown() {
     let text = format!(
         "variable \"secret\" {{\n  default = \"hunter2\"\n  sensitive = true\n}}\nvariable \"arch\" {{\n  default = \

@@ -41,7 +41,8 @@ impl Evaluator<'_> {
         }))
     }
 
-    /// An attribute of a resource: as it is configured, else known only after `terraform apply`.
+    /// An attribute of a resource: as it is configured, unless that says no more than how it was made; else known only
+    /// after `terraform apply`.
     pub(super) fn resource_attribute(&self, resource: &Resource, name: &str, at: Option<Place>) -> Done {
         let kind = resource.stands.block.labels.first().map_or("", |label| label.as_str());
         let data = resource.stands.block.ident.as_str() == "data";
@@ -53,6 +54,7 @@ impl Evaluator<'_> {
                 })
             })
         };
+        let ignored = !data && resource.stands.attribute(name).is_some() && resource.stands.ignores(name);
         match (kind, name, data) {
             ("template_file", "rendered", true) => {
                 if let Some(template) = resource.stands.attribute("template") {
@@ -64,6 +66,7 @@ impl Evaluator<'_> {
                 }
             }
             ("aws_ecs_task_definition" | "aws_ecs_container_definition", _, true) => {}
+            (_, _, false) if ignored => {}
             // The name under which something is looked up is its name.
             (_, "name" | "family" | "bucket" | "region", _) | (_, _, false)
                 if let Some(expression) = resource.stands.attribute(name) =>
@@ -74,6 +77,11 @@ impl Evaluator<'_> {
         }
         let reason = if data {
             format!("{} is looked up when Terraform runs: a plan has it (`terraform show -json`)", resource.address)
+        } else if ignored {
+            format!(
+                "ignore_changes leaves {name} of {} to others: its state has it (`terraform show -json`)",
+                resource.address
+            )
         } else {
             format!(
                 "{} is known when Terraform has made it: its state has it (`terraform show -json`)",

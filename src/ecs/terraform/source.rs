@@ -52,6 +52,24 @@ impl Stands {
     pub(super) fn attribute(&self, name: &str) -> Option<&Expression> {
         self.block.body.get_attribute(name).map(|attribute| &attribute.value)
     }
+
+    /// Whether `ignore_changes` leaves an attribute of a resource as others made it.
+    pub(super) fn ignores(&self, name: &str) -> bool {
+        let lifecycle = self.block.body.get_blocks("lifecycle");
+        lifecycle.filter_map(|block| block.body.get_attribute("ignore_changes")).any(|ignored| match &ignored.value {
+            Expression::Variable(word) => word.as_str() == "all",
+            Expression::Array(items) => items.iter().any(|item| match item {
+                Expression::Variable(word) => word.as_str() == name,
+                Expression::String(word) => word.as_str() == name,
+                // A part of it: `tags["owner"]`.
+                Expression::Traversal(part) => {
+                    matches!(&part.expr, Expression::Variable(word) if word.as_str() == name)
+                }
+                _ => false,
+            }),
+            _ => false,
+        })
+    }
 }
 
 /// The folder of a module: its blocks by what they declare. The first of two that declare the same counts.
