@@ -57,6 +57,26 @@ fn expansion_has_a_limit() {
     assert_eq!(bears("range", &range), Ok(1));
     let product = "setproduct(range(1000), range(1000), range(1000))";
     assert_eq!(bears(product, &container(&format!("image = length({product})"))), Ok(1));
+    // 2^64 combinations.
+    let product = format!("setproduct({})", vec!["[1, 2]"; 64].join(", "));
+    assert_eq!(bears("2^64", &container(&format!("image = length({product})"))), Ok(1));
+    let many = vec![format!("length(setproduct({}))", vec!["[1, 2]"; 12].join(", ")); 60].join(", ");
+    let error = bears("products", &container(&format!("image = join(\"\", [{many}])"))).expect_err("many");
+    assert!(error.contains("steps"), "{error}");
+}
+
+#[test]
+fn what_is_made_of_a_long_text_is_counted_before_it_is_made() {
+    // 12 MiB of ends of lines.
+    let long = doubled("\"\\n\\n\\n\"", |before| format!("\"${{{before}}}${{{before}}}\""));
+    for (made, limit) in [
+        ("length(split(\"\\n\", local.l22))", "steps"),
+        ("length(split(\"\", local.l22))", "steps"),
+        ("indent(200, local.l22)", "MiB of text"),
+    ] {
+        let error = bears(made, &(long.clone() + &container(&format!("image = {made}")))).expect_err(made);
+        assert!(error.contains(limit), "{made}: {error}");
+    }
 }
 
 /// `l0` and 40 locals after it, each made of the one before it twice.

@@ -293,9 +293,11 @@ impl Evaluator<'_> {
             }
             ("setproduct", sets) => {
                 let Some(sets) = sets.iter().map(closed).collect::<Option<Vec<_>>>() else { return Ok(None) };
-                if sets.iter().map(Vec::len).product::<usize>() > MAX_MADE {
+                let count = sets.iter().try_fold(1, |count: usize, set| count.checked_mul(set.len()));
+                let Some(count) = count.filter(|count| *count <= MAX_MADE) else {
                     return Err(Fail::new(format!("more than {MAX_MADE} combinations")));
-                }
+                };
+                self.spend(count.saturating_mul(sets.len()))?;
                 let mut all: Vec<Vec<Val>> = vec![Vec::new()];
                 for set in sets {
                     let extend = |one: &Vec<Val>| {

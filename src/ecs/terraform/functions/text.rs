@@ -70,8 +70,10 @@ impl Evaluator<'_> {
             ("dirname", [value]) => text(value.rsplit_once('/').map_or(".", |(folder, _)| folder)),
             ("split", [separator, value]) => {
                 let parts: Vec<Val> = if separator.is_empty() {
+                    self.spend(value.chars().count())?;
                     value.chars().map(|c| Val::text(c.to_string())).collect()
                 } else {
+                    self.spend(value.matches(separator).count())?;
                     value.split(separator).map(Val::text).collect()
                 };
                 Some(Val::list(parts))
@@ -99,9 +101,9 @@ impl Evaluator<'_> {
             }
             ("indent", [_, value]) => {
                 let spaces = " ".repeat(number(0).and_then(|n| whole(n.clamp(0.0, 200.0))).unwrap_or(0));
-                let made = value.replace('\n', &format!("\n{spaces}"));
-                self.spend_text(made.len())?;
-                text(&made)
+                let lines = value.bytes().filter(|byte| *byte == b'\n').count();
+                self.spend_text(value.len().saturating_add(lines.saturating_mul(spaces.len())))?;
+                text(&value.replace('\n', &format!("\n{spaces}")))
             }
             ("parseint", [value, base]) => {
                 let base = base.parse().ok().filter(|base| (2..=36).contains(base));
