@@ -148,6 +148,21 @@ fn the_way_of_a_value_is_kept_once_for_all_its_parts() {
 }
 
 #[test]
+fn a_value_tells_few_of_its_steps() {
+    let count = 1500;
+    let variables =
+        (0..2 * count).map(|n| format!("variable \"v{n}\" {{\n default = \"\"\n}}\n")).collect::<Vec<_>>().concat();
+    let parts = |from: usize| (from..from + count).map(|n| format!("${{var.v{n}}}")).collect::<Vec<_>>().concat();
+    let text = format!(
+        "{variables}locals {{\na = \"{}\"\nu = \"{}\"\np = [for n in range(1000) : local.a]\n}}\n",
+        parts(0),
+        parts(count)
+    );
+    let lines = vec!["length(local.u == \"\" ? local.p : [])"; 20].join(", ");
+    assert_eq!(bears("steps", &(text + &container(&format!("image = join(\"\", [{lines}])")))), Ok(1));
+}
+
+#[test]
 fn a_module_that_calls_itself_is_an_error() {
     let text = "module \"a\" {\n  source = \"./\"\n}\n";
     assert!(bears("itself", text).expect_err("a circle").contains("deep"));

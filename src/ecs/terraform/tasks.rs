@@ -381,7 +381,7 @@ impl Evaluator<'_> {
             Data::Holes(_) => unknown(&whole(value)),
             Data::Rest(gap) | Data::Unknown(gap) => {
                 let at = self.locate(gap.at, &at, true);
-                return Ok(Value { how: value.steps(), ..Value::new(unknown(gap), at) });
+                return Ok(Value { how: told(value), ..Value::new(unknown(gap), at) });
             }
             Data::Module(_) | Data::Resource(_) => {
                 Tree::Unknown { reason: "it is a whole module or resource".into(), expression: String::new() }
@@ -409,11 +409,15 @@ impl Evaluator<'_> {
         Ok(Value {
             data,
             at,
-            how: value.steps(),
+            how: told(value),
             written: value.written.as_deref().map(Into::into),
             sensitive: value.sensitive,
         })
     }
+}
+
+fn told(value: &Val) -> Vec<String> {
+    value.steps().iter().map(ToString::to_string).collect()
 }
 
 /// A container of a map by names, whose keys are in snake or camel case.

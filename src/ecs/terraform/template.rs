@@ -13,7 +13,7 @@ use super::heredoc;
 use super::json::{hidden, many_digits};
 use super::module::{Module, Name, Scope};
 use super::number::digits;
-use super::value::{Data, Gap, Piece, Val};
+use super::value::{Data, Gap, MOST_STEPS, Piece, Val};
 
 /// How a template is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Pieces {
     strip: bool,
     /// Where the literal begins that the text ends in.
     literal: usize,
-    how: Vec<String>,
+    how: Vec<Rc<str>>,
 }
 
 impl Pieces {
@@ -81,7 +81,11 @@ impl Pieces {
             self.hole(&Rc::new(hidden(value)));
             return Ok(());
         }
-        self.how.extend(value.steps().into_iter().filter(|step| !self.how.contains(step)).collect::<Vec<_>>());
+        for step in value.steps() {
+            if self.how.len() < MOST_STEPS && !self.how.contains(&step) {
+                self.how.push(step);
+            }
+        }
         match &value.data {
             Data::Holes(pieces) => {
                 for piece in pieces.iter() {

@@ -11,6 +11,9 @@ use super::module::Module;
 use super::number::digits;
 use super::resource::Resource;
 
+/// How many steps are told of how a value was found.
+pub(super) const MOST_STEPS: usize = 8;
+
 /// Bytes of a file, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -57,7 +60,7 @@ pub(super) struct Val {
 
 /// A step on the way of a value, after those before it.
 pub(super) struct How {
-    step: String,
+    step: Rc<str>,
     before: Option<Rc<How>>,
 }
 
@@ -149,13 +152,23 @@ impl Val {
         }
     }
 
-    /// The same with one more step on its way, unless it went there before.
-    pub(super) fn through(mut self, step: String) -> Self {
-        if std::iter::successors(self.how.as_deref(), |how| how.before.as_deref()).any(|how| how.step == step) {
-            return self;
+    /// The same with one more step on its way, unless it went there before or has many behind it.
+    pub(super) fn through(mut self, step: impl Into<Rc<str>>) -> Self {
+        let step = step.into();
+        let (mut told, mut there) = (0, false);
+        for how in self.way() {
+            told += 1;
+            there |= how.step == step;
         }
-        self.how = Some(Rc::new(How { step, before: self.how.take() }));
+        if !there && told < MOST_STEPS {
+            self.how = Some(Rc::new(How { step, before: self.how.take() }));
+        }
         self
+    }
+
+    /// Its steps, the last first.
+    fn way(&self) -> impl Iterator<Item = &How> {
+        std::iter::successors(self.how.as_deref(), |how| how.before.as_deref())
     }
 
     /// A part of this value: what is so of the whole is so of it.
@@ -182,10 +195,8 @@ impl Val {
     }
 
     /// The steps of its way, the first first.
-    pub(super) fn steps(&self) -> Vec<String> {
-        let mut steps: Vec<String> = std::iter::successors(self.how.as_deref(), |how| how.before.as_deref())
-            .map(|how| how.step.clone())
-            .collect();
+    pub(super) fn steps(&self) -> Vec<Rc<str>> {
+        let mut steps: Vec<Rc<str>> = self.way().map(|how| Rc::clone(&how.step)).collect();
         steps.reverse();
         steps
     }
