@@ -1,5 +1,7 @@
 //! The functions of a template, and conditions in three values.
 
+use dockless::ecs::task_definition::{Port, Stated};
+
 use super::{architecture, image, read, target, template};
 
 const ENVIRONMENT: &str =
@@ -150,6 +152,38 @@ fn items_under_a_condition_are_there_or_may_be() {
     let definition = read(&text, &[]).expect("a template").definitions.remove(0);
     assert_eq!(definition.containers[0].command.value(), None, "a word that may be missing");
     assert_eq!(definition.containers[0].ports.len(), 1);
+}
+
+#[test]
+fn what_an_item_under_an_open_condition_says_is_open() {
+    let before = format!("{ENVIRONMENT}\nConditions:\n  Prod: !Equals [!Ref Env, prod]");
+    let app = |key: &str, item: &str, parameters: &[(&str, &str)]| {
+        let text = template(
+            &before,
+            &format!("ContainerDefinitions:\n  - Name: app\n    Image: a\n    {key}:\n      - {item}\n"),
+        );
+        read(&text, parameters).expect("a template").definitions.remove(0).containers.remove(0)
+    };
+    for item in [
+        "!If [Prod, {Name: PATH, Value: /x}, !Ref 'AWS::NoValue']",
+        "!If [Prod, !Ref 'AWS::NoValue', {Name: PATH, Value: /x}]",
+        "!If [Prod, {Name: PATH, Value: /x}, {Name: MODE, Value: y}]",
+    ] {
+        let found = app("Environment", item, &[]);
+        assert!(matches!(&found.path, Stated::Unresolved { reason, .. } if reason.contains("Prod is open")), "{item}");
+        assert!(found.environment.contains(&"PATH".to_owned()), "{item}");
+    }
+    let path = "!If [Prod, {Name: PATH, Value: /x}, !Ref 'AWS::NoValue']";
+    assert!(app("Environment", path, &[("Env", "prod")]).path.value().is_some());
+    assert_eq!(app("Environment", path, &[("Env", "test")]).path, Stated::Unset);
+    let port = "!If [Prod, {ContainerPort: 80, HostPort: 8080}, !Ref 'AWS::NoValue']";
+    let found = app("PortMappings", port, &[]);
+    assert!(matches!(found.ports[..], [Port::Words(_)]), "{:?}", found.ports);
+    assert!(!format!("{:?}", found.details).contains("8080"), "{:?}", found.details);
+    assert_eq!(app("PortMappings", port, &[("Env", "prod")]).ports, [Port::Number(80)]);
+    let mount = "!If [Prod, {SourceVolume: v, ContainerPath: /srv}, !Ref 'AWS::NoValue']";
+    let found = app("MountPoints", mount, &[]);
+    assert!(found.mounts.is_empty() && found.volumes_from, "{:?}", found.mounts);
 }
 
 #[test]

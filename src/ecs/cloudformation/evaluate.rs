@@ -160,8 +160,9 @@ impl<'a> Evaluator<'a> {
         Value::new(Data::String(text), self.at(node))
     }
 
-    /// An item that is there only under a condition that is not decided stays where it is an object: a container, a
-    /// port mapping. Of two that differ both stay, if they have different names.
+    /// An item that is there only under a condition that is not decided stays where it is an object. Of two that differ
+    /// both stay, if they have different names. A container says what it is, as a service does that is made under a
+    /// condition; of what is said of a container, such as a variable or a port, only the name stays known.
     fn items(&self, items: &'a [Node], scope: Scope<'_>) -> Vec<Value> {
         let mut values = Vec::new();
         for item in items {
@@ -169,12 +170,24 @@ impl<'a> Evaluator<'a> {
                 Some(call) if call.name == "If" => self.choose(item, call, scope),
                 _ => Choice::Decided(self.value(item, scope)),
             };
+            let may_be = |reason: &str, mut value: Value| {
+                if let Data::Object(members) = &mut value.data
+                    && members.iter().all(|member| member.key != "Image")
+                {
+                    for member in members.iter_mut().filter(|member| member.key != "Name") {
+                        member.value = self.unknown(item, reason);
+                    }
+                }
+                value
+            };
             match choice {
                 Choice::Decided(value) => values.extend(value),
                 Choice::Open { reason, yes, no } => match (yes, no) {
-                    (Some(one), None) | (None, Some(one)) if matches!(one.data, Data::Object(_)) => values.push(one),
+                    (Some(one), None) | (None, Some(one)) if matches!(one.data, Data::Object(_)) => {
+                        values.push(may_be(&reason, one));
+                    }
                     (Some(yes), Some(no)) if name(&yes).is_some() && name(&yes) != name(&no) => {
-                        values.extend([yes, no]);
+                        values.extend([yes, no].map(|one| may_be(&reason, one)));
                     }
                     (yes, no) => values.extend(self.either(item, &reason, yes, no)),
                 },
