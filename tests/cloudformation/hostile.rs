@@ -7,7 +7,7 @@ use std::time::Instant;
 use dockless::ecs::cloudformation::{NoFiles, Parameters, parse};
 use proptest::prelude::*;
 
-use super::{Memory, image, read, read_with};
+use super::{Memory, image, read, read_with, template};
 
 #[test]
 fn time_and_memory_are_bounded() {
@@ -58,6 +58,34 @@ fn time_and_memory_are_bounded() {
     let split = image("", &format!("!Join ['', !Split [a, '{}']]", "a".repeat(500_000)));
     assert!(read(&split, &[]).is_ok());
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+#[test]
+fn conditions_take_their_part_of_what_may_be_made() {
+    let start = Instant::now();
+    let mut conditions = String::from("Conditions:\n");
+    for n in 0..8000 {
+        let _ = writeln!(conditions, "  C{n}: !Equals [a, a]");
+    }
+    for name in ["C7999", "Nowhere"] {
+        let all = vec![format!("!Condition {name}"); 30_000].join(", ");
+        let list = (0..900).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+        let looped = format!("{{'Fn::ForEach::A': [A, [{list}], {{'${{A}}': !If [!And [{all}], a, b]}}]}}");
+        let before = format!("Transform: AWS::LanguageExtensions\n{conditions}");
+        assert!(
+            read(
+                &template(
+                    &before,
+                    &format!(
+                        "Family: a\nContainerDefinitions:\n  - Name: app\n    Image: a\n    DockerLabels: {looped}"
+                    )
+                ),
+                &[]
+            )
+            .is_ok()
+        );
+    }
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
 
 #[test]

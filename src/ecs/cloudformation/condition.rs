@@ -1,7 +1,7 @@
 //! Conditions: true, false, or open because something that they hang on is not known.
 
 use super::call::{Call, text};
-use super::evaluate::{Evaluator, Scope, same};
+use super::evaluate::{Evaluator, Scope, TOO_MUCH, VALUE, same};
 use crate::ecs::node::{Node, Value as Written};
 use crate::ecs::value::Data;
 
@@ -23,7 +23,7 @@ impl From<bool> for Truth {
 impl<'a> Evaluator<'a> {
     /// A condition by its name.
     pub(super) fn condition(&self, name: &str, scope: Scope<'_>) -> Truth {
-        let Some(member) = self.template.conditions().iter().find(|member| member.key == name) else {
+        let Some((&name, &node)) = self.conditions.get_key_value(name) else {
             return Truth::Open(format!("the template has no condition {name:?}"));
         };
         match self.decided.borrow().get(name) {
@@ -31,15 +31,18 @@ impl<'a> Evaluator<'a> {
             Some(None) => return Truth::Open(format!("condition {name} hangs on itself")),
             None => {}
         }
-        self.decided.borrow_mut().insert(&member.key, None);
-        let truth = self.truth(&member.value, scope);
-        self.decided.borrow_mut().insert(&member.key, Some(truth.clone()));
+        self.decided.borrow_mut().insert(name, None);
+        let truth = self.truth(node, scope);
+        self.decided.borrow_mut().insert(name, Some(truth.clone()));
         truth
     }
 
     /// What a function of conditions says.
     pub(super) fn truth(&self, node: &'a Node, scope: Scope<'_>) -> Truth {
         let Some(scope) = scope.deeper() else { return Truth::Open("its conditions are nested too deep".into()) };
+        if !self.budget.spend(VALUE) {
+            return Truth::Open(TOO_MUCH.into());
+        }
         if let Written::Object(members) = &node.value
             && let [only] = members.as_slice()
             && only.key == "Condition"

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 100;
 /// How many bytes a source may make, the templates that it nests included.
 const MAX_MADE: usize = 32 * 1024 * 1024;
 /// What a value costs beside its text.
-const VALUE: usize = 128;
+pub(super) const VALUE: usize = 128;
 /// How many members two objects may have to be compared one by one.
 const MOST_COMPARED: usize = 1000;
 /// How many steps are told of how a value was found.
@@ -93,6 +93,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) template: Template<'a>,
     pub(super) parameters: BTreeMap<String, Value>,
+    pub(super) conditions: HashMap<&'a str, &'a Node>,
     pub(super) budget: Budget,
     /// What was decided; `None` while it is being decided.
     pub(super) decided: RefCell<HashMap<&'a str, Option<Truth>>>,

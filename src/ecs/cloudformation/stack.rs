@@ -139,6 +139,7 @@ impl<'r> Reading<'r> {
             source,
             template,
             parameters: parameters::values(template, source, &mut given),
+            conditions: template.conditions().iter().map(|member| (member.key.as_str(), &member.value)).collect(),
             budget: self.budget.clone(),
             decided: RefCell::new(HashMap::new()),
         };
