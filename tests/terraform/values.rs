@@ -45,6 +45,19 @@ fn functions_give_what_terraform_gives() {
         ("[{ a = \"x\" }].*.a[0]", "x"),
         ("jsonencode([{ a = [{ b = [1, 2] }] }][*].a.*.b[0])", "[[1,2]]"),
         ("try([{ a = [{ b = 1 }] }].*.a[*].b, \"none\")", "none"),
+        // Elements, and the ways of a condition, are of one type.
+        ("jsonencode(true ? [\"--port\", 80] : [\"--port\", \"1\"])", "[\"--port\",\"80\"]"),
+        ("jsonencode(true ? [\"-v\", 1] : [])", "[\"-v\",\"1\"]"),
+        ("jsonencode([true ? 80 : \"x\", false ? \"x\" : true, true ? 80 : null])", "[\"80\",\"true\",80]"),
+        ("jsonencode(tolist([\"a\", 1, true]))", "[\"a\",\"1\",\"true\"]"),
+        ("jsonencode(tomap({ a = 1, b = \"x\" }))", "{\"a\":\"1\",\"b\":\"x\"}"),
+        // Numbers of a set stand by their size, and are sorted as strings.
+        ("jsonencode(tolist(toset([8080, 80, 443])))", "[80,443,8080]"),
+        ("jsonencode(setunion([9000], [10000]))", "[9000,10000]"),
+        ("jsonencode(setsubtract([\"b\", \"a\"], [\"c\"]))", "[\"a\",\"b\"]"),
+        ("jsonencode(toset([\"b\", 1]))", "[\"1\",\"b\"]"),
+        ("jsonencode(sort([2, 10, 1]))", "[\"1\",\"10\",\"2\"]"),
+        ("tolist(toset([\"a\", var.open]))[0]", "(element of a set)"),
         ("jsondecode(jsonencode({ a = [1, \"<\"] })).a[1]", "<"),
         ("replace(upper(trimspace(\" a-b \")), \"-\", \"_\")", "A_B"),
         ("substr(\"hello\", 1, 3)", "ell"),
@@ -302,6 +315,24 @@ fn an_open_list_keeps_what_is_known_of_it() {
     );
     let definition = one(&joined);
     assert_eq!((definition.containers.len(), definition.other_containers.is_some()), (2, true));
+}
+
+#[test]
+fn elements_of_any_type_are_of_one() {
+    for (constraint, default, command) in [
+        ("list(any)", "[\"--port\", 8080]", "var.v"),
+        ("map(any)", "{ port = 8080, host = \"h\" }", "[\"--port\", var.v[\"port\"]]"),
+        ("tuple([string, string])", "[\"--port\", 8080]", "var.v"),
+        ("number", "8080", "[\"--port\", var.v != null ? var.v : \"80\"]"),
+    ] {
+        let text = format!("variable \"v\" {{\n type = {constraint}\n default = {default}\n}}\n")
+            + &container(&format!("image = \"i\"\ncommand = {command}"));
+        let wanted = vec!["--port".to_owned(), "8080".to_owned()];
+        assert_eq!(one(&text).containers[0].command.value(), Some(&wanted), "{constraint}");
+    }
+    let ports = "variable \"ports\" {\n type = set(number)\n default = [443, 8080, 80]\n}\n".to_owned()
+        + &container("image = \"i\"\nportMappings = [{ containerPort = tolist(var.ports)[0] }]");
+    assert_eq!(one(&ports).containers[0].ports, [Port::Number(80)]);
 }
 
 #[test]

@@ -41,6 +41,14 @@ fn unsettled(reason: &str) -> Rc<Gap> {
     Rc::new(Gap { reason, expression: String::new(), at: None, of: Rc::default() })
 }
 
+/// Makes one type of several: beside a string, numbers and booleans are strings as well.
+pub(super) fn of_one_type<'v>(values: impl Iterator<Item = &'v mut Val>) {
+    let values: Vec<&mut Val> = values.collect();
+    if values.iter().any(|value| value.is_text()) {
+        values.into_iter().for_each(Val::become_text);
+    }
+}
+
 impl Evaluator<'_> {
     /// Whether two values are equal; the gap in the way where that is not known.
     pub(super) fn equals(&self, one: &Val, other: &Val) -> Result<Result<bool, Rc<Gap>>, Fail> {
@@ -159,6 +167,50 @@ impl Val {
             (a, b) if a == b && empty => Err(unsettled("the types of empty collections are not worked out")),
             (a, b) => Ok(a == b),
         }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.data, Data::Text(_) | Data::Holes(_))
+    }
+
+    /// A number or boolean as the string that it is converted to.
+    pub(super) fn become_text(&mut self) {
+        if let Some(text) = self.scalar() {
+            self.data = Data::Text(text);
+        }
+    }
+
+    /// Whether another type may become of it by what stands beside it.
+    pub(super) fn may_become_text(&self) -> bool {
+        let scalar = |value: &Val| matches!(value.data, Data::Number(_) | Data::Bool(_));
+        match &self.data {
+            Data::List(items) => items.iter().any(scalar),
+            _ => scalar(self),
+        }
+    }
+
+    /// The value of a condition with that of the way that is not taken, as one type: tuples of one length element by
+    /// element, other lists as lists of one type.
+    pub(super) fn beside(mut self, other: &Val) -> Self {
+        match (&mut self.data, &other.data) {
+            (Data::Number(_) | Data::Bool(_), _) if other.is_text() => self.become_text(),
+            (Data::List(items), Data::List(others)) => {
+                let mut made = items.to_vec();
+                let tuples = self.kind == Kind::Written && other.kind == Kind::Written && made.len() == others.len();
+                if tuples {
+                    for (item, other) in made.iter_mut().zip(others.iter()) {
+                        if other.is_text() {
+                            item.become_text();
+                        }
+                    }
+                } else if made.iter().chain(others.iter()).any(Val::is_text) {
+                    made.iter_mut().for_each(Val::become_text);
+                }
+                *items = made.into();
+            }
+            _ => {}
+        }
+        self
     }
 
     /// The same, by what may make another type of collection of it: a condition makes one type of its two ways, a

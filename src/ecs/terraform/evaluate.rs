@@ -282,8 +282,16 @@ impl<'a> Evaluator<'a> {
         let Some(truth) = condition.truth() else {
             return Err(Fail::new(format!("a condition: expected true or false, found {}", condition.kind())));
         };
-        let way = if truth { &conditional.true_expr } else { &conditional.false_expr };
-        let mut value = self.eval(way, scope)?.of_any_type();
+        let (way, other) = match (&conditional.true_expr, &conditional.false_expr) {
+            (yes, no) if truth => (yes, no),
+            (yes, no) => (no, yes),
+        };
+        let mut value = self.eval(way, scope)?;
+        // The type is that of both ways.
+        if value.may_become_text() {
+            value = value.beside(&self.strictly(false, || self.settled(other, scope))?);
+        }
+        let mut value = value.of_any_type();
         value.sensitive |= condition.sensitive;
         if value.sensitive {
             value.written.get_or_insert_with(|| format!("${{{}}}", self.written(expression, scope.file)).into());

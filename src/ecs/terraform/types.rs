@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hcl_edit::expr::{Expression, ObjectKey};
 
-use super::equality::Kind;
+use super::equality::{Kind, of_one_type};
 use super::evaluate::{Done, Evaluator, Fail};
 use super::module::Scope;
 use super::value::{Data, Map, Val};
@@ -82,6 +82,18 @@ pub(super) fn convert(
                     }
                     Ok(Val { data: Data::Map(Rc::new(made)), kind: Kind::Written, ..value })
                 }
+                ("tuple", Expression::Array(types)) => {
+                    let Data::List(items) = &value.data else { return wrong("a list") };
+                    let items = items.iter().enumerate().map(|(index, item)| match types.get(index) {
+                        Some(inner) => {
+                            let of = format!("{of}[{index}]");
+                            convert(evaluator, inner, item.clone(), scope, &of, depth + 1)
+                        }
+                        None => Ok(item.clone()),
+                    });
+                    let items = items.collect::<Result<Vec<_>, _>>()?;
+                    Ok(Val { data: Data::List(items.into()), kind: Kind::Written, ..value })
+                }
                 ("map", inner) => {
                     let Data::Map(map) = &value.data else { return wrong("a map") };
                     let mut made = Map { members: std::collections::BTreeMap::new(), rest: map.rest.clone() };
@@ -90,6 +102,9 @@ pub(super) fn convert(
                         let member = convert(evaluator, inner, member.clone(), scope, &of, depth + 1)?;
                         made.members.insert(Rc::clone(key), member);
                     }
+                    if is_any(inner) {
+                        of_one_type(made.members.values_mut());
+                    }
                     Ok(Val { data: Data::Map(Rc::new(made)), kind: Kind::Typed, ..value })
                 }
                 (kind @ ("list" | "set"), inner) => {
@@ -97,7 +112,10 @@ pub(super) fn convert(
                     let items = items
                         .iter()
                         .map(|item| convert(evaluator, inner, item.clone(), scope, &format!("{of}[*]"), depth + 1));
-                    let items = items.collect::<Result<Vec<_>, _>>()?;
+                    let mut items = items.collect::<Result<Vec<_>, _>>()?;
+                    if is_any(inner) {
+                        of_one_type(items.iter_mut());
+                    }
                     let list = Val { data: Data::List(items.into()), kind: Kind::Typed, ..value };
                     if kind == "set" { evaluator.set(&list) } else { Ok(list) }
                 }
@@ -106,6 +124,11 @@ pub(super) fn convert(
         }
         _ => Ok(value),
     }
+}
+
+/// `any` is one type, whatever it is.
+fn is_any(constraint: &Expression) -> bool {
+    matches!(constraint, Expression::Variable(word) if word.as_str() == "any")
 }
 
 enum Default<'e> {

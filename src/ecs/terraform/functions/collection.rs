@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::super::equality::Kind;
+use super::super::equality::{Kind, of_one_type};
 use super::super::evaluate::{Done, Evaluator, Fail};
 use super::super::number;
 use super::super::value::{Data, Gap, Map, Val, whole};
@@ -36,12 +36,29 @@ fn closed_map(value: &Val) -> Option<&Map> {
 
 /// As a list or map, whose elements become of one type.
 fn typed(value: &Val) -> Val {
-    let open = |item: &Val| item.clone().of_any_type();
     let data = match &value.data {
-        Data::List(items) => Data::List(items.iter().map(open).collect()),
+        // Only of what is known the place in a set is.
+        Data::List(items)
+            if value.kind == Kind::Set && items.len() > 1 && items.iter().any(|i| i.scalar().is_none()) =>
+        {
+            let reason = items.iter().find_map(Val::gap).map(|gap| gap.reason.clone());
+            let reason = reason.unwrap_or_else(|| "the order of a set is not worked out".into());
+            let expression = "(element of a set)".into();
+            let gap = Gap { reason, expression, at: value.at, of: Rc::default() };
+            Data::List([Val::new(Data::Rest(Rc::new(gap)))].into())
+        }
+        Data::List(items) => {
+            let mut items: Vec<Val> = items.iter().map(|item| item.clone().of_any_type()).collect();
+            of_one_type(items.iter_mut());
+            Data::List(items.into())
+        }
         Data::Map(map) => {
-            let members = map.members.iter().map(|(key, item)| (Rc::clone(key), open(item))).collect();
-            Data::Map(Rc::new(Map { members, rest: map.rest.clone() }))
+            let mut map = Map::clone(map);
+            for item in map.members.values_mut() {
+                *item = item.clone().of_any_type();
+            }
+            of_one_type(map.members.values_mut());
+            Data::Map(Rc::new(map))
         }
         other => other.clone(),
     };
@@ -59,9 +76,10 @@ fn wrong(value: &Val, expected: &str) -> Fail {
 }
 
 impl Evaluator<'_> {
-    /// As a set: without repetitions, strings in order.
+    /// As a set: without repetitions, of one type, numbers and strings in order.
     pub(in super::super) fn set(&self, value: &Val) -> Done {
-        let Some(items) = items(value) else { return Err(wrong(value, "a list")) };
+        let Some(mut items) = items(value) else { return Err(wrong(value, "a list")) };
+        of_one_type(items.iter_mut());
         let mut seen = BTreeSet::new();
         let mut kept = Vec::new();
         for item in items {
@@ -75,9 +93,10 @@ impl Evaluator<'_> {
                 None => kept.push((None, item)),
             }
         }
-        kept.sort_by(|(a, _), (b, _)| match (a, b) {
-            (Some(a), Some(b)) => a.cmp(b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
+        kept.sort_by(|(a, one), (b, other)| match (&one.data, &other.data, a, b) {
+            (Data::Number(one), Data::Number(other), Some(_), Some(_)) => one.total_cmp(other),
+            (_, _, Some(a), Some(b)) => a.cmp(b),
+            (_, _, a, b) => b.is_some().cmp(&a.is_some()),
         });
         let items: Vec<Val> = kept.into_iter().map(|(_, item)| item).collect();
         Ok(Val { data: Data::List(items.into()), kind: Kind::Set, ..value.clone() })
@@ -215,14 +234,7 @@ impl Evaluator<'_> {
             }
             ("distinct", [list]) => {
                 let Some(mut items) = closed(list) else { return Ok(None) };
-                // Elements become of one type: beside a string, numbers and booleans are strings as well.
-                if items.iter().any(|item| matches!(item.data, Data::Text(_) | Data::Holes(_))) {
-                    for item in &mut items {
-                        if let Some(text) = item.scalar() {
-                            item.data = Data::Text(text);
-                        }
-                    }
-                }
+                of_one_type(items.iter_mut());
                 let mut kept: Vec<Val> = Vec::new();
                 for item in items {
                     let mut known = false;
@@ -242,6 +254,7 @@ impl Evaluator<'_> {
             ("tolist" | "tomap", [value]) => typed(value),
             ("sort", [list]) => match closed(list) {
                 Some(mut items) if items.iter().all(|item| item.scalar().is_some()) => {
+                    items.iter_mut().for_each(Val::become_text);
                     items.sort_by_key(Val::scalar);
                     Val::list(items)
                 }
@@ -263,7 +276,7 @@ impl Evaluator<'_> {
                 };
                 let keep =
                     |item: &Val| item.scalar().is_some_and(|text| others.contains(&text)) == (name != "setsubtract");
-                Val { kind: Kind::Set, ..Val::list(a.into_iter().filter(keep).collect()) }
+                self.set(&Val::list(a.into_iter().filter(keep).collect()))?
             }
             ("zipmap", [keys, values]) => {
                 let (Some(keys), Some(values)) = (closed(keys), closed(values)) else { return Ok(None) };
