@@ -285,6 +285,8 @@ impl Reader {
             words.push(match (&item.data, self.spelling) {
                 (Data::Number(word), Spelling::Pascal) => word.clone(),
                 (Data::Bool(truth), Spelling::Pascal) => truth.to_string(),
+                // The provider makes an empty string of it.
+                (Data::Null, Spelling::Terraform) => String::new(),
                 _ => text(item, "a string")?.to_owned(),
             });
         }

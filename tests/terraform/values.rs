@@ -318,6 +318,22 @@ fn an_open_list_keeps_what_is_known_of_it() {
 }
 
 #[test]
+fn null_in_a_list_is_what_the_provider_makes_of_it() {
+    let inside = "image = \"i\"\ncommand = [\"a\", null, \"b\"]\nenvironment = [null, { name = \"A\", value = \"1\" }]\n\
+                  portMappings = [null, { containerPort = 80 }]\nmountPoints = [null]";
+    let app = one(&container(inside)).containers.remove(0);
+    assert_eq!(app.command.value(), Some(&["a", "", "b"].map(ToOwned::to_owned).to_vec()));
+    assert_eq!((app.environment, app.ports), (vec!["A".to_owned()], vec![Port::Number(80)]));
+}
+
+#[test]
+fn a_key_twice_is_told_with_what_terraform_takes() {
+    let text = task("tags = { Name = \"a\", Name = \"b\" }");
+    let error = parse(&files([("main.tf", &*text)]), &Variables::default()).expect_err("twice");
+    assert!(error.message.contains("Terraform takes the last of them"), "{}", error.message);
+}
+
+#[test]
 fn elements_of_any_type_are_of_one() {
     for (constraint, default, command) in [
         ("list(any)", "[\"--port\", 8080]", "var.v"),

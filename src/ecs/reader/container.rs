@@ -99,6 +99,11 @@ impl Reader {
         }
     }
 
+    /// Terraform's provider drops null among objects.
+    fn is_dropped(&self, item: &Value) -> bool {
+        self.spelling == Spelling::Terraform && matches!(item.data, Data::Null)
+    }
+
     /// The names, and the value of `PATH`. No other value is looked at: it may be a secret.
     fn environment(&self, container: &Value) -> Read<(Vec<String>, Stated<SearchPath>)> {
         let mut names = Vec::new();
@@ -114,6 +119,9 @@ impl Reader {
             for pair in array(&member.value, "an array of objects with name and value")? {
                 if let Some(unknown) = unknown(pair) {
                     open = Some(unknown);
+                    continue;
+                }
+                if self.is_dropped(pair) {
                     continue;
                 }
                 if !matches!(pair.data, Data::Object(_)) {
@@ -148,6 +156,9 @@ impl Reader {
         for mapping in array(&member.value, "an array of port mappings")? {
             if let Data::Unknown { expression, .. } = &mapping.data {
                 ports.push(Port::Words(expression.clone()));
+                continue;
+            }
+            if self.is_dropped(mapping) {
                 continue;
             }
             if !matches!(mapping.data, Data::Object(_)) {

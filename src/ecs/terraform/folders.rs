@@ -74,7 +74,15 @@ fn body(text: &str, number: usize) -> Result<Body, Fail> {
     let mut body = parse_body(text).map_err(|error| {
         let at = error.location().offset().min(text.len());
         let place = Place { file: number, start: at, end: at };
-        Fail { at: Some(place), ..Fail::fatal(format!("this is not HCL: {}", error.message())) }
+        let message = match error.message() {
+            twice if twice.contains("expected unique object key") => {
+                "this object has a key twice: Terraform takes the last of them, so remove the first, or give a plan \
+                 (`terraform show -json`)"
+                    .to_owned()
+            }
+            message => format!("this is not HCL: {message}"),
+        };
+        Fail { at: Some(place), ..Fail::fatal(message) }
     })?;
     heredoc::of_body(&mut body, text);
     Ok(body)
