@@ -48,6 +48,43 @@ fn a_service_says_where_its_task_runs() {
 }
 
 #[test]
+fn conditions_in_a_strategy_are_evaluated() {
+    let before = "Parameters:\n  Env: {Type: String}\n  Spot: {Type: String, Default: no}\nConditions:\n  \
+                  Spot: !Equals [!Ref Spot, yes]\n  Open: !Equals [!Ref Env, prod]\n";
+    let (spot, own) = ("{CapacityProvider: FARGATE_SPOT, Weight: 4}", "{CapacityProvider: !Ref Own}");
+    let (plain, none) = ("{CapacityProvider: FARGATE}", "!Ref AWS::NoValue");
+    for (strategy, wanted) in [
+        (format!("!If [Spot, [{own}], [{plain}]]"), "FARGATE"),
+        (format!("[!If [Spot, {own}, {none}], {plain}]"), "FARGATE"),
+        (format!("!If [Open, [{spot}], [{plain}]]"), "FARGATE"),
+        (format!("[!If [Open, {spot}, {none}], {plain}]"), "FARGATE"),
+        (format!("[!If [Open, {own}, {none}], {plain}]"), ""),
+        (format!("!If [Open, [{own}], [{plain}]]"), ""),
+        (format!("!If [Open, [{plain}], {none}]"), ""),
+        // As if it were not there: the cluster decides.
+        (format!("!If [Spot, [{own}], {none}]"), "FARGATE"),
+        ("!FindInMap [A, B, C]".to_owned(), ""),
+    ] {
+        let service = format!("TaskDefinition: !Ref Task\nCluster: !Ref Cluster\nCapacityProviderStrategy: {strategy}");
+        let text = format!("{before}{}", with_service("", &service));
+        assert_eq!(
+            target(&text, &[])["launch_types"].as_array().map_or(String::new(), |all| {
+                all.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(" ")
+            }),
+            wanted,
+            "{strategy}"
+        );
+        let by_cluster = with_service("", "TaskDefinition: !Ref Task\nCluster: !Ref Cluster")
+            .replace("[{CapacityProvider: FARGATE_SPOT}]", &strategy);
+        let found = target(&format!("{before}{by_cluster}"), &[]);
+        let wanted = if strategy.ends_with(&format!("[{own}], {none}]")) { "" } else { wanted };
+        let types: Vec<&str> =
+            found["launch_types"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
+        assert_eq!(types.join(" "), wanted, "{strategy}");
+    }
+}
+
+#[test]
 fn of_several_launch_types_a_task_runs_on_those_of_all_its_services() {
     for (compatibilities, service, wanted) in [
         ("[EC2, FARGATE]", "TaskDefinition: !Ref Task\nLaunchType: FARGATE", "FARGATE"),

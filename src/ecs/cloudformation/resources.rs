@@ -46,6 +46,13 @@ struct Run {
     said: Stated<Vec<LaunchType>>,
 }
 
+/// What a strategy has: for certain, and under open conditions with their reasons.
+#[derive(Default)]
+struct Strategy {
+    types: Vec<LaunchType>,
+    open: Vec<(LaunchType, String)>,
+}
+
 const CLUSTER: &str = "AWS::ECS::Cluster";
 
 /// A cluster, by what tells it from others.
@@ -236,11 +243,15 @@ impl<'a> Evaluator<'a> {
         }
         let own = "CapacityProviderStrategy";
         if let Some(node) = resource.property(own) {
-            return (self.providers(node, scope, resources), self.at(node), how(own));
+            let launch_types = self.providers(node, scope, resources);
+            if !launch_types.as_ref().is_ok_and(Vec::is_empty) {
+                return (launch_types, self.at(node), how(own));
+            }
         }
+        let nobody = || (Err(format!("it {NEITHER}")), resource.at.clone(), resource.id.clone());
         let key = "DefaultCapacityProviderStrategy";
         match self.deciding(resource, resources).and_then(|cluster| Some((cluster, cluster.property(key)?))) {
-            Some((cluster, node)) if !matches!(&node.value, node::Value::Array(items) if items.is_empty()) => {
+            Some((cluster, node)) => {
                 // A cluster is there where its service is, and so is what is made under the same condition.
                 let condition = |one: &Resource<'a>| one.get("Condition").and_then(text);
                 let is_with_it = cluster.kind() == CLUSTER || condition(cluster) == condition(resource);
@@ -250,9 +261,12 @@ impl<'a> Evaluator<'a> {
                     }
                     _ => self.providers(node, Scope::of(&cluster.loops), resources),
                 };
+                if launch_types.as_ref().is_ok_and(Vec::is_empty) {
+                    return nobody();
+                }
                 (launch_types, self.at(node), format!("{key} of {}", cluster.id))
             }
-            _ => (Err(format!("it {NEITHER}")), resource.at.clone(), resource.id.clone()),
+            None => nobody(),
         }
     }
 
@@ -291,45 +305,85 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The launch types that a capacity provider strategy stands for.
+    /// The launch types that a capacity provider strategy stands for; none of one that is not there.
     fn providers(
         &self,
         node: &'a Node,
         scope: Scope<'_>,
         resources: &[Resource<'a>],
     ) -> Result<Vec<LaunchType>, String> {
-        let node::Value::Array(items) = &node.value else {
-            return Err("the capacity provider strategy is not known".into());
-        };
-        let mut types = Vec::new();
-        for item in items {
-            let named = item.get("CapacityProvider").map(|member| &member.value);
-            let kind = match named.and_then(|node| self.value(node, scope)) {
-                Some(value) if value.sensitive => Err(SECRET.into()),
-                Some(Value { data: Data::String(name), .. }) => provider(&name),
-                Some(Value { data: Data::Unknown { reason, .. }, .. }) => {
-                    let mut names = Vec::new();
-                    if let Some(node) = named {
-                        self.named(node, scope, &mut names);
-                    }
-                    match resources
-                        .iter()
-                        .find(|one| one.kind() == "AWS::ECS::CapacityProvider" && names.contains(&one.id))
-                    {
-                        Some(one) if one.property("ManagedInstancesProvider").is_some() => {
-                            Ok(LaunchType::ManagedInstances)
-                        }
-                        Some(_) => Ok(LaunchType::Ec2),
-                        None => Err(reason),
-                    }
-                }
-                _ => Err("the capacity provider strategy is not known".into()),
-            }?;
-            if !types.contains(&kind) {
-                types.push(kind);
-            }
+        let Strategy { types, open } = self.strategy(node, scope, resources)?;
+        match open.into_iter().find(|(kind, _)| !types.contains(kind)) {
+            Some((_, reason)) => Err(reason),
+            None => Ok(types),
         }
-        Ok(types)
+    }
+
+    /// A strategy, an item of one, or a condition between such.
+    fn strategy(&self, node: &'a Node, scope: Scope<'_>, resources: &[Resource<'a>]) -> Result<Strategy, String> {
+        let not_known = || "the capacity provider strategy is not known".to_owned();
+        let scope = scope.deeper().ok_or_else(not_known)?;
+        match Call::of(node) {
+            Some(call) if call.name == "If" => {
+                let [condition, yes, no] = call.arguments() else { return Err(not_known()) };
+                let truth = match text(condition) {
+                    Some(name) => self.condition(name, scope),
+                    None => self.truth(condition, scope),
+                };
+                let reason = match truth {
+                    Truth::True => return self.strategy(yes, scope, resources),
+                    Truth::False => return self.strategy(no, scope, resources),
+                    Truth::Open(reason) => reason,
+                };
+                let (yes, no) = (self.strategy(yes, scope, resources)?, self.strategy(no, scope, resources)?);
+                // What both ways have is certain.
+                let (types, one): (Vec<LaunchType>, Vec<LaunchType>) =
+                    yes.types.into_iter().partition(|kind| no.types.contains(kind));
+                let only = one.into_iter().chain(no.types.into_iter().filter(|kind| !types.contains(kind)));
+                let mut open: Vec<_> = only.map(|kind| (kind, reason.clone())).collect();
+                open.extend(yes.open.into_iter().chain(no.open));
+                return Ok(Strategy { types, open });
+            }
+            Some(_) => return self.value(node, scope).map_or_else(|| Ok(Strategy::default()), |_| Err(not_known())),
+            None => {}
+        }
+        let mut all = Strategy::default();
+        let node::Value::Array(items) = &node.value else {
+            all.types.push(self.provider(node, scope, resources)?);
+            return Ok(all);
+        };
+        for item in items {
+            let Strategy { types, open } = self.strategy(item, scope, resources)?;
+            for kind in types {
+                if !all.types.contains(&kind) {
+                    all.types.push(kind);
+                }
+            }
+            all.open.extend(open);
+        }
+        Ok(all)
+    }
+
+    /// The launch type of an item of a strategy.
+    fn provider(&self, item: &'a Node, scope: Scope<'_>, resources: &[Resource<'a>]) -> Result<LaunchType, String> {
+        let named = item.get("CapacityProvider").map(|member| &member.value);
+        match named.and_then(|node| self.value(node, scope)) {
+            Some(value) if value.sensitive => Err(SECRET.into()),
+            Some(Value { data: Data::String(name), .. }) => provider(&name),
+            Some(Value { data: Data::Unknown { reason, .. }, .. }) => {
+                let mut names = Vec::new();
+                if let Some(node) = named {
+                    self.named(node, scope, &mut names);
+                }
+                let made = |one: &&Resource<'a>| one.kind() == "AWS::ECS::CapacityProvider" && names.contains(&one.id);
+                match resources.iter().find(made) {
+                    Some(one) if one.property("ManagedInstancesProvider").is_some() => Ok(LaunchType::ManagedInstances),
+                    Some(_) => Ok(LaunchType::Ec2),
+                    None => Err(reason),
+                }
+            }
+            _ => Err("the capacity provider strategy is not known".into()),
+        }
     }
 
     /// The names that a node refers to, wherever they stand in it: of an `Fn::If` that is decided, in its branch.
