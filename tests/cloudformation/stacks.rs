@@ -167,6 +167,31 @@ fn a_cloud_assembly_is_all_its_templates() {
 }
 
 #[test]
+fn a_cloud_assembly_of_many_stacks_is_read_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |count: usize| {
+        let stack = |n: usize| {
+            let file = format!("{n}.template.json");
+            let text =
+                r#"{"Resources":{"T":{"Type":"AWS::ECS::TaskDefinition","Properties":{"ContainerDefinitions":[]}}}}"#;
+            fs::write(folder.path().join(&file), text).expect("a file");
+            format!(r#""S{n}":{{"type":"aws:cloudformation:stack","properties":{{"templateFile":"{file}"}}}}"#)
+        };
+        let stacks = (0..count).map(stack).collect::<Vec<_>>().join(",");
+        fs::write(folder.path().join("manifest.json"), format!(r#"{{"artifacts":{{{stacks}}}}}"#)).expect("a file");
+    };
+    write(100);
+    assert_eq!(ids(folder.path()).map(|ids| ids.len()), Ok(100));
+    write(600);
+    let error = ids(folder.path()).expect_err("too many");
+    assert!(error.contains("more than 512 templates"), "{error}");
+    let itself = r#"{"artifacts":{"a":{"type":"cdk:cloud-assembly","properties":{"directoryName":"."}}}}"#;
+    fs::write(folder.path().join("manifest.json"), itself).expect("a file");
+    let error = ids(folder.path()).expect_err("in itself");
+    assert!(error.contains("more than 8 deep"), "{error}");
+}
+
+#[test]
 fn what_ecs_has_is_not_opened() {
     for source in ["ecs:web:3", "ecs-service:prod/web"] {
         let error = load(source, None, &TargetOptions::default()).expect_err("nobody said how");

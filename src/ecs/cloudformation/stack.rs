@@ -18,8 +18,10 @@ use crate::ecs::value::{Data, Value};
 
 /// How deep stacks may nest.
 const MAX_DEPTH: usize = 8;
-/// How many templates a source may open.
+/// How many templates the stacks of a source may nest.
 const MAX_STACKS: usize = 64;
+/// How many templates and manifests a cloud assembly may name.
+const MAX_NAMED: usize = 512;
 
 /// What goes through all stacks of a source.
 pub(super) struct Reading<'r> {
@@ -29,8 +31,10 @@ pub(super) struct Reading<'r> {
     pub(super) notes: Vec<Note>,
     /// The asset manifest of the template that is read: its name and text.
     assets: Option<(String, String)>,
-    /// How many templates were opened.
+    /// How many templates were opened that stacks nest.
     opened: usize,
+    /// How many templates and manifests were opened that a cloud assembly names.
+    named: usize,
     /// The parameters of the templates that are no other's.
     pub(super) known: Declarations,
 }
@@ -44,6 +48,7 @@ impl<'r> Reading<'r> {
             notes: Vec::new(),
             assets: None,
             opened: 0,
+            named: 0,
             known: Declarations::new(),
         }
     }
@@ -94,11 +99,20 @@ impl<'r> Reading<'r> {
         found: &mut Vec<(String, TaskDefinition)>,
     ) -> Result<(), ParseError> {
         for named in templates(text) {
+            self.named += 1;
+            if depth >= MAX_DEPTH || self.named > MAX_NAMED {
+                let message = format!(
+                    "this cloud assembly names more than {MAX_NAMED} templates, or stages more than {MAX_DEPTH} deep in \
+                     one another"
+                );
+                let help = Some("name the templates of the stacks that are meant".into());
+                return Err(ParseError { message, help, location: Source::new(name, text).location(0..0) });
+            }
             let (stack, path) = match named {
                 Named::Template(stack, path) => (Some(stack), path),
                 Named::Assembly(folder) => (None, format!("{folder}/manifest.json")),
             };
-            match (self.open(name, &path, depth), stack) {
+            match (self.files.read(name, &path), stack) {
                 (Ok((file, text)), Some(stack)) => {
                     let definitions = self.template(&file, &text)?;
                     found.extend(definitions.into_iter().map(|definition| (stack.clone(), definition)));
@@ -106,7 +120,7 @@ impl<'r> Reading<'r> {
                 (Ok((file, text)), None) => self.assembly(&file, &text, depth + 1, found)?,
                 (Err(why), _) => {
                     let location = Source::new(name, text).location(0..0);
-                    self.notes.push(Note { message: format!("a template is not read: {why}"), location });
+                    self.notes.push(Note { message: format!("{path} is not read: {why}"), location });
                 }
             }
         }
