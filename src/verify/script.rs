@@ -12,8 +12,8 @@ use super::shell::{Script, is_shell};
 pub(super) const MAX_SCRIPTS: usize = 5;
 /// How many bytes of a file the kernel looks at (`BINPRM_BUF_SIZE`), `#!` included.
 const KERNEL_BUFFER: usize = 256;
-/// How many scripts may be started by the `env` of one before: the kernel counts anew for each, and a stranger may write
-/// any number of them.
+/// How many scripts may be started by the `env` of one before: the kernel counts anew for each, and a stranger may
+/// write any number of them.
 const MAX_BY_ENV: usize = 8;
 
 /// What to do with a script that has lines with CR LF.
@@ -150,8 +150,8 @@ impl Judge<'_> {
     pub(super) fn by_unknown_execvp(&mut self, typed: &str, found: &Found<'_>, role: &Role) {
         if self.executable(typed, found, role) {
             self.by_script = true;
-            let why = "it has no `#!` in its first line, and whether what starts it has a shell read it then hangs on its C \
-                       library, which is not known";
+            let why = "it has no `#!` in its first line, and whether a shell reads it then hangs on the C library of what \
+                       starts it, which is not known";
             self.unknown(Rule::EntrypointNotExecutable, &shown(&found.path), why);
         }
     }

@@ -10,6 +10,7 @@ use super::wrapper::Changes;
 pub(super) use reading::script;
 
 /// A command of a shell's text.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that is known of it")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Command {
     /// Its words up to the first that is not literal.

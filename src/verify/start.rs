@@ -24,6 +24,7 @@ const MAX_STARTS: usize = 512;
 const LONGEST_NAME: usize = 255;
 
 /// What is to be started.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that is known of it")]
 struct Start<'w> {
     /// Program and arguments, as far as they are known.
     words: &'w [String],

@@ -80,7 +80,8 @@ fn what_is_started_again_is_not_judged_again() {
 #[test]
 fn a_path_of_any_length_is_gone_through_a_limited_number_of_times() {
     let config = Config { env: vec![format!("PATH={}/bin", "/:".repeat(300_000))], ..Config::default() };
-    let text = (0..60).map(|n| format!("tool{n}\n")).collect::<String>();
+    let names: Vec<String> = (0..60).map(|n| format!("tool{n}")).collect();
+    let text = names.join("\n");
     let config = Config { entrypoint: ["/bin/sh", "-c", &text].map(str::to_owned).into(), ..config };
     let nodes = vec![exe("bin/sh", program(X86))];
     is_soon(&index(vec![image(&Platform::linux_amd64(), vec![nodes], config)]), &task(X86_64, ""), Runs);

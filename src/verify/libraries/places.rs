@@ -165,9 +165,9 @@ impl<'a> Judge<'a> {
         let has_levels = loading.loader == Loader::Glibc && machine(self.architecture) == Some(Machine::X86_64);
         let levels: &[&str] = if has_levels && !is_path { &["x86-64-v4", "x86-64-v3", "x86-64-v2"] } else { &[] };
         let text = String::from_utf8_lossy(name);
-        let below = move |folder: &Place| match is_path {
-            true => folder.clone(),
-            false => Place { path: format!("{}/{text}", folder.path), doubt: folder.doubt },
+        let below = move |folder: &Place| {
+            let path = if is_path { folder.path.clone() } else { format!("{}/{text}", folder.path) };
+            Place { path, doubt: folder.doubt }
         };
         let all = move || {
             let below = below.clone();

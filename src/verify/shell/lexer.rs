@@ -37,7 +37,7 @@ pub(super) enum Token {
 
 /// The tokens of a text, and the texts of the command substitutions in it.
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
+pub(super) struct Lexed {
     pub(super) tokens: Vec<Token>,
     pub(super) substitutions: Vec<String>,
     /// Whether a line of commands ends with CR LF: no shell takes the CR for a part of the line's end.
@@ -47,7 +47,7 @@ pub(super) struct Tokens {
 /// What is being read.
 struct Lexer<'t> {
     chars: std::iter::Peekable<std::str::Chars<'t>>,
-    read: Tokens,
+    read: Lexed,
     word: Word,
     /// The redirection whose word comes next.
     redirects: Option<Redirection>,
@@ -72,10 +72,10 @@ enum Redirection {
     Document { tabs: bool },
 }
 
-pub(super) fn tokens(text: &str) -> Tokens {
+pub(super) fn tokens(text: &str) -> Lexed {
     let mut lexer = Lexer {
         chars: text.chars().peekable(),
-        read: Tokens::default(),
+        read: Lexed::default(),
         word: Word::default(),
         redirects: None,
         documents: Vec::new(),

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::lexer::{Token, Tokens, tokens};
+use super::lexer::{Lexed, Token, tokens};
 use super::structure::{Join, Part, Structure};
 use super::{Command, Failure, Script};
 use crate::verify::wrapper::Changes;
@@ -104,7 +104,7 @@ fn read(text: &str, told: &Told<'_>, depth: usize, script: &mut Script, room: &m
         script.is_whole = false;
         return;
     }
-    let Tokens { tokens, substitutions, has_carriage_return } = tokens(text);
+    let Lexed { tokens, substitutions, has_carriage_return } = tokens(text);
     script.has_carriage_return |= has_carriage_return;
     let mut structure = Structure::default();
     structure.read(&tokens);
@@ -268,9 +268,8 @@ impl Reading<'_> {
             Some(("true" | ":" | "echo" | "printf", _)) => Failure::Foreseen,
             Some(("exit", None)) => Failure::Ends,
             Some(("exit", Some(Token::Literal { word, .. }))) if word != "0" => Failure::Ends,
-            Some(_) => Failure::Passes,
             None if !part.negated && (self.is_last || self.exits && is_end) => Failure::Ends,
-            None => Failure::Passes,
+            _ => Failure::Passes,
         }
     }
 
@@ -428,7 +427,7 @@ impl Reading<'_> {
 
     fn program(&mut self, mut command: Command) {
         command.failure = self.failure(command.executes);
-        command.needs = self.behind.clone();
+        command.needs.clone_from(&self.behind);
         // Whoever was handed its name may have made it.
         command.is_sure &= !self.named.contains(&command.words[0]);
         if !matches!(command.words[0].rsplit('/').next(), Some("chmod" | "chown" | "ls" | "cat" | "stat" | "file")) {
