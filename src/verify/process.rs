@@ -149,8 +149,10 @@ pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Open
     };
     let letters = |known: &'static str| {
         move |word: &str| {
-            word.strip_prefix('-')
-                .is_some_and(|flags| !flags.is_empty() && flags.chars().all(|flag| known.contains(flag)))
+            word == "--"
+                || word
+                    .strip_prefix('-')
+                    .is_some_and(|flags| !flags.is_empty() && flags.chars().all(|flag| known.contains(flag)))
         }
     };
     let opened = |name| Opened { name, endings: &[], in_path: false };
@@ -202,8 +204,9 @@ pub(super) fn opened_file<'w>(program: &str, words: &'w [String]) -> Option<Open
         return behind(&flag).filter(is_file).map(opened);
     }
     if ["sh", "bash", "dash", "ash"].into_iter().any(is) {
-        let name = behind(&letters("aefhmuvx"))?;
-        return Some(Opened { in_path: !name.contains('/'), ..opened(name) });
+        let name = behind(&letters("aefhlmuvx"))?;
+        // dash looks in the working folder alone.
+        return Some(Opened { in_path: !name.contains('/') && program != "dash", ..opened(name) });
     }
     let name = if is("python") {
         behind(&letters("BEIOPRSbdqsuv"))
@@ -249,6 +252,8 @@ mod tests {
             ("/usr/bin/python3.11", "python3 -W ignore app.py", None),
             ("/usr/bin/python3.11", "python3 -c app.py", None),
             ("/usr/bin/dash", "sh -ex /run.sh", Some("/run.sh")),
+            ("/usr/bin/bash", "bash -l /run.sh", Some("/run.sh")),
+            ("/usr/bin/dash", "sh -- /run.sh", Some("/run.sh")),
             ("/usr/bin/dash", "sh -ec /run.sh", None),
             ("/usr/bin/ruby3.1", "ruby3.1 app.rb", Some("app.rb")),
             ("/usr/bin/php8.2", "php index.php", Some("index.php")),

@@ -224,7 +224,7 @@ fn env_program(argument: &str) -> Env<'_> {
     if argument.is_empty() {
         return Env::Nothing;
     }
-    let split = ["-S", "-vS", "-iS", "--split-string="].iter().find_map(|option| argument.strip_prefix(option));
+    let split = ["-S", "-vS", "--split-string="].iter().find_map(|option| argument.strip_prefix(option));
     let Some(rest) = split else {
         // An option or an assignment takes the whole line, and then the script itself is what env starts, again and
         // again; some refuse it.
@@ -236,10 +236,10 @@ fn env_program(argument: &str) -> Env<'_> {
     let mut words = rest.split_whitespace();
     while let Some(word) = words.next() {
         match word {
-            "-i" | "-v" | "-0" | "--" | "-" | "--ignore-environment" => {}
+            "-v" | "-0" | "--" => {}
             "-u" | "-C" => _ = words.next(),
             _ if word.starts_with('-') => return Env::Open,
-            // Where PATH is set, another one is searched.
+            // Where PATH is set or cleared (`-i`, `-`), another one is searched.
             _ if word.starts_with("PATH=") => return Env::Open,
             _ if word.contains('=') => {}
             _ => return Env::Split(word),
@@ -260,7 +260,9 @@ mod tests {
             ("python3 -u", Env::Name("python3 -u")),
             ("-S python3 -u", Env::Split("python3")),
             ("-SA=1 -u B node --x", Env::Split("node")),
-            ("-vS -i sh", Env::Split("sh")),
+            ("-vS -i sh", Env::Open),
+            ("-iS sh", Env::Open),
+            ("-vS -- sh", Env::Split("sh")),
             ("--split-string=sh -e", Env::Split("sh")),
             ("-S A=1", Env::Nothing),
             ("-S PATH=/x sh", Env::Open),

@@ -12,7 +12,7 @@ use super::lookup::{May, Seeker, Sought, shown};
 use super::process::{Opened, opened_file};
 use super::script::{argument, execvp, first_line, shell_text};
 use super::shell::{Failure, Script, is_shell, script, told};
-use super::wrapper::{Changes, calls_execvp, is_wrapper, wrapped};
+use super::wrapper::{Changes, applet, calls_execvp, is_wrapper, wrapped};
 
 /// How many programs may start one another on a command line.
 const MAX_WRAPPERS: usize = 8;
@@ -404,8 +404,9 @@ impl<'a> Judge<'a> {
 
     /// The script or jar that an interpreter is told to open; what is known of it where a shell is told to.
     fn opened<'w>(&mut self, program: &str, start: &Start<'w>) -> Option<ShellFile<'w, 'a>> {
-        let opened = opened_file(program, start.words)?;
-        let mut file = is_shell(&start.words[0]).then_some(ShellFile { name: opened.name, text: None });
+        let words = applet(start.words);
+        let opened = opened_file(program, words)?;
+        let mut file = is_shell(&words[0]).then_some(ShellFile { name: opened.name, text: None });
         if start.changes.place && !opened.name.starts_with('/') {
             return file;
         }
@@ -421,7 +422,7 @@ impl<'a> Judge<'a> {
         match sought {
             Sought::Missing(end) => {
                 // Names are compared where it is missing for sure.
-                self.missing_script((&start.words[0], &opened), end, start.is_sure() && start.fresh);
+                self.missing_script((&words[0], &opened), end, start.is_sure() && start.fresh);
             }
             Sought::Unknown(why) => self.unknown(Rule::EntrypointNotFound, opened.name, &why),
             Sought::Found(found) => {

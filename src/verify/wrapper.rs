@@ -149,7 +149,7 @@ fn base_name(path: &str) -> &str {
 }
 
 /// The words from the applet on, where they begin with busybox.
-fn applet(mut words: &[String]) -> &[String] {
+pub(super) fn applet(mut words: &[String]) -> &[String] {
     while let [name, rest @ ..] = words
         && base_name(name) == "busybox"
     {

@@ -246,7 +246,7 @@ fn the_text_of_a_script_begins_behind_its_first_line() {
 
 #[test]
 fn a_script_is_looked_for_where_its_interpreter_does() {
-    let names = ["python3", "node", "sh", "java", "perl", "ruby", "deno"];
+    let names = ["python3", "node", "sh", "java", "perl", "ruby", "deno", "busybox"];
     let config = |words: &[&str]| Config { working_dir: "/app".into(), ..entry(words) };
     let image = |words: &[&str]| {
         let mut nodes: Vec<Node> = names.iter().map(|name| exe(&format!("bin/{name}"), program(X86))).collect();
@@ -263,6 +263,8 @@ fn a_script_is_looked_for_where_its_interpreter_does() {
         (&["sh", "-e", "run.hs"], "/app/run.hs", Some("/app/run.sh")),
         (&["java", "-Xmx1g", "-jar", "ap.jar"], "/app/ap.jar", Some("/app/app.jar")),
         (&["perl", "x.pl"], "/app/x.pl", None),
+        (&["sh", "--", "run.hs"], "/app/run.hs", Some("/app/run.sh")),
+        (&["busybox", "sh", "/app/run.hs"], "/app/run.hs", Some("/app/run.sh")),
         (&["ruby", "/x.rb"], "/x.rb", None),
         (&["deno", "run", "-A", "main.ts"], "/app/main.ts", None),
     ] {
