@@ -319,6 +319,12 @@ impl<'a> Judge<'a> {
         }
         // A library may name a loader as well (libc.so.6 does): nobody asks it.
         if matches!(role, Role::Program | Role::Started(_) | Role::Maybe(_) | Role::Interpreter(_)) {
+            if elf.interpreter.is_none() && elf.needed.as_ref().is_some_and(|needed| !needed.is_empty()) {
+                let what = "names no dynamic loader, but needs libraries: it is a library, and no program";
+                let finding = self.about(Rule::EntrypointNotExecutable, typed, found, role, what);
+                self.push(finding.help("name a program, or link it as one"));
+                return;
+            }
             let loader = elf.interpreter.as_deref().and_then(|interpreter| {
                 let interpreter = String::from_utf8_lossy(interpreter);
                 self.loader(found, role, &interpreter)

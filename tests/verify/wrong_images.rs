@@ -154,6 +154,8 @@ fn files() -> Vec<Case> {
         case("cut off in its data", vec![bin("app", cut(130))], &["/app"]).fails(refused),
         case("cut off in its header", vec![bin("app", cut(40))], &["/app"]).fails(refused),
         case("cut off after its magic", vec![bin("app", cut(5))], &["/app"]).fails(refused),
+        case("a library", with(sh(), vec![bin("app", library(&["libc.so.6"]))]), &["/app"]).fails(refused),
+        case("a program that is linked with itself", vec![bin("app", library(&[]))], &["/app"]),
         case("empty", vec![bin("app", b"")], &["/app"]).fails(refused),
         case("text", vec![bin("app", b"echo hi\n")], &["/app"]).fails(refused),
         case("a program for macOS", vec![bin("app", b"\xcf\xfa\xed\xfe\x0c\0\0\x01")], &["/app"]).fails(refused),
