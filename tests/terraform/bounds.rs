@@ -60,7 +60,7 @@ fn expansion_has_a_limit() {
     // 2^64 combinations.
     let product = format!("setproduct({})", vec!["[1, 2]"; 64].join(", "));
     assert_eq!(bears("2^64", &container(&format!("image = length({product})"))), Ok(1));
-    let many = vec![format!("length(setproduct({}))", vec!["[1, 2]"; 12].join(", ")); 60].join(", ");
+    let many = vec![format!("length(setproduct({}))", ["[1, 2]"; 12].join(", ")); 60].join(", ");
     let error = bears("products", &container(&format!("image = join(\"\", [{many}])"))).expect_err("many");
     assert!(error.contains("steps"), "{error}");
 }
