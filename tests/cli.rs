@@ -199,6 +199,23 @@ fn a_stdout_that_nobody_reads_changes_no_exit_code() {
     }
 }
 
+/// Terraform takes `-var` and `-var-file` in the order in which they stand.
+#[test]
+fn of_var_and_var_file_the_last_one_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = "variable \"arch\" {}\nresource \"aws_ecs_task_definition\" \"t\" {\n  family = \"t\"\n  \
+                container_definitions = \"[]\"\n  runtime_platform {\n    cpu_architecture = var.arch\n  }\n}\n";
+    std::fs::write(folder.path().join("main.tf"), main).expect("a file");
+    std::fs::write(folder.path().join("prod.vars"), "arch = \"X86_64\"\n").expect("a file");
+    let (flag, file) = (["--var", "arch=ARM64"], ["--var-file", "prod.vars"]);
+    for (words, wanted) in [([flag, file], "X86_64"), ([file, flag], "ARM64")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dockless"));
+        command.args(["targets", ".", "--json"]).args(words.concat()).env_clear().current_dir(folder.path());
+        let said = String::from_utf8(command.output().expect("the binary runs").stdout).expect("text");
+        assert!(said.contains(&format!("\"architecture\": \"{wanted}\"")), "{words:?}: {said}");
+    }
+}
+
 /// A folder that is not there was asked for at Docker Hub, and a registry alone was taken for a repository there.
 #[test]
 fn a_mistyped_path_and_a_registry_alone_are_told() {

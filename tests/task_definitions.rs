@@ -4,7 +4,7 @@ use dockless::ecs::json::parse;
 use dockless::ecs::load::{LoadError, load, read};
 use dockless::ecs::pattern::Pattern;
 use dockless::ecs::sources::Sources;
-use dockless::ecs::target::{Asked, Target, TargetOptions, Variables, select};
+use dockless::ecs::target::{Asked, Given, Target, TargetOptions, Variables, select};
 use dockless::ecs::task_definition::{CpuArchitecture, LaunchType, Port, Stated, TaskDefinition};
 
 const FULL: &str = r#"{
@@ -243,8 +243,8 @@ fn what_is_asked_for_is_looked_for_in_all_sources() {
     let targets = TargetOptions { targets: vec![Pattern::name("b*")], ..TargetOptions::default() };
     assert_eq!(ids(targets), Ok(vec!["batch".into()]));
     // A variable that none of them has is refused, whatever kinds of sources they are.
-    let values = vec![("zz".to_owned(), "1".to_owned())];
-    let variables = Variables { values, ..Variables::default() };
+    let given = vec![Given::Value("zz".to_owned(), "1".to_owned())];
+    let variables = Variables { given, ..Variables::default() };
     let error = ids(TargetOptions { variables, ..TargetOptions::default() }).expect_err("no such variable");
     assert!(error.ends_with("has a variable \"zz\": there is none"), "{error}");
     let parameters = [("Arch".to_owned(), "ARM64".to_owned())].into();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use dockless::ecs::load::load;
-use dockless::ecs::target::{Target, TargetJson, TargetOptions};
+use dockless::ecs::target::{Given, Target, TargetJson, TargetOptions};
 use serde_json::Value;
 
 /// How a kind of case is judged.
@@ -107,7 +107,7 @@ fn options(source: &Path) -> TargetOptions {
     if let Ok(entries) = source.read_dir() {
         let names = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let fixtures = names.filter(|path| path.to_string_lossy().ends_with(".tfvars"));
-        options.variables.files = fixtures.map(|path| path.display().to_string()).collect();
+        options.variables.given = fixtures.map(|path| Given::File(path.display().to_string())).collect();
     }
     options
 }

@@ -11,7 +11,7 @@ use dockless::ecs::live::{self, LiveError, LiveSource};
 use dockless::ecs::load::{LoadError, read};
 use dockless::ecs::pattern::Pattern;
 use dockless::ecs::sources::Sources;
-use dockless::ecs::target::{Asked, Target, TargetOptions, Variables};
+use dockless::ecs::target::{Asked, Given, Target, TargetOptions, Variables};
 use dockless::ecs::task_definition::{self, CpuArchitecture, LaunchType, Location, OperatingSystem};
 use dockless::image::inspect::Facts;
 use dockless::image::recipe::VerifyRecipe;
@@ -85,14 +85,12 @@ fn options(
     // A recipe's paths are relative to its folder, and a flag of the same name comes after, where the last one counts.
     let written =
         || said.iter().flat_map(|(recipe, folder)| recipe.var_files.iter().map(move |file| folder.join(&file.value)));
-    let files = written().map(|file| file.display().to_string()).chain(selection.variable_files.iter().cloned());
+    let files = written().map(|file| Given::File(file.display().to_string()));
     let values = recipe.iter().flat_map(|recipe| &recipe.vars).filter_map(|one| one.value.split_once('='));
-    let values =
-        values.map(|(name, value)| (name.to_owned(), value.to_owned())).chain(selection.variables.iter().cloned());
+    let values = values.map(|(name, value)| Given::Value(name.to_owned(), value.to_owned()));
     let variables = Variables {
         environment: context.settings.terraform_variables.clone(),
-        files: files.collect(),
-        values: values.collect(),
+        given: files.chain(values).chain(selection.variables.0.given.iter().cloned()).collect(),
     };
     let targets = globs.into_iter().map(Pattern::name).collect();
     let parameters = parameters(selection, recipe);
@@ -144,8 +142,9 @@ pub fn wanted(
             let sources = load_all(&gate.task_definitions, &from)?;
             // What the recipe gives is for the sources that it names: others need not have it.
             let Selection { variables, parameters, .. } = &gate.selection;
-            options.variables.values.retain(|(name, _)| {
-                sources.variables.contains(name) || variables.iter().any(|(given, _)| given == name)
+            options.variables.given.retain(|given| match given {
+                Given::Value(name, _) => sources.variables.contains(name) || variables.0.names().any(|one| one == name),
+                Given::File(_) => true,
             });
             options.parameters.retain(|name, _| {
                 sources.parameters.contains_key(name) || parameters.iter().any(|given| given.key == *name)
@@ -196,13 +195,13 @@ pub fn targets(sources: &[String], selection: &Selection, context: &Context) -> 
 
 /// The first flag that says which task definitions are meant, or what their source leaves open.
 pub fn first_of(selection: &Selection) -> Option<&'static str> {
-    let Selection { targets, container, parameters, variables, variable_files, launch_type, architecture } = selection;
+    let Selection { targets, container, parameters, variables, launch_type, architecture } = selection;
     let flags = [
         ("--target", !targets.is_empty()),
         ("--container", container.is_some()),
         ("--parameter", !parameters.is_empty()),
-        ("--var", !variables.is_empty()),
-        ("--var-file", !variable_files.is_empty()),
+        ("--var", variables.0.names().next().is_some()),
+        ("--var-file", variables.0.files().next().is_some()),
         ("--launch-type", launch_type.is_some()),
         ("--architecture", architecture.is_some()),
     ];
@@ -219,8 +218,8 @@ fn check_read(found: &Sources, selection: &Selection) -> Result<(), Failure> {
     };
     let flag = match selection {
         Selection { parameters, .. } if !parameters.is_empty() && !takes_parameters() => "--parameter",
-        Selection { variables, .. } if !variables.is_empty() && !is_terraform => "--var",
-        Selection { variable_files, .. } if !variable_files.is_empty() && !is_terraform => "--var-file",
+        Selection { variables, .. } if variables.0.names().next().is_some() && !is_terraform => "--var",
+        Selection { variables, .. } if variables.0.files().next().is_some() && !is_terraform => "--var-file",
         _ => return Ok(()),
     };
     let what = if flag == "--parameter" { "a CloudFormation template" } else { "a Terraform configuration" };

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use dockless::ecs::cloudformation::{Declaration, Refusal};
+use dockless::ecs::target::Given;
 use dockless::ecs::task_definition::{ContainerDefinition, Stated};
 use dockless::oci::digest::Digest;
 use dockless::oci::reference::Reference;
@@ -92,7 +93,7 @@ impl<'a> Holders<'a> {
     fn with(&self, name: &str, value: &str) -> Result<Wanted, Failure> {
         let mut selection = self.selection.clone();
         match self.format {
-            Format::Terraform => selection.variables.push((name.into(), value.into())),
+            Format::Terraform => selection.variables.0.given.push(Given::Value(name.into(), value.into())),
             Format::Cloudformation => selection.parameters.push(Pair { key: name.into(), value: value.into() }),
         }
         gate::targets(std::slice::from_ref(&self.args.source), &selection, self.context)

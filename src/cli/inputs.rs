@@ -40,7 +40,7 @@ pub fn of_gate(gate: &Gate) -> Vec<Input> {
 
 /// The files with the values of variables.
 pub fn of_selection(selection: &Selection) -> Vec<Input> {
-    selection.variable_files.iter().map(|file| Input::new(format!("--var-file {file}"), file)).collect()
+    selection.variables.0.files().map(|file| Input::new(format!("--var-file {file}"), file)).collect()
 }
 
 /// The files of the flags for a registry.

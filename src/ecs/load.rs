@@ -156,7 +156,8 @@ fn configuration(source: &str, options: &TargetOptions) -> Result<Option<Sources
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         (parent, path.file_name().map(|name| name.to_string_lossy().into_owned()))
     };
-    let modules = Modules::new(root, only, options.variables.files.clone()).map_err(failed)?;
+    let modules =
+        Modules::new(root, only, options.variables.files().map(ToOwned::to_owned).collect()).map_err(failed)?;
     // Terraform wants them to be there also where nothing hangs on them; and where something does, it is not to blame.
     if let Some((path, why)) = modules.unread() {
         return Err(LoadError::Variables { path: path.into(), why: why.to_string() });

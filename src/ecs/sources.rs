@@ -56,9 +56,9 @@ impl Sources {
     /// The name that none of the sources has, and those that there are.
     pub fn select(self, options: &TargetOptions) -> Result<Loaded, SelectError> {
         let present = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        if let Some((wanted, _)) = options.variables.values.iter().find(|(name, _)| !self.variables.contains(name)) {
+        if let Some(wanted) = options.variables.names().find(|name| !self.variables.contains(*name)) {
             return Err(SelectError::NoVariable {
-                wanted: wanted.clone(),
+                wanted: wanted.into(),
                 present: present(self.variables.iter().map(String::as_str).collect()),
             });
         }

@@ -30,10 +30,35 @@ pub struct TargetOptions {
 pub struct Variables {
     /// Names and values of `TF_VAR_…`.
     pub environment: Vec<(String, String)>,
-    /// `--var-file`: paths.
-    pub files: Vec<String>,
-    /// `--var`: names and values.
-    pub values: Vec<(String, String)>,
+    /// `--var` and `--var-file`, in their order.
+    pub given: Vec<Given>,
+}
+
+/// What gives variables their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// `--var-file`: a path.
+    File(String),
+    /// `--var`: a name and its value.
+    Value(String, String),
+}
+
+impl Variables {
+    /// The files.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().filter_map(|given| match given {
+            Given::File(path) => Some(path.as_str()),
+            Given::Value(..) => None,
+        })
+    }
+
+    /// The names of the values that are given one by one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().filter_map(|given| match given {
+            Given::Value(name, _) => Some(name.as_str()),
+            Given::File(_) => None,
+        })
+    }
 }
 
 /// Why no target is left.

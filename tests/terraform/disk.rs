@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dockless::ecs::load::load;
-use dockless::ecs::target::TargetOptions;
+use dockless::ecs::target::{Given, TargetOptions};
 use dockless::ecs::task_definition::Stated;
 
 use super::{container, image};
@@ -144,7 +144,7 @@ fn values_may_come_from_a_file_anywhere() {
     write(folder.path(), "a/main.tf", &format!("variable \"image\" {{}}\n{}", container("image = var.image")));
     write(folder.path(), "values/prod.tfvars", "image = \"x\"\n");
     let mut options = TargetOptions::default();
-    options.variables.files = vec![folder.path().join("values/prod.tfvars").display().to_string()];
+    options.variables.given = vec![Given::File(folder.path().join("values/prod.tfvars").display().to_string())];
     let found = load(&folder.path().join("a").display().to_string(), None, &options).expect("a folder");
     assert_eq!(image(&found.targets[0].definition), "x");
 }

@@ -1,11 +1,16 @@
 //! Expressions: what they give, what stays open and why, and what is never shown.
 
 use dockless::ecs::load::load;
-use dockless::ecs::target::{TargetOptions, Variables};
+use dockless::ecs::target::{Given, TargetOptions, Variables};
 use dockless::ecs::task_definition::{Port, Stated};
 use dockless::ecs::terraform::parse;
 
 use super::{architecture, container, files, image, one, task};
+
+/// `--var` for each.
+fn flags(values: Vec<(String, String)>) -> Vec<Given> {
+    values.into_iter().map(|(name, value)| Given::Value(name, value)).collect()
+}
 
 fn image_of(expression: &str) -> String {
     image(&one(&container(&format!("image = {expression}"))))
@@ -138,7 +143,7 @@ fn words_are_taken_as_the_type_of_their_variable_wants_them() {
         let text = format!("variable \"v\" {{\n {kind}\n}}\n{}", container(&format!("image = {expression}")));
         let given = vec![("v".to_owned(), words.to_owned())];
         for variables in [
-            Variables { values: given.clone(), ..Variables::default() },
+            Variables { given: flags(given.clone()), ..Variables::default() },
             Variables { environment: given, ..Variables::default() },
         ] {
             let all =
@@ -182,7 +187,7 @@ fn a_missing_variable_says_how_to_give_it() {
         all.remove(0)
     };
     let pair = || vec![("arch".to_owned(), "ARM64".to_owned())];
-    let flag = given(Variables { values: pair(), ..Variables::default() });
+    let flag = given(Variables { given: flags(pair()), ..Variables::default() });
     assert_eq!(flag.architecture.source().as_deref(), Some("main.tf:1:1, --var arch"));
     let environment = given(Variables { environment: pair(), ..Variables::default() });
     assert_eq!(environment.architecture.source().as_deref(), Some("main.tf:1:1, TF_VAR_arch"));
@@ -191,7 +196,7 @@ fn a_missing_variable_says_how_to_give_it() {
     let error = parse(&files([("main.tf", &*text)]), &wrong).expect_err("another spelling");
     assert_eq!(error.help.as_deref(), Some("it is TF_VAR_arch"));
     let both = [("arch".to_owned(), "X86_64".to_owned())].to_vec();
-    assert_eq!(architecture(&given(Variables { environment: pair(), values: both, ..Variables::default() })), "X86_64");
+    assert_eq!(architecture(&given(Variables { environment: pair(), given: flags(both) })), "X86_64");
 }
 
 #[test]
@@ -211,6 +216,20 @@ fn values_come_from_files_of_values_in_their_order() {
         read(&[("terraform.tfvars", "image = \"fixed\"\n"), ("a.auto.tfvars.json", "{\"image\": \"auto\"}")]),
         "auto"
     );
+}
+
+#[test]
+fn of_flags_and_files_the_last_one_counts() {
+    let all = files([
+        ("main.tf", &*("variable \"image\" {}\n".to_owned() + &container("image = var.image"))),
+        ("prod.tfvars", "image = \"file\"\n"),
+    ]);
+    let mut given = vec![Given::File("prod.tfvars".into()), Given::Value("image".into(), "flag".into())];
+    for wanted in ["flag", "file"] {
+        let variables = Variables { given: given.clone(), ..Variables::default() };
+        assert_eq!(image(&parse(&all, &variables).expect("Terraform")[0]), wanted);
+        given.reverse();
+    }
 }
 
 #[test]
@@ -485,8 +504,8 @@ fn a_flag_for_a_variable_that_is_not_there_is_refused() {
     let with = |variables: Variables| {
         load(&folder.path().display().to_string(), None, &TargetOptions { variables, ..TargetOptions::default() })
     };
-    assert!(with(Variables { values: given("arch"), ..Variables::default() }).is_ok());
-    let error = with(Variables { values: given("arhc"), ..Variables::default() }).expect_err("no such variable");
+    assert!(with(Variables { given: flags(given("arch")), ..Variables::default() }).is_ok());
+    let error = with(Variables { given: flags(given("arhc")), ..Variables::default() }).expect_err("no such variable");
     assert_eq!(
         error.to_string(),
         "--var arhc: no Terraform configuration here has a variable \"arhc\": there is arch, image"

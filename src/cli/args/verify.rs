@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use dockless::ecs::target::{Given, Variables};
 
 use super::push::Registry;
 use super::values::{Allow, Pair};
@@ -100,18 +101,58 @@ pub struct Selection {
         help = "a parameter of a CloudFormation template, also a pseudo parameter such as AWS::Region (again for more)"
     )]
     pub parameters: Vec<Pair>,
-    /// the value of a Terraform variable (again for more)
-    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-    pub variables: Vec<(String, String)>,
-    /// a file with values of Terraform variables, .tfvars or .tfvars.json (again for more)
-    #[arg(long = "var-file", value_name = "FILE")]
-    pub variable_files: Vec<String>,
+    /// The variables of a Terraform configuration.
+    #[command(flatten)]
+    pub variables: VariableFlags,
     /// the launch type, where the source does not say
     #[arg(long, value_name = "TYPE", ignore_case = true)]
     pub launch_type: Option<LaunchType>,
     /// the CPU architecture, where the source does not say
     #[arg(long, value_name = "ARCHITECTURE", ignore_case = true)]
     pub architecture: Option<Architecture>,
+}
+
+/// `--var` and `--var-file` in the order of the command line, as Terraform takes them: the last one counts.
+#[derive(Debug, Clone, Default)]
+pub struct VariableFlags(pub Variables);
+
+#[derive(Args)]
+struct EachVariableFlag {
+    /// the value of a Terraform variable (again for more)
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
+    /// a file with values of Terraform variables, .tfvars or .tfvars.json (again for more)
+    #[arg(long = "var-file", value_name = "FILE")]
+    variable_files: Vec<String>,
+}
+
+impl Args for VariableFlags {
+    fn augment_args(command: Command) -> Command {
+        EachVariableFlag::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        EachVariableFlag::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for VariableFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let each = EachVariableFlag::from_arg_matches(matches)?;
+        let places = |id| matches.indices_of(id).into_iter().flatten();
+        let values = each.variables.into_iter().map(|(name, value)| Given::Value(name, value));
+        let files = each.variable_files.into_iter().map(Given::File);
+        let mut given: Vec<(usize, Given)> =
+            places("variables").zip(values).chain(places("variable_files").zip(files)).collect();
+        given.sort_by_key(|(place, _)| *place);
+        let given = given.into_iter().map(|(_, given)| given).collect();
+        Ok(Self(Variables { given, ..Variables::default() }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

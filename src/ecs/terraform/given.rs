@@ -1,4 +1,5 @@
-//! The values that variables of the root module are given: from the environment, files and flags, the later winning.
+//! The values that variables of the root module are given: from the environment, files and flags, the later
+//! winning.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +9,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::parser::{parse_body, parse_expr};
 
 use super::super::strict;
+use super::super::target::Given as Flag;
 use super::evaluate::{Evaluator, Fail};
 use super::folders::join;
 use super::heredoc;
@@ -79,11 +81,13 @@ impl Evaluator<'_> {
                 self.given_file(&join(&self.root, name), &mut given)?;
             }
         }
-        for file in &self.variables.files {
-            self.given_file(file, &mut given)?;
-        }
-        for (name, words) in &self.variables.values {
-            given.insert(name.clone(), Given::Words { words: words.clone(), from: format!("--var {name}") });
+        for flag in &self.variables.given {
+            match flag {
+                Flag::File(file) => self.given_file(file, &mut given)?,
+                Flag::Value(name, words) => {
+                    given.insert(name.clone(), Given::Words { words: words.clone(), from: format!("--var {name}") });
+                }
+            }
         }
         let given = Rc::new(given);
         *self.given.borrow_mut() = Some(Rc::clone(&given));
