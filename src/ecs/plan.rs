@@ -117,7 +117,7 @@ impl<'a> Plan<'a> {
         let services: Vec<&Node> = resources.iter().filter(|resource| managed(resource, "aws_ecs_service")).collect();
         for resource in resources.iter().filter(|resource| managed(resource, "aws_ecs_task_definition")) {
             let mut task = self.task(resource)?;
-            let said = self.launch_types(resource, &services, configuration);
+            let said = self.launch_types(resource, &services, resources, configuration);
             task.launch_types = within(task.launch_types, said);
             self.found.push(task);
         }
@@ -226,7 +226,13 @@ impl<'a> Plan<'a> {
 
     /// What the services that run a task definition say: those that name its ARN or family, or refer to it in the
     /// configuration.
-    fn launch_types(&self, task: &Node, services: &[&Node], configuration: Option<&Node>) -> Stated<Vec<LaunchType>> {
+    fn launch_types(
+        &self,
+        task: &Node,
+        services: &[&Node],
+        resources: &[Node],
+        configuration: Option<&Node>,
+    ) -> Stated<Vec<LaunchType>> {
         let configured = items(configuration.and_then(|module| module.get("resources")).map(|member| &member.value));
         let mut all = Stated::Unset;
         for service in services {
@@ -237,19 +243,21 @@ impl<'a> Plan<'a> {
                 let family = wanted.split(':').next();
                 Some(wanted) == of_task("arn") || family.is_some() && family == of_task("family")
             } else {
-                let names = word(service, "name").map_or_else(Vec::new, |name| referred(configured, name));
+                let names = configured_as(configured, service)
+                    .map_or_else(Vec::new, |ours| referred(ours, "task_definition", "aws_ecs_task_definition."));
                 several = names.len() > 1;
                 names.contains(&word(task, "name").unwrap_or_default())
             };
             if runs {
-                all = both(all, self.said(service, values, several));
+                let default = default_strategy(service, values, resources, configured);
+                all = both(all, self.said(service, values, default, several));
             }
         }
         all
     }
 
-    /// What one service says; `several` where it may run another task definition as well.
-    fn said(&self, service: &Node, values: &Node, several: bool) -> Stated<Vec<LaunchType>> {
+    /// What one service says, or its cluster by `default`; `several` where it may run another task definition as well.
+    fn said(&self, service: &Node, values: &Node, default: Option<&Node>, several: bool) -> Stated<Vec<LaunchType>> {
         let address = word(service, "address").unwrap_or("a service");
         let at = self.source.first_line(service.span.clone());
         let open = |reason: String| Stated::Unresolved { reason, at: at.clone() };
@@ -260,6 +268,11 @@ impl<'a> Plan<'a> {
         let strategies = items(values.get("capacity_provider_strategy").map(|member| &member.value));
         let named = word(values, "launch_type").filter(|named| strategies.is_empty() && !named.is_empty());
         let named = named.map(|named| named.parse().map_err(|error| format!("launch_type of {address}: {error}")));
+        let default = default.filter(|_| strategies.is_empty() && named.is_none());
+        let (address, strategies) = match default {
+            Some(owner) => (word(owner, "address").unwrap_or("its cluster"), default_of(owner)),
+            None => (address, strategies),
+        };
         let providers = strategies.iter().map(|strategy| match word(strategy, "capacity_provider") {
             Some(name) => provider(name).map_err(|reason| format!("{address}: {reason}")),
             None => Err(format!("capacity_provider of {address} is known after apply")),
@@ -283,24 +296,61 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The names of the task definitions to which a service refers.
-fn referred<'n>(configured: &'n [Node], service: &str) -> Vec<&'n str> {
-    let ours = configured.iter().filter(|other| word(other, "name") == Some(service));
-    let ours = ours.filter(|other| word(other, "type").is_none_or(|kind| kind == "aws_ecs_service"));
+/// A resource as it is configured, its instances together.
+fn configured_as<'n>(configured: &'n [Node], resource: &Node) -> Option<&'n Node> {
+    let (name, kind) = (word(resource, "name")?, word(resource, "type")?);
+    let mut named = configured.iter().filter(|other| word(other, "name") == Some(name));
+    named.find(|other| word(other, "type").is_none_or(|other| other == kind))
+}
+
+fn expression<'n>(configured: &'n Node, key: &str) -> Option<&'n Node> {
+    configured.get("expressions")?.value.get(key).map(|member| &member.value)
+}
+
+/// The names of the resources of a type, `aws_ecs_cluster.`, to which an argument refers.
+fn referred<'n>(configured: &'n Node, key: &str, kind: &str) -> Vec<&'n str> {
+    let references = expression(configured, key).and_then(|expression| expression.get("references"));
     let mut names = Vec::new();
-    for other in ours {
-        let expression = other.get("expressions").and_then(|all| all.value.get("task_definition"));
-        let references = expression.and_then(|expression| expression.value.get("references"));
-        for reference in items(references.map(|member| &member.value)) {
-            let node::Value::String(text) = &reference.value else { continue };
-            let Some(rest) = text.strip_prefix("aws_ecs_task_definition.") else { continue };
-            let name = rest.split(['.', '[']).next().unwrap_or(rest);
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    for reference in items(references.map(|member| &member.value)) {
+        let node::Value::String(text) = &reference.value else { continue };
+        let Some(rest) = text.strip_prefix(kind) else { continue };
+        let name = rest.split(['.', '[']).next().unwrap_or(rest);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
+}
+
+/// What gives the cluster of a service a default strategy, where the service is configured with no other word of where
+/// it runs: the one that is of the same module and the same cluster.
+fn default_strategy<'n>(service: &Node, values: &Node, resources: &'n [Node], configured: &[Node]) -> Option<&'n Node> {
+    let ours = configured_as(configured, service)?;
+    if ["launch_type", "capacity_provider_strategy"].iter().any(|key| expression(ours, key).is_some()) {
+        return None;
+    }
+    let of_kind = |kind: &'static str| resources.iter().filter(move |one| word(one, "type") == Some(kind));
+    // The name of the cluster, by which it is told from others.
+    let cluster = match (word(values, "cluster"), referred(ours, "cluster", "aws_ecs_cluster.").as_slice()) {
+        (Some(name), _) => name.rsplit('/').next()?,
+        (None, [name]) => {
+            let mut instances = of_kind("aws_ecs_cluster").filter(|one| word(one, "name") == Some(name));
+            let (one, None) = (instances.next()?, instances.next()) else { return None };
+            word(&one.get("values")?.value, "name")?
+        }
+        (None, _) => return None,
+    };
+    let of_cluster = |one: &&Node| {
+        one.get("values").is_some_and(|values| word(&values.value, "cluster_name") == Some(cluster))
+            && !default_of(one).is_empty()
+    };
+    let mut found = of_kind("aws_ecs_cluster_capacity_providers").filter(of_cluster);
+    found.next().filter(|_| found.next().is_none())
+}
+
+fn default_of(providers: &Node) -> &[Node] {
+    let values = providers.get("values").map(|member| &member.value);
+    items(values.and_then(|values| values.get("default_capacity_provider_strategy")).map(|member| &member.value))
 }
 
 /// The containers: JSON in a string.

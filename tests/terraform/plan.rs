@@ -128,6 +128,47 @@ fn a_service_says_where_it_runs() {
 }
 
 #[test]
+fn the_default_strategy_of_a_cluster_says_where_its_services_run() {
+    let managed = |kind: &str, name: &str, values: Value| json!({"address": format!("{kind}.{name}"), "mode": "managed", "type": kind, "name": name, "values": values});
+    let launch_types = |service: &Value, default: &str, expressions: Value| {
+        let task = resource("aws_ecs_task_definition.app", &json!({"family": "app", "container_definitions": "[]"}));
+        let strategy =
+            json!({"cluster_name": "main", "default_capacity_provider_strategy": [{"capacity_provider": default}]});
+        let text = json!({
+            "format_version": "1.2",
+            "planned_values": {"root_module": {"resources": [
+                task, managed("aws_ecs_service", "s", service.clone()), managed("aws_ecs_cluster", "c", json!({"name": "main"})),
+                managed("aws_ecs_cluster_capacity_providers", "p", strategy),
+            ]}},
+            "resource_changes": [
+                {"address": "aws_ecs_service.s", "change": {"after_unknown": {"launch_type": true, "cluster": true}}},
+            ],
+            "configuration": {"root_module": {"resources": [
+                {"address": "aws_ecs_service.s", "type": "aws_ecs_service", "name": "s", "expressions": expressions},
+            ]}},
+        });
+        let all = parse("plan.json", &text.to_string()).expect("a plan");
+        match &all[0].launch_types {
+            Stated::Known { value, how, .. } => format!("{} {}", value[0], how[0]),
+            Stated::Unset => "UNSET".into(),
+            Stated::Unresolved { reason, .. } => reason.clone(),
+        }
+    };
+    let task = json!({"references": ["aws_ecs_task_definition.app.arn"]});
+    let of_cluster =
+        json!({"task_definition": task, "cluster": {"references": ["aws_ecs_cluster.c.id", "aws_ecs_cluster.c"]}});
+    let said = "FARGATE said by aws_ecs_cluster_capacity_providers.p";
+    assert_eq!(launch_types(&json!({}), "FARGATE", of_cluster.clone()), said);
+    assert_eq!(launch_types(&json!({"cluster": "arn:aws:ecs:x:1:cluster/main"}), "FARGATE", of_cluster.clone()), said);
+    let other = launch_types(&json!({"cluster": "other"}), "FARGATE", of_cluster.clone());
+    assert!(other.contains("is known after apply"), "{other}");
+    assert!(launch_types(&json!({}), "own", of_cluster.clone()).contains("own may be of any kind but Fargate"));
+    let mut stated = of_cluster;
+    stated["launch_type"] = json!({"references": ["var.launch_type"]});
+    assert!(launch_types(&json!({}), "FARGATE", stated).contains("is known after apply"));
+}
+
+#[test]
 fn a_service_that_does_not_settle_where_it_runs_leaves_it_open() {
     let service = |name: &str, values: Value| {
         json!({
