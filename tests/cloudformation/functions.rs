@@ -1,5 +1,6 @@
 //! The functions of a template, and conditions in three values.
 
+use dockless::ecs::cloudformation::is_template;
 use dockless::ecs::task_definition::{Port, Stated};
 
 use super::{architecture, image, read, target, template};
@@ -197,6 +198,7 @@ fn loops_are_unrolled() {
     assert_eq!(ids, ["Taska", "Taskb"]);
     assert_eq!(definitions[1].family.value().map(String::as_str), Some("team-b"));
     assert_eq!(definitions[1].containers[0].image.value().map(String::as_str), Some("app:b"));
+    assert!(is_template("t.yaml", text));
     let open = text.replace("    Default: a,b\n", "");
     let message = read(&open, &[]).expect_err("an open collection");
     assert!(message.contains("Fn::ForEach::Tasks is not resolved"), "{message}");

@@ -85,12 +85,13 @@ pub fn is_template(name: &str, text: &str) -> bool {
 }
 
 fn has_resources(root: &Node) -> bool {
+    let resources = members(root.get("Resources").map(|member| &member.value));
     let types = || {
-        let resources = members(root.get("Resources").map(|member| &member.value));
         let kinds = resources.iter().filter_map(|member| member.value.get("Type")).filter_map(|kind| text(&kind.value));
         kinds.into_iter().any(|kind| kind.contains("::"))
     };
-    root.get("AWSTemplateFormatVersion").is_some() || types()
+    let is_made = resources.iter().any(|member| member.key.starts_with("Fn::ForEach::"));
+    root.get("AWSTemplateFormatVersion").is_some() || is_made || types()
 }
 
 /// The task definitions of a template.
