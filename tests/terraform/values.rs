@@ -75,6 +75,10 @@ fn functions_give_what_terraform_gives() {
         ("tostring(max(1, 3, 2))", "3"),
         ("title(\"ab cd\")", "Ab Cd"),
         ("basename(\"/a/b\")", "b"),
+        (
+            "join(\" \", [basename(\"/\"), basename(\"\"), dirname(\"/a\"), dirname(\"a\"), dirname(\"/a//b\")])",
+            "/ . / . /a",
+        ),
         ("\"%{ if false }x%{ else }y%{ endif }%{ for n in [1, 2] ~} ${n} %{~ endfor }\"", "y12"),
         // Escapes within a directive, as outside of it; in a heredoc there are none.
         (r#""%{ if true }\u0068i\t\"${"\u0061"}\"\\n\U0001F600%{ endif }\u003a""#, "hi\t\"a\"\\n\u{1F600}:"),

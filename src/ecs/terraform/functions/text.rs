@@ -66,8 +66,18 @@ impl Evaluator<'_> {
             ("endswith", [value, end]) => Some(Val::bool(value.ends_with(end))),
             ("strcontains", [value, part]) => Some(Val::bool(value.contains(part))),
             ("strrev", [value]) => text(&value.chars().rev().collect::<String>()),
-            ("basename", [value]) => text(value.trim_end_matches('/').rsplit('/').next().unwrap_or_default()),
-            ("dirname", [value]) => text(value.rsplit_once('/').map_or(".", |(folder, _)| folder)),
+            ("basename", [value]) => text(match value.trim_end_matches('/').rsplit('/').next().unwrap_or_default() {
+                "" if value.is_empty() => ".",
+                "" => "/",
+                name => name,
+            }),
+            ("dirname", [value]) => {
+                text(match value.rsplit_once('/').map(|(folder, _)| folder.trim_end_matches('/')) {
+                    None => ".",
+                    Some("") => "/",
+                    Some(folder) => folder,
+                })
+            }
             ("split", [separator, value]) => {
                 let parts: Vec<Val> = if separator.is_empty() {
                     self.spend(value.chars().count())?;
