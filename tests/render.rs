@@ -100,6 +100,9 @@ fn a_reply_of_the_api_is_made_a_request_on_the_way() {
     wanted["containerDefinitions"][0]["image"] = IMAGE.into();
     assert_eq!(serde_json::from_str::<Value>(&said.stdout).expect("JSON"), wanted);
     assert!(said.stderr.contains("left out what only a reply has: revision, taskDefinitionArn"), "{}", said.stderr);
+    let windows = format!("{reply}\n").replace('\n', "\r\n");
+    let ends = folder.run(&["render", "-", "--image", &format!("app={IMAGE}")], Some(&windows), &[]);
+    assert_eq!(ends.stdout, format!("{}\n", said.stdout.trim_end()).replace('\n', "\r\n"));
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn unwrapped(text: &str, root: &Node) -> (Option<String>, bool) {
     }
     let mut moved = moved.trim_end().to_owned();
     if text.ends_with('\n') {
-        moved.push('\n');
+        moved.push_str(if text.ends_with("\r\n") { "\r\n" } else { "\n" });
     }
     (Some(moved), tags)
 }
