@@ -54,6 +54,7 @@ fn functions_give_what_terraform_gives() {
         ("jsonencode(true ? [\"--port\", 80] : [\"--port\", \"1\"])", "[\"--port\",\"80\"]"),
         ("jsonencode(true ? [\"-v\", 1] : [])", "[\"-v\",\"1\"]"),
         ("jsonencode([true ? 80 : \"x\", false ? \"x\" : true, true ? 80 : null])", "[\"80\",\"true\",80]"),
+        ("jsonencode(true ? { a = 1, b = 2 } : { a = \"x\", b = 3 })", "{\"a\":\"1\",\"b\":2}"),
         ("jsonencode(tolist([\"a\", 1, true]))", "[\"a\",\"1\",\"true\"]"),
         ("jsonencode(tomap({ a = 1, b = \"x\" }))", "{\"a\":\"1\",\"b\":\"x\"}"),
         // Numbers of a set stand by their size, and are sorted as strings.

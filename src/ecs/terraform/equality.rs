@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::evaluate::{Evaluator, Fail};
-use super::value::{Data, Gap, Val};
+use super::value::{Data, Gap, Map, Val};
 
 /// What type of collection a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,12 +185,13 @@ impl Val {
         let scalar = |value: &Val| matches!(value.data, Data::Number(_) | Data::Bool(_));
         match &self.data {
             Data::List(items) => items.iter().any(scalar),
+            Data::Map(map) => map.members.values().any(scalar),
             _ => scalar(self),
         }
     }
 
-    /// The value of a condition with that of the way that is not taken, as one type: tuples of one length element by
-    /// element, other lists as lists of one type.
+    /// The value of a condition with that of the way that is not taken, as one type: objects of the same attributes and
+    /// tuples of one length part by part, other lists as lists of one type.
     pub(super) fn beside(mut self, other: &Val) -> Self {
         match (&mut self.data, &other.data) {
             (Data::Number(_) | Data::Bool(_), _) if other.is_text() => self.become_text(),
@@ -207,6 +208,15 @@ impl Val {
                     made.iter_mut().for_each(Val::become_text);
                 }
                 *items = made.into();
+            }
+            (Data::Map(map), Data::Map(others)) if map.members.keys().eq(others.members.keys()) => {
+                let mut made = Map::clone(map);
+                for (member, other) in made.members.values_mut().zip(others.members.values()) {
+                    if other.is_text() {
+                        member.become_text();
+                    }
+                }
+                *map = Rc::new(made);
             }
             _ => {}
         }
