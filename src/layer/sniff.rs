@@ -119,8 +119,11 @@ fn is_private_key(first: &[u8]) -> bool {
     let lines = || first.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let is_key =
         |line: &[u8]| line.strip_prefix(BEGIN).is_some_and(|rest| KINDS.iter().any(|kind| rest.trim_ascii() == *kind));
-    // A program or a page that talks of keys has other words first.
-    first.starts_with(b"-") && lines().any(is_key) && !lines().any(|line| line.starts_with(b"Proc-Type: 4,ENCRYPTED"))
+    // A program or a page that talks of keys has other words first; OpenSSL has those of a PKCS #12 file.
+    let begin = first.trim_ascii_start();
+    let is_pem =
+        begin.starts_with(b"-") || begin.starts_with(b"Bag Attributes") || begin.starts_with(b"Key Attributes");
+    is_pem && lines().any(is_key) && !lines().any(|line| line.starts_with(b"Proc-Type: 4,ENCRYPTED"))
 }
 
 /// A large file whose bytes pass once, piece by piece: what [`head`] asks for is kept when it comes by.
@@ -341,6 +344,13 @@ fn read_up_to<R: Read>(reader: &mut Reader<R>, buffer: &mut Vec<u8>, size: usize
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn private_keys_are_told_from_what_talks_of_them() {
+        let key = |before: &str| is_private_key(format!("{before}-----BEGIN PRIVATE KEY-----\nMC4C\n").as_bytes());
+        assert!(["", "\r\n", "Bag Attributes\n a: b\n", "-----BEGIN CERTIFICATE-----\n"].into_iter().all(key));
+        assert!(!["# Keys\n", "Proc-Type: 4,ENCRYPTED\n", "---\nProc-Type: 4,ENCRYPTED\n"].into_iter().any(key));
+    }
 
     /// A program of 3 MiB whose dynamic section and names lie far behind its start.
     fn program() -> Vec<u8> {
