@@ -13,9 +13,9 @@
 //!
 //! Each chunk is compressed on its own, so an unchanged chunk's compressed bytes can be used again.
 
-use std::fmt;
+mod codec;
+
 use std::io::{self, Write};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -23,108 +23,18 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
 
 use dockless_deflate::Deflater;
 
+use self::codec::Cut;
+pub use self::codec::{Codec, ParseCodecError};
 use super::cache::chunks::{Mark, Reuse};
 use crate::mutex::{lock, unpoisoned};
 use crate::oci::digest::Digest;
-use crate::oci::media_type::Compression;
 
 /// The version of a layer's bytes: tar form, cuts, encoders and their parameters. It is raised whenever the same
 /// entries would become other bytes.
 pub const LAYER_FORMAT: u32 = 3;
-
-/// How a layer is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Not at all.
-    None,
-    /// gzip at level 1 to 12: see [`dockless_deflate`].
-    Gzip(i32),
-    /// Zstandard at level 1 to 19.
-    Zstd(i32),
-}
-
-impl Codec {
-    /// The default: the level whose output is still smaller than that of the tools people come from, and the fastest
-    /// there.
-    pub const GZIP: Self = Self::Gzip(4);
-    /// Zstandard's own default level.
-    pub const ZSTD: Self = Self::Zstd(3);
-
-    /// The compression that a media type names.
-    pub fn compression(self) -> Compression {
-        match self {
-            Self::None => Compression::None,
-            Self::Gzip(_) => Compression::Gzip,
-            Self::Zstd(_) => Compression::Zstd,
-        }
-    }
-
-    /// That the level is one that there is.
-    ///
-    /// # Errors
-    /// Where it is not: no encoder takes it.
-    pub fn check(self) -> Result<(), ParseCodecError> {
-        self.to_string().parse::<Self>().map(drop)
-    }
-
-    fn cut(self) -> Cut {
-        match self {
-            Self::None | Self::Gzip(_) => Cut { least: 384 << 10, piece: 1 << 20 },
-            // A frame has no memory of the one before it: larger ones cost less.
-            Self::Zstd(_) => Cut { least: 2 << 20, piece: 4 << 20 },
-        }
-    }
-}
-
-/// Why a text is not a codec.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{0:?} is not a compression: expected gzip, zstd or none, with a level after a colon (gzip:1 to gzip:12, zstd:1 to zstd:19)"
-)]
-pub struct ParseCodecError(String);
-
-impl FromStr for Codec {
-    type Err = ParseCodecError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseCodecError(text.into());
-        let (name, level) = match text.split_once(':') {
-            Some((name, level)) => (name, Some(level.parse::<i32>().map_err(|_| error())?)),
-            None => (text, None),
-        };
-        match (name, level) {
-            ("none", None) => Ok(Self::None),
-            ("gzip", None) => Ok(Self::GZIP),
-            ("zstd", None) => Ok(Self::ZSTD),
-            ("gzip", Some(level @ 1..=12)) => Ok(Self::Gzip(level)),
-            ("zstd", Some(level @ 1..=19)) => Ok(Self::Zstd(level)),
-            _ => Err(error()),
-        }
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Gzip(level) => write!(f, "gzip:{level}"),
-            Self::Zstd(level) => write!(f, "zstd:{level}"),
-        }
-    }
-}
-
-/// Where a codec's streams are cut, in bytes.
-#[derive(Debug, Clone, Copy)]
-struct Cut {
-    /// A chunk of so many bytes may end at a path that says so.
-    least: usize,
-    /// A chunk of so many bytes ends at any path; a file of so many is cut at their multiples.
-    piece: usize,
-}
 
 /// The first bytes of every gzip layer: no name, no time, no flags, an unknown operating system (RFC 1952 2.3).
 pub(super) const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];

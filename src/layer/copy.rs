@@ -298,25 +298,7 @@ impl<'a> Copy<'a> {
         let data = path.symlink_metadata().map_err(ScanError::read(path))?;
         let folder = self.folder(folder, None)?;
         let dest = join(&folder, name);
-        if let Ground::Folder { path: below, .. } = self.rules.below.at(&dest) {
-            let is_link = *below != *dest;
-            // A link that is there is replaced, as COPY does it: but who names a file and the link may mean the folder.
-            let is_alone = tree.is_none() && !data.is_symlink();
-            if is_alone || !is_link {
-                let reason = format!(
-                    "its destination /{} {} a folder in the layers below (/{}); {}",
-                    String::from_utf8_lossy(&dest),
-                    if is_link { "leads to" } else { "is" },
-                    String::from_utf8_lossy(&below),
-                    if is_alone { "end it with / to go into the folder" } else { "all that is in there would be gone" },
-                );
-                return Err(ScanError::Name { path: shown(), reason });
-            }
-            if self.followed.contains(&dest) {
-                let path = String::from_utf8_lossy(&dest).into_owned();
-                return Err(ScanError::Twice { path, first: Made::ON_THE_WAY.into(), second: shown() });
-            }
-        }
+        self.takes(&dest, path, tree.is_none() && !data.is_symlink())?;
         let kind = data.file_type();
         let (kind, mode) = if kind.is_file() {
             let executable = data.mode() & 0o100 != 0;

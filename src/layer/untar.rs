@@ -18,15 +18,12 @@ use std::io::{self, Read, Seek};
 use thiserror::Error;
 
 use self::header::{Header, trim};
-use self::records::{ACL, ATTRIBUTE, Records, extent, together};
+use self::records::{Records, extent, together};
 use super::entry::Entry;
 use super::tar::{BLOCK, padding};
 
 /// The most bytes that the extended records of one entry may have.
 pub const RECORDS_LIMIT: u64 = 1 << 20;
-
-/// The most bytes of extended records that hold for all entries: a commit, a character set.
-const GLOBAL_LIMIT: u64 = 8 << 10;
 
 /// The most bytes that a path or a link's target may have: Linux takes no longer one (`PATH_MAX`), so nobody could
 /// unpack it, and following a path of a megabyte part by part takes for ever.
@@ -140,7 +137,7 @@ impl<R: Read> Reader<R> {
                     let body = self.body(header.size()?)?;
                     let parsed = records::parse(&body).map_err(|reason| self.damaged(reason))?;
                     if kind == b'g' {
-                        self.keep_global(parsed)?;
+                        self.global = records::for_all(&self.global, parsed).map_err(|reason| self.damaged(reason))?;
                     } else {
                         own.extend(parsed);
                     }
@@ -170,20 +167,6 @@ impl<R: Read> Reader<R> {
                 }
             }
         }
-    }
-
-    /// Takes records that hold for every entry from here on. Each of them gets a copy: they are few and short.
-    fn keep_global(&mut self, records: Records) -> Result<(), UntarError> {
-        if records.keys().any(|key| key.starts_with(ATTRIBUTE) || key.starts_with(ACL)) {
-            return Err(self.damaged("extended attributes for all files that follow: each file has its own"));
-        }
-        self.global = together(&self.global, records);
-        let kept = extent(&self.global);
-        if kept as u64 > GLOBAL_LIMIT {
-            let reason = format!("global extended records of {kept} bytes: at most {GLOBAL_LIMIT} are read");
-            return Err(self.damaged(reason));
-        }
-        Ok(())
     }
 
     /// Where the next byte is in the archive: right after [`Reader::next_entry`], where the entry's data begins.
@@ -361,22 +344,6 @@ mod tests {
             wanted.iter().map(|e| if e.path.ends_with(b"ping") { b"hello".as_slice() } else { b"" }).collect();
         let bytes = archive(&wanted.iter().cloned().zip(data).collect::<Vec<_>>());
         assert_eq!(entries(&bytes).expect("entries"), wanted);
-    }
-
-    /// A header of half a kilobyte for each file, and a megabyte of memory: gigabytes for a layer of kilobytes.
-    #[test]
-    fn records_for_all_files_are_few() {
-        let global = |key: &str, size: usize| {
-            let record = format!("{} {key}={}\n", size + key.len() + 7, "v".repeat(size));
-            let header = raw(tar_crate::EntryType::XGlobalHeader, record.as_bytes());
-            entries(&[header, archive(&[(entry(b"a", Kind::File(0)), b"")])].concat())
-        };
-        assert_eq!(global("comment", 1000).expect("entries").len(), 1);
-        for (key, size, word) in
-            [("comment", 9000, "at most 8192 are read"), ("SCHILY.xattr.user.a", 1000, "attributes for all files")]
-        {
-            assert!(global(key, size).expect_err("an error").to_string().contains(word), "{key}");
-        }
     }
 
     #[test]

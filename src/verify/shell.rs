@@ -2,6 +2,7 @@
 //! its commands where they stand there literally. What is expanded ends the words that are known.
 
 mod lexer;
+mod names;
 mod reading;
 mod structure;
 

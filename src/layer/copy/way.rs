@@ -43,6 +43,32 @@ impl Copy<'_> {
         }
     }
 
+    /// Whether what comes from `from` may stand at a destination: no folder below gives way to it. A link below to a
+    /// folder does, as it does for `COPY`; but who names a file alone and the link may mean the folder.
+    pub(super) fn takes(&self, dest: &[u8], from: &Path, is_alone: bool) -> Result<(), ScanError> {
+        let Ground::Folder { path: below, .. } = self.rules.below.at(dest) else { return Ok(()) };
+        let is_link = *below != *dest;
+        if is_alone || !is_link {
+            let reason = format!(
+                "its destination /{} {} a folder in the layers below (/{}); {}",
+                String::from_utf8_lossy(dest),
+                if is_link { "leads to" } else { "is" },
+                String::from_utf8_lossy(&below),
+                if is_alone { "end it with / to go into the folder" } else { "all that is in there would be gone" },
+            );
+            return Err(ScanError::Name { path: from.display().to_string(), reason });
+        }
+        // What went through the old link would not be where the new one leads.
+        if self.followed.contains(dest) {
+            return Err(ScanError::Twice {
+                path: String::from_utf8_lossy(dest).into_owned(),
+                first: Made::ON_THE_WAY.into(),
+                second: from.display().to_string(),
+            });
+        }
+        Ok(())
+    }
+
     /// Makes a folder and all above it; the answer is where it really is.
     pub(super) fn folder(&mut self, wanted: &[u8], from: Option<(&Source<'_>, &Path)>) -> Result<Box<[u8]>, ScanError> {
         let mut at: Box<[u8]> = Box::default();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 /// How the keys of extended attributes begin, and those of access control lists.
 pub(super) const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
-pub(super) const ACL: &[u8] = b"SCHILY.acl.";
+const ACL: &[u8] = b"SCHILY.acl.";
+
+/// The most bytes of extended records that hold for all entries: a commit, a character set.
+const GLOBAL_LIMIT: usize = 8 << 10;
 
 pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -34,6 +37,21 @@ pub(super) fn together(before: &Records, after: Records) -> Records {
     records.extend(after);
     records.retain(|_, value| !value.is_empty());
     records
+}
+
+/// The records that hold for every entry from here on, with those before. Each entry gets a copy: they are few and
+/// short.
+pub(super) fn for_all(before: &Records, after: Records) -> Result<Records, String> {
+    if after.keys().any(|key| key.starts_with(ATTRIBUTE) || key.starts_with(ACL)) {
+        return Err("extended attributes for all files that follow: each file has its own".into());
+    }
+    let records = together(before, after);
+    match extent(&records) {
+        kept if kept > GLOBAL_LIMIT => {
+            Err(format!("global extended records of {kept} bytes: at most {GLOBAL_LIMIT} are read"))
+        }
+        _ => Ok(records),
+    }
 }
 
 /// How many bytes they take.
@@ -104,6 +122,22 @@ mod tests {
         let members = [(b'x', "8 uid=2\n"), (b'g', "8 uid=1\n"), (b'0', ""), (b'0', "")];
         assert_eq!(said(&members), ["a 2", "a 1"]);
         assert_eq!(said(&[(b'g', "8 uid=1\n"), (b'x', "8 uid=2\n"), (b'0', ""), (b'0', "")]), ["a 2", "a 1"]);
+    }
+
+    /// A header of half a kilobyte for each file, and a megabyte of memory: gigabytes for a layer of kilobytes.
+    #[test]
+    fn records_for_all_files_are_few() {
+        let global = |key: &str, size: usize| {
+            let record = format!("{} {key}={}\n", size + key.len() + 7, "v".repeat(size));
+            read(&[(b'g', &record), (b'0', "")], false)
+        };
+        let (entries, error) = global("comment", 1000);
+        assert_eq!((entries.len(), error.as_str()), (1, ""));
+        for (key, size, word) in
+            [("comment", 9000, "at most 8192 are read"), ("SCHILY.xattr.user.a", 1000, "attributes for all files")]
+        {
+            assert!(global(key, size).1.contains(word), "{key}");
+        }
     }
 
     /// GNU tar's `-V` wrote a label, and the archive was one of an unknown type.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::lexer::{Lexed, Token, tokens};
+use super::names::{BUILTINS, is_assignment};
 use super::structure::{Join, Part, Structure};
 use super::{Command, Failure, Script};
 use crate::verify::wrapper::Changes;
@@ -22,68 +23,6 @@ const WORD_COST: usize = 32;
 const MAX_FORKS: usize = 4;
 /// How deep command substitutions are read.
 const MAX_DEPTH: usize = 4;
-
-/// Builtins of all or most shells. Behind `exec` they are names of programs.
-const BUILTINS: &[&str] = &[
-    ".",
-    ":",
-    "[",
-    "alias",
-    "bg",
-    "break",
-    "builtin",
-    "cd",
-    "command",
-    "continue",
-    "declare",
-    "dirs",
-    "disown",
-    "echo",
-    "enable",
-    "eval",
-    "exit",
-    "export",
-    "false",
-    "fc",
-    "fg",
-    "getopts",
-    "hash",
-    "jobs",
-    "kill",
-    "let",
-    "local",
-    "mapfile",
-    "popd",
-    "printf",
-    "pushd",
-    "pwd",
-    "read",
-    "readarray",
-    "readonly",
-    "return",
-    "set",
-    "shift",
-    "shopt",
-    "source",
-    "test",
-    "times",
-    "trap",
-    "true",
-    "type",
-    "typeset",
-    "ulimit",
-    "umask",
-    "unalias",
-    "unset",
-    "wait",
-];
-
-/// What answers a question, so that what follows it by `&&` need not come.
-const TESTS: &[&str] = &["[", "[[", "test", "command", "type", "which", "hash", "grep", "false", "getopts", "read"];
-
-/// What succeeds unless the whole goes wrong.
-const SETTINGS: &[&str] =
-    &["cd", "export", "set", "umask", "ulimit", "echo", ":", "true", "printf", "trap", ".", "source"];
 
 /// The commands of a text; `arguments` are what follows it, `$0` first. Where `is_open`, others may follow; where it
 /// `exits`, the shell was told `-e`.
@@ -470,32 +409,4 @@ impl Reading<'_> {
         self.may_have_ended |= !part.in_function;
         Then::GoesOn
     }
-}
-
-impl Part {
-    /// Whether what follows it by `&&` comes unless all goes wrong; in the last list the text ends with its answer.
-    fn leads_on(&self, is_last: bool) -> bool {
-        let name = self.name();
-        // A file may be in a folder that is none, and only of a folder that is named can be said whether it is one.
-        let writes = self.tokens.contains(&Token::Redirection { writes: true });
-        let to = self.tokens.get(1);
-        let is_open = name == "cd" && !matches!(to, Some(Token::Literal { word, .. }) if word.starts_with('/'));
-        let succeeds = (SETTINGS.contains(&name) || is_assignment(name)) && !writes && !is_open;
-        !self.negated && (succeeds || (is_last && !TESTS.contains(&name)))
-    }
-
-    /// Its first word, where that is literal.
-    fn name(&self) -> &str {
-        match self.tokens.first() {
-            Some(Token::Literal { word, .. }) => word.as_str(),
-            _ => "",
-        }
-    }
-}
-
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        let name = name.strip_suffix('+').unwrap_or(name);
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    })
 }
