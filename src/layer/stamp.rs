@@ -20,9 +20,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{StatFs, StatVfsMountFlags, statfs, statvfs};
+use serde::{Deserialize, Serialize};
 
 /// How a file stands on the disk. Two numbers: there are as many of them as entries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Which file it is and when its content was last written: device, inode and modification time, mixed into one
     /// number, so that another file has the same once in 2^64.

@@ -1,5 +1,4 @@
-//! The values that variables of the root module are given: from the environment, files and flags, the later
-//! winning.
+//! The values that variables of the root module are given: from the environment, files and flags, the later winning.
 
 use std::collections::BTreeMap;
 use std::path::Path;

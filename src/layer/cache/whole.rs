@@ -4,44 +4,40 @@
 //! them. Elsewhere they are files of their own, and so is a layer that was copied from a base's folder: they can be
 //! damaged while the cache has the layer whole. Each has a document, by its path.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerCache, modified, read, write};
+use super::{LayerCache, read, write};
+use crate::layer::stamp::{Clocks, Stamp, UNKNOWN};
 use crate::layout::is_blob;
 use crate::oci::digest::Digest;
 
-/// A file, and how it stood when it had this digest. What is written to it afterwards moves its change time.
+/// A file, and how it stood when it had this digest.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Whole {
     path: Vec<u8>,
     digest: [u8; 32],
     size: u64,
-    inode: u64,
-    modified: i64,
-    changed: i64,
+    stamp: Stamp,
 }
 
 impl Whole {
-    fn of(path: &Path, digest: Digest, data: &Metadata) -> Self {
-        Self {
-            path: path.as_os_str().as_bytes().into(),
-            digest: *digest.as_bytes(),
-            size: data.len(),
-            inode: data.ino(),
-            modified: modified(data),
-            changed: data.ctime().saturating_mul(1_000_000_000).saturating_add(data.ctime_nsec()),
-        }
+    /// `None` where nothing would tell that the file changes: it is read each time.
+    fn of(path: &Path, digest: Digest, data: &Metadata) -> Option<Self> {
+        let stamp = Clocks::default().stamp(path, data);
+        let (path, digest) = (path.as_os_str().as_bytes().into(), *digest.as_bytes());
+        (stamp.changed != UNKNOWN).then_some(Self { path, digest, size: data.len(), stamp })
     }
 
     /// Whether the file stands as it stood.
     fn is_so(&self) -> bool {
-        let path = PathBuf::from(std::ffi::OsString::from_vec(self.path.clone()));
-        fs::metadata(&path).is_ok_and(|data| Self::of(&path, Digest::from_bytes(self.digest), &data) == *self)
+        let path = Path::new(OsStr::from_bytes(&self.path));
+        fs::metadata(path).is_ok_and(|data| data.len() == self.size && self.stamp.is_of(&data))
     }
 }
 
@@ -55,11 +51,11 @@ impl LayerCache {
             return true;
         }
         let (at, now) = (self.document(&path), Whole::of(&path, digest, &data));
-        if read::<Whole>(&at).is_some_and(|then| then == now) {
+        if now.is_some() && read(&at) == now {
             return true;
         }
         let is_whole = is_blob(&path, digest, size);
-        if is_whole {
+        if let (true, Some(now)) = (is_whole, now) {
             // As it stood before it was read: what came in meanwhile is not known.
             let _ = write(&at, &now);
         }
@@ -69,8 +65,10 @@ impl LayerCache {
     /// Remembers that a file, which was just written, is the blob of this digest. Whether that could be kept is
     /// nobody's concern.
     pub fn keep_whole(&self, file: &Path, digest: Digest) {
-        if let Some((path, data)) = found(file).filter(|(_, data)| !self.is_own(data, digest)) {
-            let _ = write(&self.document(&path), &Whole::of(&path, digest, &data));
+        if let Some((path, data)) = found(file).filter(|(_, data)| !self.is_own(data, digest))
+            && let Some(whole) = Whole::of(&path, digest, &data)
+        {
+            let _ = write(&self.document(&path), &whole);
         }
     }
 
